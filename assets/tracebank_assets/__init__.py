@@ -1,0 +1,1 @@
+"""What is materialised: assets, checks, jobs, schedules, the sensor. Algorithms live in models and benchmarks."""

@@ -1,0 +1,1 @@
+"""Commands that materialise: `tracebank ingest`, `tracebank demo` and `tracebank dev`."""

@@ -1,0 +1,45 @@
+"""`tracebank dev`: the Dagster UI with the platform's home, its schedule and its sensor switched on."""
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+
+def dev(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+) -> None:
+    """Start the Dagster UI; the daily schedule and the sensor of new files run while it does."""
+    from rich.console import Console
+
+    from tracebank.settings import Settings
+    from tracebank.stores import upgrade
+    from tracebank_assets.dagster_home import prepare_dagster_home
+
+    settings = Settings.load()
+    upgrade(settings)
+    home = prepare_dagster_home(settings)
+    settings.incoming.mkdir(parents=True, exist_ok=True)
+    Console(stderr=True).print(
+        f"Dagster UI on http://{host}:{port} (home {home})\nwatching {settings.incoming} for market files"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "tracebank_assets.definitions",
+        "-h",
+        host,
+        "-p",
+        str(port),
+    ]
+    try:
+        code = subprocess.run(command, env={**os.environ, "TRACEBANK_DEV": "1"}, check=False).returncode
+    except KeyboardInterrupt:
+        code = 0
+    raise typer.Exit(code)

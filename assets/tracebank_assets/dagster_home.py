@@ -1,0 +1,32 @@
+"""Dagster's own home: made inside the platform's home on first use, so that CLI runs and the UI share one history."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+import dagster as dg
+
+from tracebank.settings import Settings
+
+
+def prepare_dagster_home(settings: Settings) -> Path:
+    """Make Dagster's home if it is not there, and point this process and its children at it.
+
+    `DAGSTER_HOME` is kept where the user has set it; a `dagster.yaml` that stands is never overwritten.
+    """
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "dagster.yaml"
+    if not file.exists():
+        name = "dagster.local.yaml"
+        text = resources.files("tracebank_assets").joinpath("instance", name).read_text(encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ["TRACEBANK_HOME"] = str(settings.home)
+    return home
+
+
+def dagster_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance of the platform's home."""
+    prepare_dagster_home(settings)
+    return dg.DagsterInstance.get()

@@ -1,0 +1,33 @@
+"""The code location: every asset, check, job, schedule and sensor, with the stores that the settings name."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from tracebank.resources import Stores
+from tracebank_assets.market import automation as market_automation
+from tracebank_assets.market.assets import LOADED, raw_files
+from tracebank_assets.market.synthetic import synthetic_day
+
+ASSETS = [synthetic_day, raw_files, *LOADED]
+"""Every asset of every group."""
+
+
+def build_defs(
+    *,
+    stores: Stores | None = None,
+    assets: Sequence[dg.AssetsDefinition] | None = None,
+    executor: dg.ExecutorDefinition | None = None,
+) -> dg.Definitions:
+    """Put the code location together; arguments replace what tests and commands want otherwise."""
+    return dg.Definitions(
+        assets=list(assets if assets is not None else ASSETS),
+        jobs=market_automation.JOBS,
+        schedules=market_automation.SCHEDULES,
+        sensors=market_automation.SENSORS,
+        resources={"stores": stores or Stores()},
+        executor=executor or dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,165 @@
+"""Checks of market assets: lines accounted for, tables as declared, and how sound the rows are."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import func, select
+
+from tracebank import ledger
+from tracebank.resources import Stores
+from tracebank_models.market.accounting import LineAccounting
+from tracebank_schemas.ingest import IngestCount, IngestFile, SequenceGap
+from tracebank_schemas.quality import QualityMeasure
+from tracebank_schemas.series import SeriesTable
+
+_ACCOUNTING = "line_accounting"
+_SCHEMA = "schema_as_declared"
+
+QUALITY_CHECKS: dict[str, tuple[str, dg.AssetCheckSeverity]] = {
+    "line_accounting": ("stored + duplicate + ignored + rejected lines are all lines", dg.AssetCheckSeverity.ERROR),
+    "crossed_books": ("no whole book has its best bid at or above its best ask", dg.AssetCheckSeverity.ERROR),
+    "time_going_back": ("the exchange's time never falls while its sequence rises", dg.AssetCheckSeverity.WARN),
+    "sequence_gaps": ("no update of the book was skipped", dg.AssetCheckSeverity.WARN),
+    "missing_trades": ("trade ids have no holes", dg.AssetCheckSeverity.WARN),
+    "price_outliers": ("no price is more than ten standard deviations from the mean", dg.AssetCheckSeverity.WARN),
+}
+"""Checks of `[market, quality]`: what each means, and how bad it is when it fails."""
+
+
+def schema_check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The check that a table stands as it is declared."""
+    return dg.AssetCheckSpec(_SCHEMA, asset=key, description="The table has the declared columns, types and keys.")
+
+
+def table_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Checks of a table that is read from files."""
+    what = "Every line read is stored, a duplicate or ignored, and the store holds as many rows as were made of them."
+    return [dg.AssetCheckSpec(_ACCOUNTING, asset=key, description=what), schema_check_spec(key)]
+
+
+def quality_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Checks of the quality asset."""
+    return [dg.AssetCheckSpec(name, asset=key, description=what) for name, (what, _) in QUALITY_CHECKS.items()]
+
+
+def schema_check(stores: Stores, key: dg.AssetKey, table: SeriesTable) -> dg.AssetCheckResult:
+    """Compare the table that stands with its declaration."""
+    found = [f"{d.what}: {d.found}, declared {d.declared}" for d in stores.series.differences(table)]
+    return dg.AssetCheckResult(asset_key=key, check_name=_SCHEMA, passed=not found, metadata={"differences": found})
+
+
+def table_checks(
+    stores: Stores, key: dg.AssetKey, table: SeriesTable, accounts: list[LineAccounting], rows: int
+) -> list[dg.AssetCheckResult]:
+    """Line accounting and schema of a table that was just written."""
+    lines = sum(account.lines for account in accounts)
+    accounted = sum(account.stored + account.duplicate + account.ignored for account in accounts)
+    made = sum(account.rows for account in accounts)
+    accounting = dg.AssetCheckResult(
+        asset_key=key,
+        check_name=_ACCOUNTING,
+        passed=lines == accounted and made == rows,
+        metadata={"lines": lines, "accounted": accounted, "rows_made": made, "rows_stored": rows},
+    )
+    return [accounting, schema_check(stores, key, table)]
+
+
+def input_versions(stores: Stores, context: dg.AssetExecutionContext, assets: Iterable[str]) -> dict[str, str]:
+    """Data versions of the partition's inputs, from the ledger."""
+    partition = str(context.partition_key)
+    return {name: ledger.latest_version(stores.relational, name, partition) or "unknown" for name in assets}
+
+
+def quality_measures(
+    stores: Stores, found: pl.DataFrame, day: date, symbol: str, partition: str
+) -> list[QualityMeasure]:
+    """All measures of a partition: those found in the series rows, and those that the catalogue tells."""
+    rows = list(found.select("venue", "check_name", "value", "checked").iter_rows())
+    rows += _account_rows(stores, day, symbol) + _gap_rows(stores, day, symbol)
+    now = datetime.now(UTC)
+    return [
+        QualityMeasure(
+            asset_key="market/quality",
+            partition=partition,
+            venue=venue,
+            check_name=name,
+            value=float(value),
+            checked=int(checked),
+            passed=value == 0,
+            measured_at=now,
+        )
+        for venue, name, value, checked in rows
+    ]
+
+
+def _account_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str, float, int]]:
+    """Lines of the partition, and of the files behind it as wholes, that are in no account."""
+    settled = IngestCount.stored + IngestCount.duplicate + IngestCount.ignored
+    here = (IngestCount.day == day, IngestCount.symbol == symbol)
+    files = select(IngestCount.sha256).where(*here)
+    by_venue = (
+        select(IngestCount.venue, func.sum(IngestCount.lines), func.coalesce(func.sum(settled), 0))
+        .where(*here)
+        .group_by(IngestCount.venue)
+    )
+    by_file = select(IngestCount.sha256, func.sum(IngestCount.lines)).where(IngestCount.sha256.in_(files))
+    with stores.relational.session() as session:
+        counted = {sha256: int(lines or 0) for sha256, lines in session.execute(by_file.group_by(IngestCount.sha256))}
+        known = session.scalars(select(IngestFile).where(IngestFile.sha256.in_(files)))
+        unaccounted = sum(_unaccounted_in(file, counted[file.sha256]) for file in known)
+        found = [(venue, int(lines or 0), int(accounted or 0)) for venue, lines, accounted in session.execute(by_venue)]
+    return [
+        (venue, _ACCOUNTING, float(abs(lines - accounted) + unaccounted), lines) for venue, lines, accounted in found
+    ]
+
+
+def _unaccounted_in(file: IngestFile, counted: int) -> int:
+    return abs(file.lines - file.rejected - sum(file.ignored.values()) - counted)
+
+
+def _gap_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str, float, int]]:
+    book_lines = (
+        select(IngestCount.venue, func.sum(IngestCount.lines))
+        .where(IngestCount.day == day, IngestCount.symbol == symbol, IngestCount.table_name == "book")
+        .group_by(IngestCount.venue)
+    )
+    gaps = (
+        select(SequenceGap.venue, func.count())
+        .where(SequenceGap.day == day, SequenceGap.symbol == symbol)
+        .group_by(SequenceGap.venue)
+    )
+    with stores.relational.session() as session:
+        by_venue = dict(session.execute(gaps).tuples().all())
+        return [
+            (venue, "sequence_gaps", float(by_venue.get(venue, 0)), int(lines or 0))
+            for venue, lines in session.execute(book_lines)
+        ]
+
+
+def write_measures(stores: Stores, measures: list[QualityMeasure]) -> None:
+    """Keep the measures; the same partition again overwrites its own."""
+    with stores.relational.session() as session:
+        stores.relational.upsert(session, QualityMeasure, [measure.row() for measure in measures])
+
+
+def quality_results(key: dg.AssetKey, measures: list[QualityMeasure]) -> list[dg.AssetCheckResult]:
+    """One result per check over all venues."""
+    results = []
+    for name, (_, severity) in QUALITY_CHECKS.items():
+        mine = [measure for measure in measures if measure.check_name == name]
+        results.append(
+            dg.AssetCheckResult(
+                asset_key=key,
+                check_name=name,
+                passed=all(measure.passed for measure in mine),
+                severity=severity,
+                metadata={
+                    "at_fault": sum(measure.value for measure in mine),
+                    "checked": sum(measure.checked for measure in mine),
+                    "by_venue": {measure.venue: measure.value for measure in mine},
+                },
+            )
+        )
+    return results

@@ -1,0 +1,76 @@
+"""The asset that makes market files where none are at hand: one day of the synthetic exchange."""
+
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank.settings import Settings
+from tracebank_assets.market.keys import CODE_VERSION, GROUP, SYNTHETIC_DAY
+from tracebank_assets.reporting import Made, report
+
+
+def synthetic_folder(settings: Settings) -> Path:
+    """Where the files of the synthetic exchange lie."""
+    return settings.home / "raw" / "synthetic"
+
+
+class SyntheticDayConfig(dg.Config):
+    """Which day the synthetic exchange plays, and how busy it is."""
+
+    day: str = "2024-08-08"
+    """UTC day, as YYYY-MM-DD."""
+    seed: int = 0
+    """The same seed gives the same bytes."""
+    duration_s: int = 3_600
+    """Seconds from midnight that the market is open."""
+    market_order_rate: float = 4.0
+    """Mean market orders per second, venue and symbol."""
+    signal_r2: float | None = None
+    """R² of a planted signal; none plants nothing."""
+    gaps: float = 1e-4
+    """Probability per line that a line is lost."""
+    duplicates: float = 1e-3
+    """Probability that a line is written twice."""
+    late: float = 1e-3
+    """Probability that a line arrives after younger ones."""
+    unreadable: float = 1e-4
+    """Probability that an unreadable line follows."""
+
+
+@dg.asset(key=SYNTHETIC_DAY, group_name=GROUP, code_version=CODE_VERSION, kinds={"python"})
+def synthetic_day(
+    context: dg.AssetExecutionContext, config: SyntheticDayConfig, stores: Stores
+) -> dg.MaterializeResult:
+    """Recorder files of one day of the synthetic exchange, two symbols on two venues, with the defects of real feeds.
+
+    The files lie under `<home>/raw/synthetic`; `[market, raw_files]` registers them as it does real ones.
+    """
+    from tracebank_models.market.synthetic_exchange import FeedDefects, SyntheticMarket, write_day
+
+    market = SyntheticMarket(
+        day=date.fromisoformat(config.day),
+        seed=config.seed,
+        duration_s=config.duration_s,
+        market_order_rate=config.market_order_rate,
+        signal_r2=config.signal_r2,
+        defects=FeedDefects(
+            gaps=config.gaps, duplicates=config.duplicates, late=config.late, unreadable=config.unreadable
+        ),
+    )
+    with metered() as meter, track("synthetic exchange", 1.0) as advance:
+        done = 0.0
+
+        def progress(at: int, of: int) -> None:
+            nonlocal done
+            advance(at / of - done)
+            done = at / of
+
+        manifest = write_day(market, synthetic_folder(stores.settings), progress=progress)
+    lines = sum(file.lines for file in manifest.files)
+    size = sum(file.path.stat().st_size for file in manifest.files)
+    made = Made(SYNTHETIC_DAY, lines, size, CODE_VERSION, {"config": repr(market)})
+    return report(context, stores, made, meter, {"files": len(manifest.files), "seed": config.seed})

@@ -1,0 +1,51 @@
+"""Running jobs of the code location in this process, for commands: quiet, recorded in Dagster, one-line errors."""
+
+from typing import Any
+
+import dagster as dg
+
+from tracebank_assets.definitions import defs
+
+_QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class RunFailed(RuntimeError):
+    """A run did not succeed: what failed and why, one line."""
+
+
+def run_job(
+    name: str,
+    instance: dg.DagsterInstance,
+    *,
+    partition_key: str | None = None,
+    ops: dict[str, dict[str, Any]] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run a job to its end.
+
+    Args:
+        name: the job's name.
+        instance: where the run is recorded.
+        partition_key: the partition to make, for a partitioned job.
+        ops: config by asset, as in Dagster's run config.
+
+    Raises:
+        RunFailed: a step failed; the message is the first failed step's own error.
+    """
+    job = defs.resolve_job_def(name)
+    config = {**_QUIET, "ops": {op: {"config": values} for op, values in (ops or {}).items()}}
+    result = job.execute_in_process(
+        run_config=config, instance=instance, partition_key=partition_key, raise_on_error=False
+    )
+    if not result.success:
+        raise RunFailed(_reason(result))
+    return result
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            error = data.error.cause if data.error and data.error.cause else data.error
+            text = error.message.strip() if error else "unknown error"
+            return f"{event.step_key}: {text.split(': ', 1)[-1]}"
+    return f"run {result.run_id} failed before its first step; see it in the UI ('tracebank dev')"

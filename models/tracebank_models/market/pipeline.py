@@ -1,0 +1,189 @@
+"""Files to rows ready to be stored: `scan` tells what a file holds, `load` gives its rows and accounts for each line.
+
+A load reads its files one after the other in the order of their first times, removes duplicates across them and carries the
+order books from one to the next. What a file's bytes mean is the readers' business, where rows go the stores'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tracebank_models.market.accounting import Accounting, LineAccounting
+from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, DepthEvents, RejectedLine, Source
+from tracebank_models.market.duplicates import SeenIds
+from tracebank_models.market.file_scan import FileScan, ObservedInstrument, TooManyBadLines, lines_of, scan
+from tracebank_models.market.formats import reader, sniff_format, source_of
+from tracebank_models.market.order_book import IGNORED_AS, Fate, Gap, OrderBooks
+
+__all__ = [
+    "Accounting",
+    "FileScan",
+    "Gap",
+    "LineAccounting",
+    "LoadedChunk",
+    "ObservedInstrument",
+    "TooManyBadLines",
+    "load",
+    "scan",
+    "sniff_format",
+    "source_of",
+]
+
+TABLES: dict[str, list[str]] = {"trades": list(TRADES), "quotes": list(QUOTES), "book": list(BOOK)}
+"""Columns stored of each table."""
+
+_PROBE_LINES = 64
+_PROBE_CHUNKS = 64
+
+
+@dataclass(slots=True)
+class LoadedChunk:
+    """Rows to store, from the next lines of one file."""
+
+    path: Path
+    lines: int
+    batches: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Non-empty frames by table, in the stored columns."""
+    gaps: list[Gap] = field(default_factory=list)
+    rejected: list[RejectedLine] = field(default_factory=list)
+
+
+def load(
+    sources: Iterable[Source],
+    *,
+    day: date | None = None,
+    symbol: str | None = None,
+    tables: Iterable[str] = tuple(TABLES),
+    chunk_lines: int = 65536,
+    accounting: Accounting | None = None,
+) -> Iterator[LoadedChunk]:
+    """Yield the rows of files, without duplicates and with order books built, chunk by chunk.
+
+    Args:
+        sources: The files.
+        day: Take only rows whose time is on this day (UTC); the books are built from all events.
+        symbol: Take only this symbol.
+        tables: Tables wanted, of `TABLES`; lines for others are read past.
+        chunk_lines: Lines decoded at a time.
+        accounting: Receives what became of each line that is of the day, symbol and tables, and of each of none.
+
+    Raises:
+        ValueError: A table is not known.
+        UnreadableFileError: The packed data of a file is cut short or corrupt.
+        OSError: A file cannot be opened or read.
+    """
+    wanted = frozenset(tables)
+    if unknown := wanted - TABLES.keys():
+        raise ValueError(f"tables: {', '.join(sorted(unknown))} is not known: of {', '.join(TABLES)}")
+    loading = _Load(day, symbol, wanted, Accounting() if accounting is None else accounting)
+    for source in in_time_order(sources):
+        for chunk in reader(source.format).read(source, chunk_lines=chunk_lines):
+            yield loading.take(source.path, chunk)
+
+
+def in_time_order(sources: Iterable[Source]) -> list[Source]:
+    """Return files in the order of their first times, those without one last, ties by name."""
+    times = [(first_time(source), source) for source in sources]
+    return [source for _, source in sorted(times, key=lambda pair: (pair[0] is None, pair[0] or 0, pair[1].path))]
+
+
+def first_time(source: Source) -> int | None:
+    """Return the earliest time near the start of a file in ns since 1970, or None where there is none."""
+    with closing(reader(source.format).read(source, chunk_lines=_PROBE_LINES)) as chunks:  # type: ignore[type-var]
+        for chunk in islice(chunks, _PROBE_CHUNKS):
+            frames = [chunk.trades, chunk.quotes, chunk.book, None if chunk.depth is None else chunk.depth.events]
+            times = [frame["ts"].dt.timestamp("ns").min() for frame in frames if frame is not None and len(frame)]
+            if times:
+                return int(min(times))  # type: ignore[type-var, arg-type]
+    return None
+
+
+class _Load:
+    """What a load knows across chunks and files."""
+
+    def __init__(self, day: date | None, symbol: str | None, tables: frozenset[str], accounting: Accounting) -> None:
+        self._day = day
+        self._symbol = symbol
+        self._tables = tables
+        self._accounting = accounting
+        self._seen = SeenIds()
+        self._books = OrderBooks()
+
+    def take(self, path: Path, chunk: DecodedChunk) -> LoadedChunk:
+        """Turn a decoded chunk into rows to store."""
+        loaded = LoadedChunk(path, chunk.lines, rejected=chunk.rejected)
+        self._accounting.add_file_lines(path, chunk.lines)
+        self._accounting.add_rejected(path, len(chunk.rejected))
+        for kind, lines in chunk.ignored.items():
+            self._accounting.add_ignored(path, kind, lines)
+        frames = {"trades": [chunk.trades], "quotes": [chunk.quotes], "book": [chunk.book]}
+        for table in TABLES:
+            if table in self._tables:
+                rows = [self._rows(path, table, frame) for frame in frames[table] if frame is not None]
+                if table == "book" and chunk.depth is not None:
+                    rows.append(self._book(loaded, chunk.depth))
+                filled = [frame for frame in rows if len(frame)]
+                if filled:
+                    loaded.batches[table] = pl.concat(filled)
+        return loaded
+
+    def _rows(self, path: Path, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """Account for decoded rows, and return those to store."""
+        asked = frame if self._symbol is None else frame.filter(pl.col("symbol") == self._symbol)
+        asked = self._of_day(asked)
+        if not len(asked):
+            return pl.DataFrame()
+        repeats = self._seen.repeats(table, asked)
+        fate = pl.Series("fate", ["stored", "duplicate"]).gather(repeats.astype(np.uint32))
+        self._accounting.add_rows(path, table, asked.with_columns(fate.alias("fate"), lines=pl.lit(1, pl.Int64)))
+        return (asked.filter(pl.Series(~repeats)) if repeats.any() else asked).select(TABLES[table])
+
+    def _book(self, loaded: LoadedChunk, depth: DepthEvents) -> pl.DataFrame:
+        """Apply depth events to the books, account for them, and return the rows to store."""
+        if self._symbol is not None:
+            depth = _of_symbol(depth, self._symbol)
+        if not len(depth.events):
+            return pl.DataFrame()
+        built = self._books.apply(depth)
+        fates = pl.Series("fate", built.fates)
+        names = {Fate.APPLIED: "stored", Fate.DUPLICATE: "duplicate"}
+        records = depth.events.select(
+            "ts",
+            "venue",
+            "symbol",
+            fates.replace_strict({int(fate): IGNORED_AS.get(fate) for fate in Fate}, return_dtype=pl.String).alias("as"),
+            "kind",
+            fates.replace_strict({int(fate): names.get(fate, "ignored") for fate in Fate}, return_dtype=pl.String),
+            lines_of(depth),
+        ).with_columns(pl.coalesce("as", "kind").alias("kind"))
+        self._accounting.add_rows(loaded.path, "book", self._of_day(records))
+        loaded.gaps += [gap for gap in built.gaps if self._day is None or _day_of(gap.ts_ns) == self._day]
+        return self._of_day(built.rows).select(TABLES["book"])
+
+    def _of_day(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame if self._day is None else frame.filter(pl.col("ts").dt.date() == self._day)
+
+
+def _day_of(ts_ns: int) -> date:
+    return date.fromordinal(date(1970, 1, 1).toordinal() + ts_ns // (86_400 * 10**9))
+
+
+def _of_symbol(depth: DepthEvents, symbol: str) -> DepthEvents:
+    """Return the events of one symbol."""
+    chosen = (depth.events["symbol"] == symbol).to_numpy()
+    if chosen.all():
+        return depth
+    counts = np.diff(depth.offsets)
+    levels = np.repeat(chosen, counts)
+    offsets = np.concatenate(([0], np.cumsum(counts[chosen])))
+    lines = None if depth.lines is None else depth.lines[chosen]
+    events = depth.events.filter(pl.Series(chosen))
+    return DepthEvents(events, offsets, depth.is_bid[levels], depth.price[levels], depth.qty[levels], lines)

@@ -1,0 +1,138 @@
+"""Where the stores are and which device computes: read from `TRACEBANK_*` variables and `.env`, checked once.
+
+Only what differs between installations belongs here. URLs may hold passwords: they are `SecretStr`, and every text that
+is shown goes through `shown_url` or `redact`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SERIES_FORMS: Final = {
+    "chdb": "chdb:///absolute/folder",
+    "clickhouse": "clickhouse://user:password@host:8123/database",
+    "clickhouses": "clickhouses://user:password@host:8443/database (TLS)",
+}
+"""Engines that may hold the series store, with the form of their URL."""
+
+RELATIONAL_FORMS: Final = {
+    "sqlite": "sqlite:////absolute/file.db",
+    "postgresql+psycopg": "postgresql+psycopg://user:password@host:5432/database",
+}
+"""Engines that may hold the relational store, with the form of their URL."""
+
+DEVICE_FORM: Final = "auto, cpu, mps, cuda or cuda:N"
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: one line with the variable, the value (password hidden) and what is accepted."""
+
+
+def shown_url(url: str | SecretStr) -> str:
+    """The URL with its password replaced, fit for logs, metadata and errors."""
+    text = url.get_secret_value() if isinstance(url, SecretStr) else url
+    text = re.sub(r"(?<=://)([^/:@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"(?i)(password|passwd|pwd)=[^&\s]+", r"\1=***", text)
+
+
+def _accepted(variable: str, value: str, forms: dict[str, str]) -> SettingsError:
+    return SettingsError(f"{variable}: {shown_url(value)!r} is not accepted; use {' or '.join(forms.values())}")
+
+
+def _checked_url(variable: str, value: str, forms: dict[str, str]) -> URL:
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise _accepted(variable, value, forms) from None
+    if url.drivername not in forms:
+        raise _accepted(variable, value, forms)
+    if url.drivername in ("chdb", "sqlite"):
+        if url.host or not url.database or not Path(url.database).is_absolute():
+            raise _accepted(variable, value, forms)
+    elif not url.host or not url.database:
+        raise _accepted(variable, value, forms)
+    return url
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Use `Settings.load()`, which turns every fault into one `SettingsError` line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRACEBANK_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        frozen=True,
+    )
+
+    home: Path = Field(default_factory=lambda: user_data_path("tracebank"))
+    """Folder of the embedded stores, the raw files and Dagster's home (`TRACEBANK_HOME`)."""
+    series_url: SecretStr = SecretStr("")
+    """Time-series store (`TRACEBANK_SERIES_URL`); default `chdb:///<home>/series`."""
+    relational_url: SecretStr = SecretStr("")
+    """Relational store (`TRACEBANK_RELATIONAL_URL`); default `sqlite:///<home>/relational.db`."""
+    device: str = "auto"
+    """Where models run (`TRACEBANK_DEVICE`): auto, cpu, mps, cuda or cuda:N."""
+    lock_timeout: float = Field(default=120.0, gt=0)
+    """Seconds to wait for the embedded series store while another process has it open."""
+    watch: Path | None = None
+    """Folder that the new-files sensor watches (`TRACEBANK_WATCH`); default `<home>/incoming`."""
+
+    @field_validator("home", "watch")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else value
+
+    @cached_property
+    def series(self) -> URL:
+        """The series store's URL, parsed and checked."""
+        value = self.series_url.get_secret_value() or f"chdb:///{self.home / 'series'}"
+        return _checked_url("TRACEBANK_SERIES_URL", value, SERIES_FORMS)
+
+    @cached_property
+    def relational(self) -> URL:
+        """The relational store's URL, parsed and checked."""
+        value = self.relational_url.get_secret_value() or f"sqlite:///{self.home / 'relational.db'}"
+        return _checked_url("TRACEBANK_RELATIONAL_URL", value, RELATIONAL_FORMS)
+
+    @property
+    def incoming(self) -> Path:
+        """Folder whose new files the sensor picks up."""
+        return self.watch or self.home / "incoming"
+
+    def redact(self, text: str) -> str:
+        """`text` without the passwords of the two stores, however they came into it."""
+        for url in (self.series, self.relational):
+            if url.password:
+                text = text.replace(str(url.password), "***")
+                text = text.replace(url.render_as_string(hide_password=False), url.render_as_string())
+        return shown_url(text)
+
+    @classmethod
+    def load(cls, **overrides: object) -> Settings:
+        """Read the environment and check everything that can be checked without connecting.
+
+        Raises:
+            SettingsError: a value is not accepted; the message names the variable, the value and the accepted forms.
+        """
+        try:
+            settings = cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = "TRACEBANK_" + "_".join(str(part) for part in first["loc"]).upper()
+            raise SettingsError(f"{name}: {shown_url(str(first['input']))!r} is not accepted; {first['msg']}") from None
+        _ = settings.series, settings.relational
+        if not _DEVICE.fullmatch(settings.device):
+            raise SettingsError(f"TRACEBANK_DEVICE: {settings.device!r} is not accepted; use {DEVICE_FORM}")
+        return settings

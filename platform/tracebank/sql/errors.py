@@ -1,0 +1,82 @@
+"""What a user of the SQL sees when a query cannot be answered: one line, without the engine's stack noise."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_PREFIX = re.compile(r"^.*?Code: \d+\. DB::Exception: ", re.DOTALL)
+_CODE = re.compile(r"Code: (\d+)\. DB::Exception")
+_NOISE = re.compile(r"(: )?In scope .*|: while executing .*|\(version [^)]*\)|Stack trace:.*", re.DOTALL)
+_NAME = re.compile(r"\s*\([A-Z][A-Z0-9_]+\)\s*$")
+_EXPECTED = re.compile(r"\. Expected (?:one of: .*|end of query)", re.DOTALL)
+_LONGEST = 400
+
+_READONLY = 164
+_UNKNOWN = (46, 47, 60, 81)
+_CANCELLED = 394
+
+READ_ONLY = "refused, queries are read-only"
+"""How every refusal begins."""
+
+
+class SqlError(ValueError):
+    """A query was refused or failed: one line that says why."""
+
+
+class SqlRefused(SqlError):
+    """The statement would write, or reach what a query may not reach."""
+
+
+class SqlCancelled(SqlError):
+    """The query was cancelled."""
+
+
+def one_line(message: str) -> str:
+    """The engine's message without codes, scopes and versions, on one line.
+
+    Args:
+        message: text of the engine's exception.
+    """
+    text = message
+    while _PREFIX.match(text):
+        text = _PREFIX.sub("", text, count=1)
+    text = _EXPECTED.sub("", _NOISE.sub("", text)).replace("Syntax error: failed", "syntax error")
+    while _NAME.search(text):
+        text = _NAME.sub("", text)
+    text = " ".join(text.split()).rstrip(" .")
+    if len(text) > _LONGEST:
+        text = text[:_LONGEST] + "…"
+    return text or "the engine gave no reason"
+
+
+def from_engine(error: Exception, names: Iterable[str] = ()) -> SqlError:
+    """The engine's exception as a `SqlError`.
+
+    Args:
+        error: what the client raised.
+        names: tables that exist, from which near ones are offered when a name is unknown.
+    """
+    message = str(error)
+    found = _CODE.search(message)
+    code = int(found.group(1)) if found else 0
+    text = one_line(message)
+    if code == _READONLY:
+        return SqlRefused(f"{READ_ONLY}: {text.removeprefix('default: ')}")
+    if code == _CANCELLED:
+        return SqlCancelled("the query was cancelled")
+    if code in _UNKNOWN:
+        return SqlError(text + _near(message, names))
+    return SqlError(text)
+
+
+def _near(message: str, names: Iterable[str]) -> str:
+    """The names most like the unknown one, as the end of a sentence."""
+    unknown = re.search(r"(?:identifier|[Tt]able|[Dd]atabase) [`']?([^\s`']+)", message)
+    if not unknown or "Maybe you meant" in message:
+        return ""
+    wanted = unknown.group(1).rstrip(".")
+    known = {name: name for name in names} | {name.partition(".")[2]: name for name in names}
+    near = dict.fromkeys(known[match] for match in difflib.get_close_matches(wanted, known, n=3, cutoff=0.6))
+    return f". Did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,74 @@
+"""Bringing both stores up to what the schemas declare, and telling how far they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from tracebank.stores.protocol import Difference
+from tracebank_schemas.catalogue import METADATA, TABLES
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores.relational import RelationalStore
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """How the standing stores compare with the declarations."""
+
+    revision: str | None
+    """Migration that the relational store stands at; None before the first."""
+    head: str
+    """Newest migration."""
+    relational: list[str]
+    """Differences between models and relational tables, a line each."""
+    series: list[Difference]
+    """Differences between declarations and series tables."""
+
+    @property
+    def current(self) -> bool:
+        """True when nothing differs."""
+        return self.revision == self.head and not self.relational and not self.series
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", "tracebank_schemas:migrations")
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus:
+    """Migrate the relational store to the newest revision and create or extend every series table.
+
+    Raises:
+        StoreError: a store is not to be had.
+        SchemaDrift: a series table differs in a way that is not repaired by adding columns.
+    """
+    with relational.connection() as connection:
+        command.upgrade(_config(connection), "head")
+    with series.session() as client:
+        for table in TABLES.values():
+            series.prepare(client, table)
+    return status(series, relational)
+
+
+def status(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus:
+    """Compare what stands with what is declared; changes nothing."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    with relational.connection() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        revision = context.get_current_revision()
+        found = [str(change)[:300] for change in compare_metadata(context, METADATA)]
+    with series.session():
+        drift = [difference for table in TABLES.values() for difference in series.differences(table)]
+    return SchemaStatus(revision, str(head), found, drift)

@@ -1,0 +1,1 @@
+"""What is stored: the tables of both stores, declared once, and the migrations of the relational one."""

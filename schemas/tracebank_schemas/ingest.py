@@ -1,0 +1,93 @@
+"""What came in: instruments, files, the account of their lines, the lines that were refused and the gaps found."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tracebank_schemas.relational import Base
+
+_FILE = "ingest_files.sha256"
+
+
+class Instrument(Base):
+    """Something traded at a venue, with the units that its series rows are in."""
+
+    __tablename__ = "instruments"
+
+    venue: Mapped[str] = mapped_column(String(64), primary_key=True, doc="e.g. binance_spot")
+    symbol: Mapped[str] = mapped_column(String(64), primary_key=True, doc="the venue's own name")
+    kind: Mapped[str] = mapped_column(String(32), doc="spot, linear, inverse, equity or synthetic")
+    price_unit: Mapped[str] = mapped_column(String(32), doc="unit of prices, e.g. USDT")
+    qty_unit: Mapped[str] = mapped_column(String(32), doc="unit of quantities, e.g. BTC or contracts")
+    price_tick: Mapped[float | None] = mapped_column(Float, doc="smallest price step seen, price_unit")
+    qty_step: Mapped[float | None] = mapped_column(Float, doc="smallest quantity step seen, qty_unit")
+    first_ts: Mapped[datetime | None] = mapped_column(doc="first row seen, UTC")
+    last_ts: Mapped[datetime | None] = mapped_column(doc="last row seen, UTC")
+
+
+class IngestFile(Base):
+    """A file that was registered, known by its content."""
+
+    __tablename__ = "ingest_files"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True, doc="of the file as it lies on disk")
+    path: Mapped[str] = mapped_column(Text, doc="where it was last seen")
+    format: Mapped[str] = mapped_column(String(32), doc="recorder, binance_vision, lobster, tardis or columns")
+    venue: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
+    symbol: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
+    bytes: Mapped[int] = mapped_column(doc="size on disk")
+    lines: Mapped[int] = mapped_column(doc="lines in it")
+    rows: Mapped[int] = mapped_column(doc="lines that carry something to store")
+    rejected: Mapped[int] = mapped_column(doc="lines that could not be read")
+    ignored: Mapped[dict[str, int]] = mapped_column(JSON, doc="lines that carry nothing to store, by kind")
+    first_ts: Mapped[datetime | None] = mapped_column(doc="earliest time in it, UTC")
+    last_ts: Mapped[datetime | None] = mapped_column(doc="latest time in it, UTC")
+    registered_at: Mapped[datetime] = mapped_column(doc="UTC")
+
+
+class IngestCount(Base):
+    """The account of a file's lines: found when it is registered, settled when its partition is loaded."""
+
+    __tablename__ = "ingest_counts"
+    __table_args__ = (Index(None, "day", "symbol"),)
+
+    sha256: Mapped[str] = mapped_column(String(64), ForeignKey(_FILE, ondelete="CASCADE"), primary_key=True)
+    venue: Mapped[str] = mapped_column(String(64), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day of ts")
+    table_name: Mapped[str] = mapped_column(String(32), primary_key=True, doc="trades, quotes or book")
+    kind: Mapped[str] = mapped_column(String(64), primary_key=True, doc="stream or record kind in the file")
+    lines: Mapped[int] = mapped_column(doc="lines found")
+    stored: Mapped[int | None] = mapped_column(doc="lines stored; null until the partition is loaded")
+    duplicate: Mapped[int | None] = mapped_column(doc="lines already seen; null until loaded")
+    ignored: Mapped[int | None] = mapped_column(doc="lines superseded, e.g. older than a snapshot; null until loaded")
+    rows: Mapped[int | None] = mapped_column(doc="rows made of the stored lines; null until loaded")
+
+
+class RejectedRow(Base):
+    """A line that could not be read, with the reason."""
+
+    __tablename__ = "rejected_rows"
+
+    sha256: Mapped[str] = mapped_column(String(64), ForeignKey(_FILE, ondelete="CASCADE"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, doc="1-based line number")
+    file: Mapped[str] = mapped_column(Text, doc="path of the file when it was read")
+    reason: Mapped[str] = mapped_column(Text, doc="why it was refused")
+    text: Mapped[str] = mapped_column(Text, doc="start of the line")
+
+
+class SequenceGap(Base):
+    """Updates that the source skipped: the book is stale from here until a snapshot heals it."""
+
+    __tablename__ = "sequence_gaps"
+
+    sha256: Mapped[str] = mapped_column(String(64), ForeignKey(_FILE, ondelete="CASCADE"), primary_key=True)
+    venue: Mapped[str] = mapped_column(String(64), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day of ts")
+    got_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, doc="update id that came")
+    expected_seq: Mapped[int] = mapped_column(doc="update id that was due")
+    ts: Mapped[datetime] = mapped_column(doc="time of the update that came, UTC")

@@ -1,0 +1,106 @@
+"""Series tables of market data: trades, quotes, ten-level books, and bars derived from them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
+
+BOOK_DEPTH: Final = 10
+"""Levels per side in `book`."""
+
+_PARTITION: Final = (Day("ts"), "symbol")
+_SORT: Final = ("venue", "symbol", "ts", "seq")
+_TIME_CODEC: Final = "Delta, ZSTD"
+_SEQ_CODEC: Final = "Delta, ZSTD"
+_VALUE_CODEC: Final = "ZSTD"
+
+
+def _key(seq: str) -> tuple[Column, ...]:
+    return (
+        Column(
+            "ts", TIMESTAMP, "the exchange's time, or the local one where `clock` says so", "UTC", codec=_TIME_CODEC
+        ),
+        Column("local_ts", TIMESTAMP, "when the recorder received it", "UTC", nullable=True, codec=_TIME_CODEC),
+        Column("clock", pa.string(), "which clock `ts` was read from: exchange or local", repeated=True),
+        Column("venue", pa.string(), "where it was traded, e.g. binance_spot", repeated=True),
+        Column("symbol", pa.string(), "the venue's name of the instrument", repeated=True),
+        Column("seq", pa.int64(), seq, codec=_SEQ_CODEC),
+    )
+
+
+def _value(name: str, doc: str, unit: str, *, nullable: bool = False) -> Column:
+    return Column(name, pa.float64(), doc, unit, nullable=nullable, codec=_VALUE_CODEC)
+
+
+TRADES: Final = SeriesTable(
+    name="trades",
+    doc="Executions, one row each.",
+    columns=(
+        *_key("the venue's trade id"),
+        _value("price", "price of the execution", "price_unit of the instrument"),
+        _value("qty", "quantity executed", "qty_unit of the instrument"),
+        Column("side", pa.string(), "the aggressor's side: buy, sell or unknown", repeated=True),
+    ),
+    sort_key=_SORT,
+    partition_by=_PARTITION,
+    unique_key=("venue", "symbol", "seq"),
+)
+
+QUOTES: Final = SeriesTable(
+    name="quotes",
+    doc="Best bid and ask, one row per change.",
+    columns=(
+        *_key("the venue's update id"),
+        _value("bid_price", "best bid", "price_unit of the instrument"),
+        _value("bid_qty", "quantity resting at the best bid", "qty_unit of the instrument"),
+        _value("ask_price", "best ask", "price_unit of the instrument"),
+        _value("ask_qty", "quantity resting at the best ask", "qty_unit of the instrument"),
+    ),
+    sort_key=_SORT,
+    partition_by=_PARTITION,
+    unique_key=("venue", "symbol", "seq"),
+)
+
+BOOK: Final = SeriesTable(
+    name="book",
+    doc="Order book, ten levels a side, one row per update; a level that is not known is null.",
+    columns=(
+        *_key("the venue's last update id in the row"),
+        Column("state", pa.string(), "whole, partial (no snapshot yet) or stale (after a gap)", repeated=True),
+        *(
+            _value(
+                f"{side}_{what}_{level}", f"{side} {what}, level {level} from the best", f"{what}_unit", nullable=True
+            )
+            for side in ("bid", "ask")
+            for what in ("price", "qty")
+            for level in range(BOOK_DEPTH)
+        ),
+    ),
+    sort_key=_SORT,
+    partition_by=_PARTITION,
+    unique_key=("venue", "symbol", "seq"),
+)
+
+BARS: Final = SeriesTable(
+    name="bars",
+    doc="One-minute bars of trades, with the mean spread of that minute's quotes; minutes without trades have no row.",
+    columns=(
+        Column("ts", TIMESTAMP, "start of the minute", "UTC", codec=_TIME_CODEC),
+        Column("venue", pa.string(), "as in trades", repeated=True),
+        Column("symbol", pa.string(), "as in trades", repeated=True),
+        _value("open", "first price by (ts, seq)", "price_unit"),
+        _value("high", "highest price", "price_unit"),
+        _value("low", "lowest price", "price_unit"),
+        _value("close", "last price by (ts, seq)", "price_unit"),
+        _value("volume", "sum of quantities", "qty_unit"),
+        _value("vwap", "volume-weighted average price", "price_unit"),
+        Column("trades", pa.int64(), "number of executions", codec="T64, ZSTD"),
+        _value("mean_spread", "mean of ask minus bid over the minute's quotes", "price_unit", nullable=True),
+    ),
+    sort_key=("venue", "symbol", "ts"),
+    partition_by=_PARTITION,
+    unique_key=("venue", "symbol", "ts"),
+)

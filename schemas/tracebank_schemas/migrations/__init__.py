@@ -1,0 +1,1 @@
+"""Alembic's script folder for the relational store; `tracebank db upgrade` runs it."""

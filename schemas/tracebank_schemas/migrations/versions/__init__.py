@@ -1,0 +1,1 @@
+"""Migrations, one module per revision, in order of their number."""

@@ -1,0 +1,128 @@
+"""The language of series tables: a declaration from which DDL, Polars and Arrow schemas and the docs table follow.
+
+The tables themselves stand in the module of their subject (`market`, ...); `TABLES` in `catalogue` gathers them. What
+an engine makes of a declaration (its DDL) is that engine's adapter's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+TIMESTAMP: Final = pa.timestamp("ns", "UTC")
+"""Time stamps of every series table: nanoseconds, UTC."""
+
+_POLARS: Final[dict[pa.DataType, pl.DataType]] = {
+    TIMESTAMP: pl.Datetime("ns", "UTC"),
+    pa.date32(): pl.Date(),
+    pa.bool_(): pl.Boolean(),
+    pa.int8(): pl.Int8(),
+    pa.int16(): pl.Int16(),
+    pa.int32(): pl.Int32(),
+    pa.int64(): pl.Int64(),
+    pa.uint8(): pl.UInt8(),
+    pa.uint16(): pl.UInt16(),
+    pa.uint32(): pl.UInt32(),
+    pa.uint64(): pl.UInt64(),
+    pa.float32(): pl.Float32(),
+    pa.float64(): pl.Float64(),
+    pa.string(): pl.String(),
+    pa.list_(pa.float32()): pl.List(pl.Float32()),
+    pa.list_(pa.float64()): pl.List(pl.Float64()),
+}
+"""Every column type that a declaration may use, with its Polars type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a series table."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+    unit: str = ""
+    """Unit of the values, or empty for counts, names and flags."""
+    nullable: bool = False
+    repeated: bool = False
+    """Few distinct values (a venue, a side): engines may encode it as a dictionary."""
+    codec: str = ""
+    """Compression hint, a ClickHouse codec expression chosen by measurement; other engines may ignore it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Partition by the UTC day of a time-stamp column; the partition value is a `datetime.date` named `day`."""
+
+    column: str
+
+
+PartitionValue = date | str | int
+_PARTITION_TYPES: Final = (*(kind for kind in _POLARS if pa.types.is_integer(kind)), pa.string(), pa.date32())
+
+Partition = Mapping[str, PartitionValue]
+"""One partition: a value for each partition key, e.g. `{"day": date(2024, 8, 8), "symbol": "BTCUSDT"}`."""
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """Declaration of one table of the time-series store."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    sort_key: tuple[str, ...]
+    partition_by: tuple[Day | str, ...]
+    unique_key: tuple[str, ...] = ()
+    """Columns that name a row; checks of duplicates use it, the engine does not enforce it."""
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        keys = [*self.sort_key, *self.unique_key, *self.partition_columns.values()]
+        if len(set(names)) != len(names):
+            raise ValueError(f"table {self.name}: a column name stands twice in {names}")
+        if unknown := sorted(set(keys) - set(names)):
+            raise ValueError(f"table {self.name}: keys name columns {unknown} that are not declared")
+        if bad := [column.name for column in self.columns if column.type not in _POLARS]:
+            raise ValueError(f"table {self.name}: columns {bad} have a type that series tables do not use")
+        if bad := [c.name for c in self.columns if c.nullable and (c.name in keys or pa.types.is_list(c.type))]:
+            raise ValueError(f"table {self.name}: columns {bad} may not be nullable: they are keys or lists")
+        self._check_partition_keys()
+
+    def _check_partition_keys(self) -> None:
+        kinds = {column.name: column.type for column in self.columns}
+        if len(self.partition_columns) != len(self.partition_by):
+            raise ValueError(f"table {self.name}: two partition keys have one name in {self.partition_by}")
+        for key in self.partition_by:
+            if isinstance(key, Day) and kinds[key.column] != TIMESTAMP:
+                raise ValueError(f"table {self.name}: day is of {key.column}, which is no time stamp")
+            if isinstance(key, str) and kinds[key] not in _PARTITION_TYPES:
+                raise ValueError(f"table {self.name}: partition key {key} is {kinds[key]}; use text, integer or date")
+
+    @cached_property
+    def partition_columns(self) -> dict[str, str]:
+        """Column behind each partition key, by the key's name (`day` for `Day`)."""
+        return dict(("day", key.column) if isinstance(key, Day) else (key, key) for key in self.partition_by)
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """Arrow schema, in the declared order; `nullable` as declared."""
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    @cached_property
+    def polars_schema(self) -> pl.Schema:
+        """Polars schema, in the declared order."""
+        return pl.Schema({column.name: _POLARS[column.type] for column in self.columns})
+
+    def docs_table(self) -> str:
+        """Markdown table of the columns, for the docs page."""
+        head = "| column | type | unit | null | codec | what it is |\n|---|---|---|---|---|---|\n"
+        return head + "\n".join(
+            f"| `{c.name}` | {c.type} | {c.unit} | {'yes' if c.nullable else ''} | {c.codec} | {c.doc} |"
+            for c in self.columns
+        )
