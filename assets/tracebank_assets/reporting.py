@@ -11,7 +11,6 @@ from tracebank.resources import Stores
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.series import SeriesTable
 
-
 Figure = str | int | float | dict[str, int] | dict[str, float] | list[str] | dg.MetadataValue
 """What may stand in an asset's metadata here; kept small, since Dagster stores it twice."""
 
@@ -58,7 +57,7 @@ def report(
 
 def _entry(context: dg.AssetExecutionContext, made: Made, meter: Meter, version: str) -> Materialization:
     return Materialization(
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         asset_key="/".join(made.key.path),
         partition=str(context.partition_key) if context.has_partition_key else "",
         code_version=made.code_version,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 
@@ -21,10 +22,17 @@ def ingest(
     from tracebank.settings import Settings
     from tracebank.stores import upgrade
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
+    from tracebank_assets.market.registration import RegistrationError
+    from tracebank_assets.runs import RunFailed
 
     console = Console(stderr=True)
     settings = Settings.load()
     upgrade(settings)
-    with shown_on(console):
-        done = ingest_paths(settings, paths, venue=venue, symbol=symbol, max_rejected_share=max_rejected_share)
+    try:
+        with shown_on(console):
+            done = ingest_paths(settings, paths, venue=venue, symbol=symbol, max_rejected_share=max_rejected_share)
+    except RegistrationError as error:
+        raise click.UsageError(str(error)) from error
+    except RunFailed as error:
+        raise click.ClickException(str(error)) from error
     Console().print(summary_table(done))

@@ -106,9 +106,9 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
         raise dg.Failure(f"no registered file holds {symbol} on {day}; register one with 'tracebank ingest PATH'")
     with metered() as meter:
         loaded = _load(stores, tables, files, day, symbol)
-    for table in tables:
-        accounts = [account for account in loaded if account.table == table.name]
-        yield _table_result(context, stores, table, files, accounts, meter)
+    with stores.series.session():
+        results = [_table_result(context, stores, table, files, loaded, meter) for table in tables]
+    yield from results
 
 
 def _load(
@@ -130,6 +130,8 @@ def _load(
             for name, frame in chunk.batches.items():
                 writers[name].write(frame)
             advance(chunk.lines)
+        with stores.series.session():  # one opening for all the commits
+            stack.close()
     accounts = [account for account in accounting.lines if account.table in names]
     catalogue.settle(stores.relational, files, names, accounts, gaps, day, symbol)
     return accounts
@@ -144,6 +146,7 @@ def _table_result(
     meter: Meter,
 ) -> dg.MaterializeResult:
     day, symbol = day_and_symbol(context)
+    accounts = [account for account in accounts if account.table == table.name]
     size = stores.series.size(table, {"day": day, "symbol": symbol})
     inputs = {file.source.path.name: file.sha256 for file in files}
     made = Made(market_key(table.name), size.rows, size.bytes, CODE_VERSION, inputs)

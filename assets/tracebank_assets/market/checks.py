@@ -131,7 +131,7 @@ def _gap_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str, fl
         .group_by(SequenceGap.venue)
     )
     with stores.relational.session() as session:
-        by_venue = dict(session.execute(gaps).tuples().all())
+        by_venue = {venue: int(count) for venue, count in session.execute(gaps)}
         return [
             (venue, "sequence_gaps", float(by_venue.get(venue, 0)), int(lines or 0))
             for venue, lines in session.execute(book_lines)

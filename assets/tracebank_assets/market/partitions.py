@@ -23,7 +23,5 @@ def partition_key(day: date, symbol: str) -> dg.MultiPartitionKey:
 
 def day_and_symbol(context: dg.AssetExecutionContext) -> tuple[date, str]:
     """The day and the symbol that a run is about."""
-    key = context.partition_key
-    assert isinstance(key, dg.MultiPartitionKey)
-    by_dimension = key.keys_by_dimension
-    return date.fromisoformat(by_dimension["day"]), by_dimension["symbol"]
+    day, symbol = str(context.partition_key).split("|", 1)
+    return date.fromisoformat(day), symbol

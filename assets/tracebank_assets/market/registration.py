@@ -16,7 +16,7 @@ from tracebank_models.market.pipeline import TooManyBadLines, scan
 
 
 class RegistrationError(ValueError):
-    """Files that could not be registered: one line for each; the other files of the call are registered."""
+    """Files that could not be registered, and why; the other files of the call are registered."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def register_paths(
         max_rejected_share: share of unreadable lines above which a file is refused whole.
 
     Raises:
-        RegistrationError: a path is not there, or files cannot be read; the message has a line for each.
+        RegistrationError: a path is not there, or files cannot be read; the message names each.
     """
     if not 0 <= max_rejected_share <= 1:
         raise RegistrationError(f"max_rejected_share: {max_rejected_share} is not accepted; use a share from 0 to 1")
@@ -86,7 +86,7 @@ def register_paths(
                 failed.append(str(error))
             advance(path.stat().st_size)
     if failed:
-        raise RegistrationError("\n".join(failed))
+        raise RegistrationError("; ".join(failed))
     return done
 
 

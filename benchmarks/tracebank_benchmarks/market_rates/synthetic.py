@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+
 from tracebank_models.market.synthetic_exchange import Instrument, Manifest, SyntheticMarket, write_day
 from tracebank_models.market.synthetic_exchange.venue_session import VenueSession
 
@@ -40,7 +41,7 @@ def million_market(trades: int, snapshots: int, *, quotes: bool) -> SyntheticMar
     """Two symbols on one venue that together make about that many trades and exactly that many snapshots.
 
     Args:
-        trades: Trades in all; the mean market order makes 1.45 of them.
+        trades: Trades in all; a market order makes 1.43 on average.
         snapshots: Ten-level snapshots in all, 100 ms apart.
         quotes: Whether every change of the best quotes is written too.
     """

@@ -37,11 +37,11 @@ class OrderFlow:
     """How strongly exogenous market orders pull a venue back to the efficient price, per tick of distance."""
     arbitrage_rate: float = 1.0
     """Times that arbitrage moves a venue's quotes a tick back, per tick of distance and market order."""
-    hawkes_self: float = 0.7
+    hawkes_self: float = 0.75
     """Market orders of the same side that one market order sets off (branching ratio, own side)."""
-    hawkes_cross: float = 0.05
+    hawkes_cross: float = 0.02
     """Market orders of the other side that one market order sets off; own + cross stay below 1."""
-    hawkes_decay: float = 1.0
+    hawkes_decay: float = 5.0
     """`beta` of the exponential kernel, per second."""
     volatility_sigma: float = 0.45
     """Standard deviation of the log of the fast volatility factor."""

@@ -1,0 +1,1 @@
+"""Rates of market data: reading, writing and simulating, measured against bare libraries."""
