@@ -12,6 +12,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tracebank_models.market import codecs
 from tracebank_models.market.codecs import UnreadableFileError, iter_byte_blocks, iter_line_blocks, read_head
 from tracebank_models.market.formats import FORMATS, UnknownFormatError, reader, sniff_format, source_of

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tracebank_models.market.chunks import DECODED, DepthEvents
 from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, BookRows, Fate, OrderBooks
 from tracebank_models.market.price_ticks import PriceScale, decimals
@@ -224,7 +225,9 @@ def test_instruments_have_books_of_their_own() -> None:
 
 
 def test_a_finer_price_rescales_the_levels_that_are_there() -> None:
-    rows = apply(snapshot(1, [(100.0, 1.0)], [(101.0, 1.0)]), spot(2, 2, [(100.00000001, 2.0)]), spot(3, 3, [(100.0, 0.0)]))
+    rows = apply(
+        snapshot(1, [(100.0, 1.0)], [(101.0, 1.0)]), spot(2, 2, [(100.00000001, 2.0)]), spot(3, 3, [(100.0, 0.0)])
+    )
     assert rows.rows["bid_price_0"].to_list() == [100.0, 100.00000001, 100.00000001]
     assert rows.rows["bid_price_1"].to_list() == [None, 100.0, None]
     assert rows.rows["ask_price_0"].to_list() == [101.0] * 3
@@ -320,7 +323,8 @@ class DictionaryBook:
 
 
 levels_of = st.lists(
-    st.tuples(st.sampled_from([price / 4 for price in range(380, 421)]), st.sampled_from([0.0, 0.5, 1.0, 2.5])), max_size=6
+    st.tuples(st.sampled_from([price / 4 for price in range(380, 421)]), st.sampled_from([0.0, 0.5, 1.0, 2.5])),
+    max_size=6,
 )
 
 
@@ -337,7 +341,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
             seq = last + draw(st.integers(-12, 4))
             events.append(Event(seq, bids=list(kept[0].items()), asks=list(kept[1].items()), snapshot=True))
             continue
-        prev = last + {"next": 0, "gap": 3, "repeat": -4, "overlap": -2}[what]
+        prev = last + {"next": 0, "gap": draw(st.integers(1, 3)), "repeat": -4, "overlap": -2}[what]
         first = prev + 1 + (draw(st.integers(0, 2)) if of_futures else 0)
         seq = max(first, prev + draw(st.integers(1, 4)))
         events.append(Event(seq, first, prev if of_futures else None, bids, asks))
@@ -345,7 +349,7 @@ def event_lists(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events=event_lists(), cut=st.integers(1, 40))
 @example(events=[spot(1, 1), snapshot(1)], cut=1)
 def test_the_book_is_that_of_a_plain_dictionary_however_it_is_cut(events: list[Event], cut: int) -> None:
@@ -363,7 +367,7 @@ def test_the_book_is_that_of_a_plain_dictionary_however_it_is_cut(events: list[E
     assert [gap.line for part in parts for gap in part.gaps] == gaps
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 8)), min_size=1, max_size=30))
+@given(st.lists(st.tuples(st.integers(1, 10**7), st.integers(0, 8)), min_size=1, max_size=30))
 def test_prices_come_back_from_ticks_as_they_went_in(prices: list[tuple[int, int]]) -> None:
     numbers = np.array([float(f"{digits}e-{places}") for digits, places in prices])
     scale = PriceScale()
@@ -373,6 +377,17 @@ def test_prices_come_back_from_ticks_as_they_went_in(prices: list[tuple[int, int
     again, factor = scale.ticks(numbers)
     assert factor == 1
     assert (again == ticks).all()
+
+
+def test_prices_far_apart_stay_apart_and_ticks_stay_in_bounds() -> None:
+    scale = PriceScale()
+    assert scale.ticks(np.array([1e14]))[0].tolist() == [10**14]
+    ticks, factor = scale.ticks(np.array([0.01, 0.02, 1e14]))
+    assert (ticks.tolist(), factor) == ([1, 2, 10**16], 100)
+    assert scale.ticks(np.array([1e-12]))[0].tolist() == [0]
+    assert scale.decimals == 4
+    with pytest.raises(ValueError, match="price: 1e\\+16 is too high beside prices of 4 decimals"):
+        scale.ticks(np.array([1e16]))
 
 
 @pytest.mark.parametrize(

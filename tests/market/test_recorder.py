@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tracebank_models.market import recorder
 from tracebank_models.market.chunks import DECODED, DecodedChunk, Source
 from tracebank_models.market.depth_levels import read_levels
@@ -128,7 +129,9 @@ def test_a_spot_quote_has_no_exchange_time_and_says_so(path: Path) -> None:
 
 
 def test_the_side_of_a_quote_that_is_empty_is_null(path: Path) -> None:
-    quotes = frame_of(read(path, [line("btcusdt@bookTicker", spot_ticker(1, a="0.00000000", A="0.00000000"))]), "quotes")
+    quotes = frame_of(
+        read(path, [line("btcusdt@bookTicker", spot_ticker(1, a="0.00000000", A="0.00000000"))]), "quotes"
+    )
     assert quotes.select("bid_price", "ask_price", "ask_qty").row(0) == (61837.63, None, None)
 
 
@@ -187,8 +190,12 @@ def test_spot_partial_depth_is_a_whole_book_of_the_streams_symbol(path: Path) ->
 
 def test_futures_partial_depth_has_the_exchanges_time(path: Path) -> None:
     data = coin_depth(1, 2, 3, a=[["61800.0", "5"]])
-    book = frame_of(read(path, [line("btcusd_perp@depth5", data), line("btcusdt@depth5", usdm({**data, "s": "X"}))]), "book")
-    rows = book.select("ts", "venue", "symbol", "seq", "bid_price_0", "bid_price_1", "bid_price_2", "ask_price_0").rows()
+    book = frame_of(
+        read(path, [line("btcusd_perp@depth5", data), line("btcusdt@depth5", usdm({**data, "s": "X"}))]), "book"
+    )
+    rows = book.select(
+        "ts", "venue", "symbol", "seq", "bid_price_0", "bid_price_1", "bid_price_2", "ask_price_0"
+    ).rows()
     prices = (61773.6, 61776.4, None, 61800.0)
     assert rows == [
         (AT_EXCHANGE, "binance_coinm", "BTCUSD_PERP", 3, *prices),
@@ -268,9 +275,9 @@ def test_of_two_streams_of_the_same_trades_or_book_the_first_counts(path: Path, 
         line("btcusdt@depth5", partial),
         line("btcusdt@depth@100ms", spot_depth()),
         rest(11),
-        line("ethusdt@depth", spot_depth(symbol="ETHUSDT")),
+        line("ethusdt@depth", spot_depth(500, 501, "ETHUSDT")),
         line("ethusdt@depth10", partial),
-        line("ethusdt@depth@100ms", spot_depth(symbol="ETHUSDT")),
+        line("ethusdt@depth@100ms", spot_depth(500, 501, "ETHUSDT")),
         aggregate(3),
     ]
     chunks = read(path, lines, chunk_lines)
@@ -286,9 +293,7 @@ def test_of_two_streams_of_the_same_trades_or_book_the_first_counts(path: Path, 
     for chunk in chunks:
         for kind, count in chunk.ignored.items():
             ignored[kind] = ignored.get(kind, 0) + count
-    rejected = sum(len(chunk.rejected) for chunk in chunks)
-    expected = {"trade": 1, "aggTrade": 1, "depth@100ms": 2, "depth10": 1}
-    assert (ignored, rejected) == ({**expected, "depth_snapshot": 1}, 0) or (ignored, rejected) == (expected, 1)
+    assert ignored == {"trade": 1, "aggTrade": 1, "depth@100ms": 2, "depth10": 1, "depth_snapshot": 1}
 
 
 def test_what_is_not_market_data_is_ignored_by_kind(path: Path) -> None:
@@ -327,7 +332,9 @@ def test_lines_need_neither_a_receive_time_nor_the_streams_name(path: Path) -> N
 
 def test_the_unit_of_a_time_is_told_by_its_size(path: Path) -> None:
     times = [EXCHANGE_MS // 1000, EXCHANGE_MS, EXCHANGE_MS * 1000 + 7, EXCHANGE_MS * 10**6 + 9]
-    trades = frame_of(read(path, [line("btcusdt@trade", spot_trade(at, T=time)) for at, time in enumerate(times)]), "trades")
+    trades = frame_of(
+        read(path, [line("btcusdt@trade", spot_trade(at, T=time)) for at, time in enumerate(times)]), "trades"
+    )
     ms = EXCHANGE_MS * 10**6
     assert nanoseconds(trades, "ts") == [ms // 10**9 * 10**9, ms, ms + 7000, ms + 9]
 
@@ -353,7 +360,10 @@ BAD_LINES = {
     "no time at all": (line("btcusdt@bookTicker", spot_ticker(), None), "neither an exchange time nor a receive"),
     "id too large": (line("btcusdt@trade", spot_trade(2**63)), r"at `\$.t`"),
     "ids backwards": (line("btcusdt@depth", spot_depth(12, 10)), "U is above the last"),
-    "level with three": (line("btcusdt@depth", spot_depth(b=[["1", "2", "3"]])), "levels: Expected `array` of length 2"),
+    "level with three": (
+        line("btcusdt@depth", spot_depth(b=[["1", "2", "3"]])),
+        "levels: Expected `array` of length 2",
+    ),
     "level of words": (line("btcusdt@depth", spot_depth(a=[["1", "many"]])), "levels: Expected `float`"),
     "level at zero": (line("btcusdt@depth", spot_depth(a=[["0.00", "1"]])), "levels: Expected `float` > 0"),
     "no levels": (line("btcusdt@depth", spot_depth(a="none")), "levels: Expected `array`"),
@@ -367,7 +377,11 @@ BAD_LINES = {
 @pytest.mark.parametrize("chunk_lines", [2, 100])
 def test_a_bad_line_is_rejected_with_its_reason_and_the_rest_goes_on(path: Path, name: str, chunk_lines: int) -> None:
     bad, reason = BAD_LINES[name]
-    good = [line("btcusdt@trade", spot_trade(1)), line("btcusdt@depth", spot_depth()), line("btcusdt@bookTicker", spot_ticker())]
+    good = [
+        line("btcusdt@trade", spot_trade(1)),
+        line("btcusdt@depth", spot_depth()),
+        line("btcusdt@bookTicker", spot_ticker()),
+    ]
     more = [line("btcusdt@trade", spot_trade(2)), line("btcusdt@depth", spot_depth(13, 14)), line("a@depth5", PARTIAL)]
     chunks = read(path, [*good, bad, *more], chunk_lines)
     (rejected,) = [rejected for chunk in chunks for rejected in chunk.rejected]
@@ -426,7 +440,7 @@ def test_what_is_read_does_not_depend_on_the_chunk_size(
     assert summary(read(path, lines)) == summary(read(path, lines, chunk_lines))
 
 
-digits = st.from_regex(r"[0-9]{1,12}(\.[0-9]{1,14})?", fullmatch=True)
+digits = st.from_regex(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,14})?", fullmatch=True)
 
 
 @settings(max_examples=150, deadline=None)

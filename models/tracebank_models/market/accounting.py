@@ -1,4 +1,4 @@
-"""What became of every line of the files: stored, a duplicate, ignored or rejected. The sum has to be the file's lines."""
+"""What became of every line of the files: stored, a duplicate, ignored or rejected; together, the file's lines."""
 
 from __future__ import annotations
 

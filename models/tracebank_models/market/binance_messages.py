@@ -1,7 +1,7 @@
 """Binance's stream messages: their typed shapes, and columns of them.
 
-Spot, USD-M and COIN-M are told apart by their fields. What wraps a message (a recorder's line, a combined stream), which
-of two streams of one instrument is kept, and order books are not the business of this module.
+Spot, USD-M and COIN-M are told apart by their fields. What wraps a message (a recorder's line, a combined stream),
+which of two streams of one instrument is kept, and order books are not the business of this module.
 """
 
 from __future__ import annotations
@@ -117,7 +117,11 @@ class Messages:
 
 
 def decode_messages(
-    shape: msgspec.json.Decoder[Any], kind: str, payloads: list[bytes], line: NDArray[np.int64], local: NDArray[np.int64]
+    shape: msgspec.json.Decoder[Any],
+    kind: str,
+    payloads: list[bytes],
+    line: NDArray[np.int64],
+    local: NDArray[np.int64],
 ) -> Messages:
     """Decode payloads of one kind; one that does not fit its shape becomes a problem and the rest goes on.
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 Price = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 Quantity = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
-_PositivePrice = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+_HIGHEST_PRICE = 1e10  # with the eight decimals that exchanges use, a book can still count it in ticks
+_LevelPrice = Annotated[float, msgspec.Meta(gt=0, le=_HIGHEST_PRICE)]
 
-_careful = msgspec.json.Decoder(list[tuple[_PositivePrice, Quantity]], strict=False)
+_careful = msgspec.json.Decoder(list[tuple[_LevelPrice, Quantity]], strict=False)
 _EXACT = 1 << 53
 _POWERS = 10.0 ** np.arange(23)
 _NOT_PLAIN = -1
-_HIGHEST_PRICE = 1e15
 
 
 @dataclass(slots=True)
@@ -101,7 +101,8 @@ def _number(text, at, end, powers):  # type: ignore[no-untyped-def]
         if mantissa >= _EXACT:  # beyond, the quotient below would not be correctly rounded
             return 0.0, -1
         at += 1
-    if at >= end or at == start or point == at - 1 or decimals > 22:
+    leading_zero = at - start > 1 and text[start] == 48 and text[start + 1] != 46
+    if at >= end or at == start or point == at - 1 or decimals > 22 or leading_zero:
         return 0.0, -1
     return mantissa / powers[decimals], at + 1
 

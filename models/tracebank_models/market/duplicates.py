@@ -1,7 +1,7 @@
 """Rows seen before, told exactly by the exchange's own ids: redundant recordings of one stream overlap fully.
 
-A source without ids (`seq` null) has no duplicates that could be told, and none are. Whether an order-book difference came
-before is the book's own rule, in `order_book`.
+A source without ids (`seq` null) has no duplicates that could be told, and none are. Whether an order-book difference
+came before is the book's own rule, in `order_book`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class SeenIds:
             A mask of shape (rows,).
         """
         mask = np.zeros(len(rows), np.bool_)
-        keyed = rows.select("venue", "symbol", "kind", "seq").with_row_index("row").filter(pl.col("seq").is_not_null())
-        for (venue, symbol, kind), part in keyed.partition_by("venue", "symbol", "kind", as_dict=True).items():
-            key = (table, venue, symbol, _ID_SPACES.get(str(kind), kind))
+        keyed = rows.select("venue", "symbol", pl.col("kind").replace(_ID_SPACES), "seq").with_row_index("row")
+        keyed = keyed.filter(pl.col("seq").is_not_null())
+        for key, part in keyed.partition_by("venue", "symbol", "kind", as_dict=True).items():
             places, ids = part["row"].to_numpy(), part["seq"].to_numpy()
-            mask[places] = self._repeats(self._seen.setdefault(key, BitMap64()), ids)
+            mask[places] = self._repeats(self._seen.setdefault((table, *key), BitMap64()), ids)
         return mask
 
     @staticmethod

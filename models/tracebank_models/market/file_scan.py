@@ -15,25 +15,29 @@ from numpy.typing import NDArray
 
 from tracebank_models.market.chunks import DecodedChunk, DepthEvents, RejectedLine, Source
 from tracebank_models.market.formats import reader
-from tracebank_models.market.price_ticks import decimals
+from tracebank_models.market.price_ticks import GridStep
 
 MAX_REJECTED_SHARE = 0.01
 _TEXTS_KEPT = 10_000
 _HOPELESS = 1_000_000
+_Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
-class TooManyBadLines(ValueError):  # noqa: N818 - it names what is wrong, as the accounting does
+_Steps = dict[tuple[str, str], tuple[GridStep, GridStep]]
+
+
+class TooManyBadLines(ValueError):
     """More of a file's lines are bad than may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedInstrument:
-    """An instrument that a file holds, and the finest decimal steps of its prices and quantities."""
+    """An instrument that a file holds, and the largest steps that all of its prices and quantities are multiples of."""
 
     venue: str
     symbol: str
-    price_tick: float
-    qty_step: float
+    price_tick: float | None
+    qty_step: float | None
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ def scan(source: Source, *, chunk_lines: int = 65536, max_rejected_share: float 
         raise ValueError(f"max_rejected_share: {max_rejected_share} is not allowed: between 0 and 1")
     found = FileScan(source)
     parts: list[pl.DataFrame] = []
-    steps: dict[tuple[str, str], list[int]] = {}
+    steps: _Steps = {}
     for chunk in reader(source.format).read(source, chunk_lines=chunk_lines):
         found.lines += chunk.lines
         for kind, lines in chunk.ignored.items():
@@ -88,13 +92,13 @@ def scan(source: Source, *, chunk_lines: int = 65536, max_rejected_share: float 
         raise _too_many(source.path, found, max_rejected_share)
     found.counts = _summed(parts)
     found.instruments = [
-        ObservedInstrument(venue, symbol, float(f"1e-{price}"), float(f"1e-{qty}"))
+        ObservedInstrument(venue, symbol, price.step, qty.step)
         for (venue, symbol), (price, qty) in sorted(steps.items())
     ]
     return found
 
 
-def _records(chunk: DecodedChunk) -> Iterator[tuple[str, pl.DataFrame, list[tuple[NDArray[np.float64], ...]]]]:
+def _records(chunk: DecodedChunk) -> Iterator[tuple[str, pl.DataFrame, list[_Numbers]]]:
     """Yield each table's records with `lines`, and pairs of their prices, quantities and records (by index)."""
     for table, frame, sides in (
         ("trades", chunk.trades, ["{}"]),
@@ -103,12 +107,16 @@ def _records(chunk: DecodedChunk) -> Iterator[tuple[str, pl.DataFrame, list[tupl
     ):
         if frame is not None and len(frame):
             everything = np.arange(len(frame))
-            pairs = [(*(frame[side.format(what)].to_numpy() for what in ("price", "qty")), everything) for side in sides]
+            pairs = [(_column(frame, side, "price"), _column(frame, side, "qty"), everything) for side in sides]
             yield table, frame.with_columns(pl.lit(1, pl.Int64).alias("lines")), pairs
     if chunk.depth is not None and len(chunk.depth.events):
         depth = chunk.depth
         owner = np.repeat(np.arange(len(depth.events)), np.diff(depth.offsets))
         yield "book", depth.events.with_columns(lines_of(depth)), [(depth.price, depth.qty, owner)]
+
+
+def _column(frame: pl.DataFrame, name: str, what: str) -> NDArray[np.float64]:
+    return frame[name.format(what)].to_numpy()
 
 
 def lines_of(depth: DepthEvents) -> pl.Series:
@@ -141,20 +149,18 @@ def _widen(found: FileScan, records: pl.DataFrame) -> None:
     found.last_ts_ns = high if found.last_ts_ns is None else max(high, found.last_ts_ns)
 
 
-def _refine(
-    steps: dict[tuple[str, str], list[int]], records: pl.DataFrame, numbers: list[tuple[NDArray[np.float64], ...]]
-) -> None:
-    """Take the decimals of more prices and quantities into account."""
+def _refine(steps: _Steps, records: pl.DataFrame, numbers: list[_Numbers]) -> None:
+    """Take more prices and quantities into account."""
     names = records.select("venue", "symbol").unique(maintain_order=True).with_row_index("instrument")
     several = len(names) > 1
     joined = records.select("venue", "symbol").join(names, on=["venue", "symbol"], maintain_order="left", how="left")
     codes = joined["instrument"].to_numpy()
     for code, venue, symbol in names.iter_rows():
-        known = steps.setdefault((venue, symbol), [0, 0])
+        known = steps.setdefault((venue, symbol), (GridStep(), GridStep()))
         for price, qty, owner in numbers:
             mine = codes[owner] == code if several else slice(None)
-            for at, values in enumerate((price[mine], qty[mine])):
-                known[at] = decimals(values[np.isfinite(values)], known[at])
+            for step, values in zip(known, (price[mine], qty[mine]), strict=True):
+                step.refine(values[np.isfinite(values)])
 
 
 def _keep_rejected(found: FileScan, rejected: list[RejectedLine]) -> None:

@@ -65,7 +65,9 @@ def sniff_format(path: Path) -> str:
     """
     head = read_head(path)
     if not head:
-        raise UnknownFormatError(f"{path}: the file is empty, so its format cannot be told: one of {', '.join(FORMATS)}")
+        raise UnknownFormatError(
+            f"{path}: the file is empty, so its format cannot be told: one of {', '.join(FORMATS)}"
+        )
     for name in FORMATS:
         if reader(name).matches(head, path):
             return name

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 _QUOTE_ASSETS: Final = (
-    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "DAI", "USD", "EUR", "GBP", "TRY", "BRL", "JPY", "BTC", "ETH", "BNB",
-)  # fmt: skip
+    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "DAI", "USD"),
+    *("EUR", "GBP", "TRY", "BRL", "JPY", "BTC", "ETH", "BNB"),
+)
 _EQUITY_VENUES: Final = ("nasdaq", "nyse")
 
 

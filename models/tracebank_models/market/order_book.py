@@ -1,10 +1,12 @@
 """Order books rebuilt from differences and snapshots, by the exchange's own sequence rules.
 
-The rules (Binance's "How to manage a local order book correctly"): a snapshot with last update id L is joined by the first
-difference with `U` <= L + 1 <= `u` (spot) or `U` <= L <= `u` (futures, which also name the id before, `pu`); older
-ones are dropped; from then on each difference has to follow on the last (`U` = last `u` + 1, `pu` = last `u`). Anything
-else is a gap: updates were missed, and the book is stale until a snapshot heals it. Events of a source without update
-ids are taken in file order. The loops over levels are in `order_book_kernel`; reading files is not done here.
+The rules (Binance's "How to manage a local order book correctly"): a snapshot with last update id L is joined by the
+first difference with `U` <= L + 1 <= `u` (spot) or `U` <= L <= `u` (futures, which also name the id before, `pu`);
+older ones are dropped; from then on each difference has to follow on the last (`U` = last `u` + 1, `pu` = last `u`).
+One that overlaps the last misses nothing, since quantities are absolute. Anything else is a gap: updates were missed,
+and the book is stale until a snapshot heals it. Events of a source without update ids are taken in file order.
+
+The loops over levels are in `order_book_kernel`; reading files is not done here.
 """
 
 from __future__ import annotations
@@ -294,13 +296,12 @@ def _by_instrument(depth: DepthEvents) -> Iterator[tuple[tuple[str, str], _Slice
     counts = np.diff(depth.offsets)
     level_codes = np.repeat(codes, counts)
     for code, venue, symbol in names.iter_rows():
-        if len(names) == 1:
-            row, levels = np.arange(len(events)), np.s_[:]
-        else:
-            row, levels = np.flatnonzero(codes == code), np.flatnonzero(level_codes == code)
+        row, levels = np.flatnonzero(codes == code), level_codes == code
+        chosen = slice(None) if len(names) == 1 else levels
         offsets = np.concatenate(([0], np.cumsum(counts[row])))
-        keys = (row, *(column[row] for column in columns), snapshot[row])
-        yield (venue, symbol), _Slice(*keys, offsets, depth.is_bid[levels], depth.price[levels], depth.qty[levels])
+        seq, first, prev = (column[row] for column in columns)
+        sides = (depth.is_bid[chosen], depth.price[chosen], depth.qty[chosen])
+        yield (venue, symbol), _Slice(row, seq, first, prev, snapshot[row], offsets, *sides)
 
 
 def _integers(column: pl.Series) -> NDArray[np.int64]:
@@ -340,4 +341,3 @@ def _gaps(events: pl.DataFrame, output: _Output) -> Iterator[Gap]:
         columns.iter_rows(), output.expected[places].tolist(), strict=True
     ):
         yield Gap(venue, symbol, ts_ns, expected, got, line)
-

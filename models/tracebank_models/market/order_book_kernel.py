@@ -1,7 +1,7 @@
 """The compiled loops of the order book: levels into sorted arrays, and the ten best of each side out of them.
 
-A side is a pair of arrays, worst level first, whose keys are price ticks, negated on the ask side. Most updates are near the
-best price, so near the end, where little has to be moved. Everything is plain arrays, since it is compiled.
+A side is a pair of arrays, worst level first, whose keys are price ticks, negated on the ask side. Most updates are
+near the best price, so near the end, where little has to be moved. Everything is plain arrays, since it is compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NO_SEQ = np.iinfo(np.int64).min
 """Stands for an update id that a source does not give."""
 
 BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, REMOVED_AS_CROSSED = range(6)
-"""Places in the status array of a book: level counts, last update id, state, whether that id is a snapshot's, a count."""
+"""Places in a book's status: levels of each side, last update id, state, whether that id is a snapshot's, a count."""
 
 _WHOLE, _STALE = 1, 2
 _APPLIED, _DUPLICATE, _BEFORE_SNAPSHOT = 0, 1, 2

@@ -1,7 +1,7 @@
 """Files to rows ready to be stored: `scan` tells what a file holds, `load` gives its rows and accounts for each line.
 
-A load reads its files one after the other in the order of their first times, removes duplicates across them and carries the
-order books from one to the next. What a file's bytes mean is the readers' business, where rows go the stores'.
+A load reads its files one after the other in the order of their first times, removes duplicates across them and carries
+the order books from one to the next. What a file's bytes mean is the readers' business, where rows go the stores'.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tracebank_models.market.accounting import Accounting, LineAccounting
 from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, DepthEvents, RejectedLine, Source
@@ -116,6 +117,7 @@ class _Load:
         self._accounting = accounting
         self._seen = SeenIds()
         self._books = OrderBooks()
+        self._aggregates: dict[tuple[str, str], bool] = {}
 
     def take(self, path: Path, chunk: DecodedChunk) -> LoadedChunk:
         """Turn a decoded chunk into rows to store."""
@@ -124,27 +126,49 @@ class _Load:
         self._accounting.add_rejected(path, len(chunk.rejected))
         for kind, lines in chunk.ignored.items():
             self._accounting.add_ignored(path, kind, lines)
-        frames = {"trades": [chunk.trades], "quotes": [chunk.quotes], "book": [chunk.book]}
-        for table in TABLES:
+        for table, frame in (("trades", chunk.trades), ("quotes", chunk.quotes), ("book", chunk.book)):
             if table in self._tables:
-                rows = [self._rows(path, table, frame) for frame in frames[table] if frame is not None]
-                if table == "book" and chunk.depth is not None:
-                    rows.append(self._book(loaded, chunk.depth))
-                filled = [frame for frame in rows if len(frame)]
-                if filled:
-                    loaded.batches[table] = pl.concat(filled)
+                self._take_table(loaded, chunk, table, frame)
         return loaded
 
-    def _rows(self, path: Path, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    def _take_table(self, loaded: LoadedChunk, chunk: DecodedChunk, table: str, frame: pl.DataFrame | None) -> None:
+        rows = [self._rows(loaded.path, table, frame, chunk.has_ids)] if frame is not None else []
+        if table in chunk.companions:
+            rows.append(self._rows(loaded.path, table, chunk.companions[table], chunk.has_ids, lines_each=0))
+        if table == "book" and chunk.depth is not None:
+            rows.append(self._book(loaded, chunk.depth))
+        filled = [part for part in rows if len(part)]
+        if filled:
+            loaded.batches[table] = pl.concat(filled)
+
+    def _rows(self, path: Path, table: str, frame: pl.DataFrame, has_ids: bool, *, lines_each: int = 1) -> pl.DataFrame:
         """Account for decoded rows, and return those to store."""
         asked = frame if self._symbol is None else frame.filter(pl.col("symbol") == self._symbol)
         asked = self._of_day(asked)
         if not len(asked):
             return pl.DataFrame()
-        repeats = self._seen.repeats(table, asked)
-        fate = pl.Series("fate", ["stored", "duplicate"]).gather(repeats.astype(np.uint32))
-        self._accounting.add_rows(path, table, asked.with_columns(fate.alias("fate"), lines=pl.lit(1, pl.Int64)))
-        return (asked.filter(pl.Series(~repeats)) if repeats.any() else asked).select(TABLES[table])
+        fates = np.zeros(len(asked), np.uint32)
+        if has_ids:
+            fates[self._seen.repeats(table, asked)] = 1
+        if table == "trades":
+            fates[self._counted_already(asked)] = 2
+        fate = pl.Series("fate", ["stored", "duplicate", "ignored"]).gather(fates)
+        lines = pl.lit(lines_each, pl.Int64).alias("lines")
+        self._accounting.add_rows(path, table, asked.with_columns(fate, lines))
+        return (asked.filter(pl.Series(fates == 0)) if fates.any() else asked).select(TABLES[table])
+
+    def _counted_already(self, trades: pl.DataFrame) -> NDArray[np.bool_]:
+        """Tell which trades would count volume twice: of single and aggregate ones, the kind that was met second."""
+        kinds = trades.select("venue", "symbol", pl.col("kind").str.starts_with("aggTrade").alias("aggregate"))
+        found = list(kinds.unique(maintain_order=True).iter_rows())
+        for venue, symbol, aggregate in found:
+            self._aggregates.setdefault((venue, symbol), aggregate)
+        second = [row for row in found if self._aggregates[row[0], row[1]] != row[2]]
+        if not second:
+            return np.zeros(len(trades), np.bool_)
+        others = pl.DataFrame(second, schema=kinds.schema, orient="row").with_columns(pl.lit(True).alias("second"))
+        joined = kinds.join(others, on=kinds.columns, how="left", maintain_order="left")
+        return joined["second"].fill_null(False).to_numpy()
 
     def _book(self, loaded: LoadedChunk, depth: DepthEvents) -> pl.DataFrame:
         """Apply depth events to the books, account for them, and return the rows to store."""
@@ -159,7 +183,9 @@ class _Load:
             "ts",
             "venue",
             "symbol",
-            fates.replace_strict({int(fate): IGNORED_AS.get(fate) for fate in Fate}, return_dtype=pl.String).alias("as"),
+            fates.replace_strict({int(fate): IGNORED_AS.get(fate) for fate in Fate}, return_dtype=pl.String).alias(
+                "as"
+            ),
             "kind",
             fates.replace_strict({int(fate): names.get(fate, "ignored") for fate in Fate}, return_dtype=pl.String),
             lines_of(depth),

@@ -1,7 +1,7 @@
 """Prices as whole ticks: which decimals an instrument's prices have, and the conversion both ways without loss.
 
-A tick here is a decimal one (10 to the minus `decimals`), the finest that the prices seen so far need; an exchange's own tick
-may be a multiple of it.
+A tick here is a decimal one (10 to the minus `decimals`), the finest that the prices seen so far need; an exchange's
+own tick may be a multiple of it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DECIMALS = 15
-_EXACT = 2.0**53
+_MOST_TICKS = 2.0**62
 
 
 class PriceScale:
@@ -18,6 +18,7 @@ class PriceScale:
 
     def __init__(self) -> None:
         self.decimals = 0
+        self._highest = 0.0
 
     @property
     def ticks_per_unit(self) -> float:
@@ -27,32 +28,65 @@ class PriceScale:
     def ticks(self, prices: NDArray[np.float64]) -> tuple[NDArray[np.int64], int]:
         """Return prices in ticks.
 
+        Conversion and division back are exact up to 2**53 ticks. Where one instrument's prices span more than that, the
+        highest may come back one unit of their last binary digit off; ticks never pass 2**62, and prices finer than
+        that allows beside the highest are rounded.
+
         Args:
             prices: Finite prices, any shape.
 
         Returns:
             The ticks, and by what factor ticks returned earlier have to be multiplied, since the scale was refined.
 
-        A price beyond 2**53 ticks of the scale it would need is rounded to the finest scale that holds it; there, doubles
-        lie further apart than ticks.
+        Raises:
+            ValueError: A price comes to more than 2**62 of the ticks that earlier prices need.
         """
         before = self.decimals
-        self.decimals = decimals(prices, before)
+        self._highest = float(np.max(np.abs(prices), initial=self._highest))
+        self.decimals = decimals(prices, before, self._highest)
+        if self._highest * self.ticks_per_unit > _MOST_TICKS:
+            raise ValueError(f"price: {self._highest} is too high beside prices of {self.decimals} decimals")
         return np.rint(prices * self.ticks_per_unit).astype(np.int64), int(10 ** (self.decimals - before))
 
 
-def decimals(numbers: NDArray[np.float64], least: int = 0) -> int:
-    """Return how many decimals the numbers need, at least `least`, as far as doubles can tell.
+def decimals(numbers: NDArray[np.float64], least: int = 0, highest: float = 0.0) -> int:
+    """Return how many decimals the numbers need, at least `least`, as far as doubles and 2**62 ticks can tell.
 
     Args:
         numbers: Finite numbers, any shape.
         least: Decimals to start from.
+        highest: A number that has to be held too.
     """
-    highest = float(np.max(np.abs(numbers), initial=0.0))
+    highest = float(np.max(np.abs(numbers), initial=highest))
     rest = numbers
     for count in range(least, MAX_DECIMALS):
         unit = 10.0**count
         rest = rest[np.rint(rest * unit) / unit != rest]
-        if not len(rest) or highest * unit * 10 >= _EXACT:
+        if not len(rest) or highest * unit * 10 > _MOST_TICKS:
             return count
     return MAX_DECIMALS
+
+
+class GridStep:
+    """The largest step that all numbers seen so far are whole multiples of: an exchange's tick, or its lot."""
+
+    def __init__(self) -> None:
+        self._decimals = 0
+        self._divisor = 0
+
+    @property
+    def step(self) -> float | None:
+        """The step; None before a number other than 0 was seen."""
+        return float(f"{self._divisor}e-{self._decimals}") if self._divisor else None
+
+    def refine(self, numbers: NDArray[np.float64]) -> None:
+        """Take more numbers into account.
+
+        Args:
+            numbers: Finite numbers, any shape.
+        """
+        before = self._decimals
+        self._decimals = decimals(numbers, before)
+        units = np.rint(np.abs(numbers) * 10.0**self._decimals).astype(np.int64)
+        held = self._divisor * 10 ** (self._decimals - before)
+        self._divisor = int(np.gcd.reduce(units, initial=held)) if held < _MOST_TICKS else 1

@@ -63,23 +63,24 @@ class SnapshotSymbols:
         self._window = window
         self._before: dict[str, tuple[int, int]] = {}
 
-    def remember(self, keys: pl.DataFrame) -> None:
-        """Remember the update ids of decoded depth messages (of `depth_keys`), the first and last of each symbol."""
-        spans = keys.filter(pl.col("first_seq").is_not_null()).group_by("symbol")
-        for symbol, first, last in spans.agg(pl.col("first_seq").min(), pl.col("seq").max()).iter_rows():
-            low, high = self._before.get(symbol, (first, last))
-            self._before[symbol] = (min(low, first), max(high, last))
+    def remember(self, keys: list[pl.DataFrame]) -> None:
+        """Remember the update ids of a block's depth messages (of `depth_keys`), the first and last of each symbol."""
+        _widen(self._before, keys)
 
-    def name(self, messages: Messages, lines_before: int) -> None:
+    def name(self, messages: Messages, lines_before: int, keys: list[pl.DataFrame]) -> None:
         """Set the symbol of snapshots that have none; those whose symbol cannot be told become problems.
 
         Args:
             messages: Snapshots of the current block.
             lines_before: Lines of the file before the current block.
+            keys: The current block's depth differences (of `depth_keys`).
         """
         kept = []
         for index, (item, line) in enumerate(zip(messages.items, messages.line.tolist(), strict=True)):
-            item.s = item.s or self._symbol(item.u, line - lines_before - 1)
+            if not item.s:
+                before = dict(self._before)
+                _widen(before, [part.filter(pl.col("line") < line) for part in keys])
+                item.s = self._symbol(item.u, before, line - lines_before - 1)
             if item.s:
                 kept.append(index)
             else:
@@ -88,11 +89,9 @@ class SnapshotSymbols:
         at = np.array(kept, np.int64)
         messages.line, messages.local = messages.line[at], messages.local[at]
 
-    def _symbol(self, last_update: int, place: int) -> str:
+    def _symbol(self, last_update: int, ranges: dict[str, tuple[int, int]], place: int) -> str:
         """Return the one symbol whose depth stream the snapshot fits, or nothing."""
-        ranges = dict(self._before)
-        nearby = chain(islice(self._window.current, place), self._window.following(place, LOOK_AHEAD_LINES))
-        for line in nearby:
+        for line in self._window.following(place, LOOK_AHEAD_LINES):
             if b'"depthUpdate"' in line and (ids := _depth_ids(line)) is not None:
                 first, last = ranges.get(ids.s, (ids.U, ids.u))
                 ranges[ids.s] = (min(first, ids.U), max(last, ids.u))
@@ -100,6 +99,15 @@ class SnapshotSymbols:
             return next(iter(ranges))
         fitting = [symbol for symbol, (first, last) in ranges.items() if first - 1 <= last_update <= last]
         return fitting[0] if len(fitting) == 1 else ""
+
+
+def _widen(ranges: dict[str, tuple[int, int]], keys: list[pl.DataFrame]) -> None:
+    """Widen the range of each symbol's update ids by those of decoded differences."""
+    for part in keys:
+        spans = part.filter(pl.col("first_seq").is_not_null()).group_by("symbol")
+        for symbol, first, last in spans.agg(pl.col("first_seq").min(), pl.col("seq").max()).iter_rows():
+            low, high = ranges.get(symbol, (first, last))
+            ranges[symbol] = (min(low, first), max(high, last))
 
 
 def _depth_ids(line: bytes) -> _DepthIds | None:
