@@ -19,7 +19,7 @@ from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs
 from tracebank_assets.market.ingestion import ingest_paths
-from tracebank_assets.market.partitions import partition_key
+from tracebank_assets.market.partitions import add_to, partition_key
 from tracebank_assets.market.registration import RegistrationError
 from tracebank_assets.runs import RunFailed, run_job
 from tracebank_models.market.synthetic_exchange import FeedDefects, Manifest, SyntheticMarket, write_day
@@ -211,7 +211,7 @@ def test_paths_that_do_not_exist_are_named(home: Settings) -> None:
 
 def test_a_partition_without_files_says_what_to_do(home: Settings) -> None:
     with dagster_instance(home) as instance:
-        instance.add_dynamic_partitions("symbols", ["NONE"])
+        add_to(instance, [(DAY, "NONE")])
         with pytest.raises(RunFailed, match="no registered file holds NONE on 2024-08-08; register one with"):
             run_job("load_market_day", instance, partition_key=partition_key(DAY, "NONE"))
 

@@ -17,7 +17,7 @@ from tracebank.stores.frames import day_bounds
 from tracebank.stores.protocol import StoreError
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
-from tracebank_assets.market.partitions import DAY_BY_SYMBOL, SYMBOLS, day_and_symbol
+from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
 from tracebank_assets.reporting import Figure, Made, report, table_metadata
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
@@ -65,8 +65,7 @@ def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores:
             symbol=config.symbol,
             max_rejected_share=config.max_rejected_share,
         )
-    symbols = sorted({symbol for _, symbol in catalogue.partitions_of(stores.relational, done.hashes.values())})
-    context.instance.add_dynamic_partitions(str(SYMBOLS.name), symbols)
+    add_to(context.instance, catalogue.partitions_of(stores.relational, done.hashes.values()))
     made = Made(RAW_FILES, done.lines, done.bytes, CODE_VERSION, {str(path): sha for path, sha in done.hashes.items()})
     return report(
         context, stores, made, meter, {"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected}

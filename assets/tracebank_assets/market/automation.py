@@ -12,7 +12,7 @@ from tracebank.resources import Stores
 from tracebank_assets.market import catalogue
 from tracebank_assets.market.assets import LOADED
 from tracebank_assets.market.keys import RAW_FILES, SYNTHETIC_DAY
-from tracebank_assets.market.partitions import SYMBOLS, partition_key
+from tracebank_assets.market.partitions import additions, partition_key
 
 _IN_DEV = bool(os.environ.get("TRACEBANK_DEV"))
 SETTLE_SECONDS = 5.0
@@ -59,14 +59,13 @@ def new_market_files(stores: Stores) -> dg.SensorResult | dg.SkipReason:
     folder = stores.settings.incoming
     requests = [_register_request(path) for path in _settled_files(folder)]
     waiting = catalogue.partitions_of(stores.relational)
-    symbols = sorted({symbol for _, symbol in waiting})
     for day, symbol in waiting:
         hashes = [file.sha256 for file in catalogue.files_of(stores.relational, day, symbol)]
         run_key = f"{day}|{symbol}:{hashlib.sha256(''.join(sorted(hashes)).encode()).hexdigest()[:16]}"
         requests.append(dg.RunRequest(run_key, job_name=LOAD_JOB.name, partition_key=partition_key(day, symbol)))
     if not requests:
         return dg.SkipReason(f"nothing new in {folder}")
-    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[SYMBOLS.build_add_request(symbols)])
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions(waiting))
 
 
 def _settled_files(folder: Path) -> list[Path]:
