@@ -1,7 +1,6 @@
 """`tracebank dev`: the Dagster UI with the platform's home, its schedule and its sensor switched on."""
 
 import os
-import subprocess
 import sys
 from typing import Annotated
 
@@ -26,20 +25,8 @@ def dev(
     Console(stderr=True).print(
         f"Dagster UI on http://{host}:{port} (home {home})\nwatching {settings.incoming} for market files"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-m",
-        "tracebank_assets.definitions",
-        "-h",
-        host,
-        "-p",
-        str(port),
-    ]
-    try:
-        code = subprocess.run(command, env={**os.environ, "TRACEBANK_DEV": "1"}, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    raise typer.Exit(code)
+    sys.stderr.flush()
+    # In place of this process, so that whoever stops it stops Dagster, which then stops its own children.
+    module = "tracebank_assets.definitions"
+    command = [sys.executable, "-m", "dagster", "dev", "-m", module, "-h", host, "-p", str(port)]
+    os.execve(sys.executable, command, {**os.environ, "TRACEBANK_DEV": "1"})
