@@ -10,6 +10,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -32,6 +33,9 @@ RELATIONAL_FORMS: Final = {
 
 DEVICE_FORM: Final = "auto, cpu, mps, cuda or cuda:N"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_SCHEME = re.compile(r"[A-Za-z0-9+._-]*:?//+")
+_QUERY_SECRET = re.compile(r"(?i)(\w*(?:password|passwd|pwd|secret|token)\w*)=[^&\s]*")
+_URL_IN_TEXT = re.compile(r"[A-Za-z0-9+._-]+://\S+|\S*(?:password|passwd|pwd|secret|token)\w*=\S+", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -39,10 +43,38 @@ class SettingsError(ValueError):
 
 
 def shown_url(url: str | SecretStr) -> str:
-    """The URL with its password replaced, fit for logs, metadata and errors."""
+    """The URL with its password replaced, fit for logs, metadata and errors. Also for what is no proper URL."""
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
-    text = re.sub(r"(?<=://)([^/:@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(?i)(password|passwd|pwd)=[^&\s]+", r"\1=***", text)
+    text = _QUERY_SECRET.sub(r"\1=***", text)
+    head, at, host = text.rpartition("@")
+    if not at:
+        return text
+    scheme = _SCHEME.match(head)
+    start = scheme.end() if scheme else 0
+    user, colon, _ = head[start:].partition(":")
+    if colon:
+        return f"{head[:start]}{user}:***@{host}"
+    # Without "scheme://" what stands before the @ may be the password itself.
+    return f"{head if scheme else '***'}@{host}"
+
+
+def without_password(text: str, url: URL) -> str:
+    """`text` without the password of `url`, plain or as it stands in a URL."""
+    if not url.password:
+        return text
+    secret = str(url.password)
+    text = text.replace(url.render_as_string(hide_password=False), url.render_as_string())
+    forms = {
+        secret,
+        repr(secret)[1:-1],
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(secret, safe=" +"),
+    }
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
 
 
 def _accepted(variable: str, value: str, forms: dict[str, str]) -> SettingsError:
@@ -114,10 +146,8 @@ class Settings(BaseSettings):
     def redact(self, text: str) -> str:
         """`text` without the passwords of the two stores, however they came into it."""
         for url in (self.series, self.relational):
-            if url.password:
-                text = text.replace(str(url.password), "***")
-                text = text.replace(url.render_as_string(hide_password=False), url.render_as_string())
-        return shown_url(text)
+            text = without_password(text, url)
+        return _URL_IN_TEXT.sub(lambda found: shown_url(found.group()), text)
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:

@@ -7,6 +7,7 @@ looked at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -34,30 +35,37 @@ TABLE_FUNCTIONS: Final = frozenset(
 )
 """Table functions that make rows from nothing, or from a query that is itself checked; in lower case."""
 
-_CATEGORIES: Final = frozenset(
-    """Aggregate Functions;Arithmetic;Arrays;Bit;Bitmap;Comparison;Conditional;Dates and Times;Distance;Encoding
-    Encryption;Financial;Geo;Geo Polygon;Hash;IP Address;JSON;Logical;Map;Mathematical;Null;NumericIndexedVector;QBit
-    Random Number;Rounding;String;String Replacement;String Search;String Splitting;Time Series;Time Window;Tuple
-    Type Conversion;URL;UUID""".replace("\n", ";").replace("  ", "").split(";")
-)
+
+def _listed(text: str) -> frozenset[str]:
+    """Names, several on a line with two blanks or more between them."""
+    return frozenset(name for name in re.split(r"\s{2,}|\n", text.strip()) if name)
+
+
+_CATEGORIES: Final = _listed("""
+    Aggregate Functions  Arithmetic  Arrays  Bit  Bitmap  Comparison  Conditional  Dates and Times  Distance  Encoding
+    Encryption  Financial  Geo  Geo Polygon  Hash  IP Address  JSON  Logical  Map  Mathematical  Null
+    NumericIndexedVector  QBit  Random Number  Rounding  String  String Replacement  String Search  String Splitting
+    Time Series  Time Window  Tuple  Type Conversion  URL  UUID
+""")
 """Categories in `system.functions` whose every function computes from its arguments alone."""
 
-_SINGLE: Final = frozenset(
-    """_CAST bar blockNumber blockSize byteSize caseWithExpression colorOKLABToSRGB colorOKLCHToSRGB colorSRGBToOKLAB
-    colorSRGBToOKLCH countDigits currentDatabase currentQueryID currentUser defaultValueOfArgumentType
-    defaultValueOfTypeName digits dumpColumnStructure errorCodeToName finalizeAggregation flipCoordinates formatQuery
-    formatQueryFromJSON formatQueryOrNull formatQuerySingleLine formatQuerySingleLineOrNull formatReadableDecimalSize
-    formatReadableQuantity formatReadableSize formatReadableTimeDelta getSetting getSettingOrDefault getSizeOfEnumType
-    getSubcolumn highlightQuery icebergBucket icebergTruncate identity ignore indexHint initializeAggregation
-    isConstant isDecimalOverflow lowCardinalityIndices lowCardinalityKeys MACNumToString MACStringToNum
-    MACStringToOUI materialize minSampleSizeContinuous minSampleSizeConversion neighbor nested normalizedQueryHash
-    normalizedQueryHashKeepNames normalizeQuery normalizeQueryKeepNames obfuscateQuery obfuscateQueryWithSeed
-    parseISO8601Duration parseQueryToJSON parseReadableSize parseReadableSizeOrNull parseReadableSizeOrZero
-    parseTimeDelta partitionId queryID revision rowNumberInAllBlocks rowNumberInBlock runningAccumulate
-    runningDifference runningDifferenceStartingWithFirstValue structureToCapnProtoSchema structureToProtobufSchema
-    throwIf tokenizeQuery toColumnTypeName toTypeName transform uptime variantElement variantType version
-    visibleWidth""".split()
-)
+_SINGLE: Final = _listed("""
+    _CAST  bar  blockNumber  blockSize  byteSize  caseWithExpression  colorOKLABToSRGB  colorOKLCHToSRGB
+    colorSRGBToOKLAB  colorSRGBToOKLCH  countDigits  currentDatabase  currentQueryID  currentUser
+    defaultValueOfArgumentType  defaultValueOfTypeName  digits  dumpColumnStructure  errorCodeToName
+    finalizeAggregation  flipCoordinates  formatQuery  formatQueryFromJSON  formatQueryOrNull  formatQuerySingleLine
+    formatQuerySingleLineOrNull  formatReadableDecimalSize  formatReadableQuantity  formatReadableSize
+    formatReadableTimeDelta  getSetting  getSettingOrDefault  getSizeOfEnumType  getSubcolumn  highlightQuery
+    icebergBucket  icebergTruncate  identity  ignore  indexHint  initializeAggregation  isConstant  isDecimalOverflow
+    lowCardinalityIndices  lowCardinalityKeys  MACNumToString  MACStringToNum  MACStringToOUI  materialize
+    minSampleSizeContinuous  minSampleSizeConversion  neighbor  nested  normalizedQueryHash
+    normalizedQueryHashKeepNames  normalizeQuery  normalizeQueryKeepNames  obfuscateQuery  obfuscateQueryWithSeed
+    parseISO8601Duration  parseQueryToJSON  parseReadableSize  parseReadableSizeOrNull  parseReadableSizeOrZero
+    parseTimeDelta  partitionId  queryID  revision  rowNumberInAllBlocks  rowNumberInBlock  runningAccumulate
+    runningDifference  runningDifferenceStartingWithFirstValue  structureToCapnProtoSchema  structureToProtobufSchema
+    throwIf  tokenizeQuery  toColumnTypeName  toTypeName  transform  uptime  variantElement  variantType  version
+    visibleWidth
+""")
 """Harmless functions of mixed categories (`Other`, `Internal`), one by one."""
 
 _SYNTAX: Final = frozenset({"lambda", "exists", "grouping", "arrayjoin", "untuple"})

@@ -31,6 +31,9 @@ SETTINGS: Final[dict[str, str]] = {
 }
 """Settings under which every query runs; `readonly = 1` follows them and closes the list."""
 
+_PULSE: Final = 0.2
+"""Seconds between two looks for Ctrl-C."""
+
 _EMBEDDED_SETTINGS: Final = {"allow_python_table_function": "0"}
 
 
@@ -60,6 +63,11 @@ def _name() -> str:
     return f"tracebank-{uuid.uuid4().hex}"
 
 
+def _limit(rows: int | None) -> dict[str, str]:
+    """The engine's own setting; its 0 means no limit, so 0 asks for one row (which the session drops)."""
+    return {} if rows is None else {"limit": str(max(rows, 1))}
+
+
 def _kill(name: str) -> str:
     return f"KILL QUERY WHERE Settings['log_comment'] = '{name}' ASYNC"
 
@@ -77,14 +85,12 @@ class EmbeddedReader:
         self._privileged = privileged
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="tracebank-sql")
         fixed = {**SETTINGS, **_EMBEDDED_SETTINGS, "log_comment": self._name}
-        if limit is not None:
-            fixed["limit"] = str(limit)
-        listed = ", ".join(f"{key} = '{value}'" for key, value in fixed.items())
-        self._streaming = chdb.connect(os.path.realpath(folder))
-        self._asking = chdb.connect(os.path.realpath(folder))
-        for handle in (self._streaming, self._asking):
+        # The engine compares paths as text: the same one the store's client uses.
+        path = os.path.realpath(folder)
+        self._streaming, self._asking = chdb.connect(path), chdb.connect(path)  # type: ignore[no-untyped-call]
+        for handle, settings in ((self._streaming, fixed | _limit(limit)), (self._asking, fixed)):
             handle.query(f"USE {database}")
-            handle.query(f"SET {listed}")
+            handle.query("SET " + ", ".join(f"{key} = '{value}'" for key, value in settings.items()))
             handle.query("SET readonly = 1")
         self._progress = progress
 
@@ -102,12 +108,16 @@ class EmbeddedReader:
         if self._progress:
             self._streaming.set_progress_callback(self._report)
         answer = self._waited(lambda: self._streaming.send_query(text, "Arrow", params=dict(parameters)))
+        finished = False
         try:
             while (chunk := self._waited(answer.fetch)) is not None:
                 yield from pa.ipc.open_file(chunk.bytes()).read_all().to_batches()
+            finished = True
         finally:
-            with contextlib.suppress(Exception):
-                answer.cancel()
+            if not finished:
+                with contextlib.suppress(Exception):
+                    self.cancel()
+                    answer.cancel()
 
     def whole(self, text: str, parameters: Mapping[str, str]) -> pa.Table:
         """A small answer at once, of any statement that reads."""
@@ -117,7 +127,12 @@ class EmbeddedReader:
     def _waited(self, call: Callable[[], Any]) -> Any:
         future = self._pool.submit(call)
         try:
-            return future.result()
+            while True:
+                # Whichever thread the signal goes to, the main one looks up this often.
+                with contextlib.suppress(TimeoutError):
+                    return future.result(timeout=_PULSE)
+                if future.done():
+                    return future.result()
         except KeyboardInterrupt:
             self.cancel()
             with contextlib.suppress(Exception):
@@ -147,8 +162,7 @@ class ServerReader:
         self._canceller = canceller
         self._name = _name()
         self._settings = {**SETTINGS, "log_comment": self._name, "readonly": "1"}
-        if limit is not None:
-            self._settings["limit"] = str(limit)
+        self._limit = _limit(limit)
         self._client.database = database
 
     def ask(self, query: str) -> list[list[Any]]:
@@ -163,7 +177,7 @@ class ServerReader:
     def batches(self, text: str, parameters: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
         """The answer, batch by batch."""
         try:
-            with self._client.query_arrow_stream(text, settings=self._with(parameters)) as stream:
+            with self._client.query_arrow_stream(text, settings=self._with(parameters) | self._limit) as stream:
                 for block in stream:
                     yield from [block] if isinstance(block, pa.RecordBatch) else block.to_batches()
         except KeyboardInterrupt:

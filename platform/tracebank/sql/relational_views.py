@@ -7,32 +7,14 @@ engine's memory only, and go with it. The views persist; they hold no address.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Date,
-    DateTime,
-    Enum,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Numeric,
-    SmallInteger,
-    String,
-    Table,
-    Uuid,
-    text,
-)
+from sqlalchemy import MetaData, Table, text
 from sqlalchemy.engine import URL
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from tracebank.sql.column_shapes import shape
+from tracebank.sql.errors import one_line
 from tracebank.stores.protocol import StoreError
 from tracebank_schemas.catalogue import METADATA
 
@@ -47,17 +29,6 @@ VIEWS: Final = "relational"
 
 RAW: Final = "_relational"
 """Database of the raw tables, in the engine's memory."""
-
-_DECIMAL_DIGITS: Final = 38
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How one column is read raw, and how the view shows it; `{}` stands for the raw column."""
-
-    raw: str
-    shown: str
-    type: str
 
 
 def refresh(series: ClickHouseStore, relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
@@ -110,10 +81,23 @@ def attach(client: Client, url: URL, *, embedded: bool, metadata: MetaData = MET
         name = f"{RAW}.{_quoted(table.name)}"
         client.command(f"DROP TABLE IF EXISTS {name}")
         columns = _raw_columns(table, url.get_backend_name())
-        client.command(
-            f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = {_engine(table, url)} COMMENT '{wanted}'"
+        _create(
+            client,
+            f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = {_engine(table, url)} COMMENT '{wanted}'",
+            url,
         )
     return True
+
+
+def _create(client: Client, statement: str, url: URL) -> None:
+    """Run a statement that holds the password, which must not come back in an error."""
+    try:
+        client.command(statement)
+    except Exception as error:
+        reason = one_line(str(error))
+        if url.password:
+            reason = reason.replace(str(url.password), "***")
+        raise StoreError(f"relational store {url.render_as_string()}: cannot be attached: {reason}") from None
 
 
 def view_ddl(table: Table, dialect: str) -> str:
@@ -121,72 +105,11 @@ def view_ddl(table: Table, dialect: str) -> str:
     shapes = {column.name: shape(column, dialect) for column in table.columns}
     types = ", ".join(f"{_quoted(name)} {entry.type}" for name, entry in shapes.items())
     shown = ", ".join(
-        f"CAST({entry.shown.format(_quoted(name))} AS {entry.type}) AS {_quoted(name)}" for name, entry in shapes.items()
+        f"CAST({entry.shown.format(_quoted(name))} AS {entry.type}) AS {_quoted(name)}"
+        for name, entry in shapes.items()
     )
     source = f"(SELECT {', '.join(f'{_quoted(name)}' for name in shapes)} FROM {RAW}.{_quoted(table.name)})"
     return f"CREATE OR REPLACE VIEW {VIEWS}.{_quoted(table.name)} ({types}) AS SELECT {shown} FROM {source}"
-
-
-def shape(column: Column[object], dialect: str) -> Shape:
-    """How a column is read from `dialect` ("sqlite" or "postgresql") and shown.
-
-    Raises:
-        StoreError: its type has no form that is the same over both.
-    """
-    raw, shown, kind = _shape(column, dialect == "sqlite")
-    if column.nullable:
-        return Shape(f"Nullable({raw})", shown, f"Nullable({kind})")
-    return Shape(raw, shown, kind)
-
-
-def _shape(column: Column[object], is_sqlite: bool) -> tuple[str, str, str]:
-    kind: TypeEngine[object] = column.type
-    while isinstance(kind, TypeDecorator):
-        kind = kind.impl_instance
-    match kind:
-        case Boolean():
-            return ("Int64", "{} != 0", "Bool") if is_sqlite else ("Bool", "{}", "Bool")
-        case Enum() | JSON():
-            return "String", "{}", "String"
-        case BigInteger():
-            return "Int64", "{}", "Int64"
-        case SmallInteger():
-            return _integer("Int16", column)
-        case Integer():
-            return _integer("Int32", column)
-        case Float():
-            return "Float64", "{}", "Float64"
-        case Numeric():
-            return _decimal(kind, column, is_sqlite)
-        case DateTime():
-            return "String", "parseDateTime64BestEffort({}, 6, 'UTC')", "DateTime64(6, 'UTC')"
-        case Date():
-            return "String", _accurately("Date32", column), "Date32"
-        case LargeBinary():
-            return "String", "{}" if is_sqlite else "unhex(substring({}, 3))", "String"
-        case Uuid():
-            whole = "UUIDNumToString(toFixedString(unhex({}), 16))"
-            return "String", whole if is_sqlite else "{}", "String"
-        case String():
-            return "String", "{}", "String"
-    raise StoreError(f"column {column.table.name}.{column.name}: type {kind!r} has no form in the views of the one SQL")
-
-
-def _accurately(kind: str, column: Column[object]) -> str:
-    return f"accurateCast({{}}, '{f'Nullable({kind})' if column.nullable else kind}')"
-
-
-def _integer(kind: str, column: Column[object]) -> tuple[str, str, str]:
-    return "Int64", _accurately(kind, column), kind
-
-
-def _decimal(kind: Numeric[object], column: Column[object], is_sqlite: bool) -> tuple[str, str, str]:
-    if kind.scale is None:
-        raise StoreError(f"column {column.table.name}.{column.name}: a Numeric needs a scale to be shown in SQL")
-    digits = kind.precision or _DECIMAL_DIGITS
-    shown = f"toDecimalString({{}}, {kind.scale})" if is_sqlite else "{}"
-    name = f"Decimal({digits}, {kind.scale})"
-    return ("Float64" if is_sqlite else name), shown, name
 
 
 def _raw_columns(table: Table, dialect: str) -> str:

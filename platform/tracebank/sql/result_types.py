@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,14 @@ from tracebank.sql.errors import SqlError
 
 TIMESTAMP: Final = pa.timestamp("ns", "UTC")
 
-_IN_DOUBT = (pa.types.is_int8, pa.types.is_int16, pa.types.is_uint32, pa.types.is_fixed_size_binary, pa.types.is_union)
+_IN_DOUBT = (
+    pa.types.is_int8,
+    pa.types.is_int16,
+    pa.types.is_uint32,
+    pa.types.is_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_union,
+)
 _WRAPPED = re.compile(r"^(?:Nullable|LowCardinality)\((.*)\)$")
 _ENUM = re.compile(r"^Enum(?:8|16)\((.*)\)$", re.DOTALL)
 _ENUM_ITEM = re.compile(r"'((?:[^'\\]|\\.)*)' = (-?\d+)")
@@ -74,7 +81,7 @@ class Conversion:
     """Turns the engine's batches into batches of the promised schema."""
 
     schema: pa.Schema
-    _columns: tuple[Callable[[pa.Array], pa.Array], ...]
+    _columns: tuple[Callable[[pa.Array[Any]], pa.Array[Any]], ...]
 
     @classmethod
     def of(cls, arrow: pa.Schema, types: Mapping[str, str]) -> Conversion:
@@ -112,7 +119,7 @@ class Conversion:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
-def _misfit(field: pa.Field, reason: str) -> SqlError:
+def _misfit(field: pa.Field[Any], reason: str) -> SqlError:
     if "UTF8" in reason.upper().replace("-", ""):
         return SqlError(f"column {field.name}: holds bytes that are not UTF-8; write hex({field.name})")
     return SqlError(f"column {field.name}: a value does not fit {field.type}: {reason.splitlines()[0]}")
@@ -124,7 +131,7 @@ def _holds_text(kind: pa.DataType) -> bool:
     return any(_holds_text(kind.field(index).type) for index in range(kind.num_fields))
 
 
-def _column(field: pa.Field, engine_type: str) -> tuple[pa.Field, Callable[[pa.Array], pa.Array]]:
+def _column(field: pa.Field[Any], engine_type: str) -> tuple[pa.Field[Any], Callable[[pa.Array[Any]], pa.Array[Any]]]:
     if match := _ENUM.match(engine_type):
         return pa.field(field.name, pa.string()), _named(match.group(1), field.type)
     if engine_type.startswith("DateTime") and pa.types.is_uint32(field.type):
@@ -148,15 +155,15 @@ def _promised(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _same(array: pa.Array) -> pa.Array:
+def _same(array: pa.Array[Any]) -> pa.Array[Any]:
     return array
 
 
-def _from_seconds(array: pa.Array) -> pa.Array:
+def _from_seconds(array: pa.Array[Any]) -> pa.Array[Any]:
     return pc.cast(pc.cast(pc.cast(array, pa.int64()), pa.timestamp("s", "UTC")), TIMESTAMP)
 
 
-def _named(items: str, storage: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+def _named(items: str, storage: pa.DataType) -> Callable[[pa.Array[Any]], pa.Array[Any]]:
     pairs = [(re.sub(r"\\(.)", r"\1", name), int(value)) for name, value in _ENUM_ITEM.findall(items)]
     values = pa.array([value for _, value in pairs], storage)
     names = pa.array([name for name, _ in pairs], pa.string())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,8 +15,8 @@ from tracebank.sql.errors import SqlError, from_engine
 from tracebank.sql.functions import CATALOGUE_QUERY, FunctionCatalogue
 from tracebank.sql.reader import EmbeddedReader, Progress, Reader, ServerReader
 from tracebank.sql.relational_views import attach
-from tracebank.sql.result_types import Conversion, in_doubt, retyped
-from tracebank.sql.statement import Statement, admit
+from tracebank.sql.run import Run, bound, first_rows
+from tracebank.sql.statement import admit
 from tracebank.stores import StoreError, open_series
 
 if TYPE_CHECKING:
@@ -107,9 +106,9 @@ class Connection:
         store = open_series(self.settings)
         with self._reader(store, limit, progress) as reader:
             try:
-                run = _Run(reader, admit(query, reader, _functions(reader)), values)
+                run = Run(reader, admit(query, reader, _functions(reader)), values)
                 try:
-                    yield Answer(run.schema, run.batches())
+                    yield Answer(run.schema, first_rows(run.batches(), limit))
                 finally:
                     run.close()
             except (SqlError, StoreError, KeyboardInterrupt, GeneratorExit):
@@ -136,95 +135,6 @@ class Connection:
                 yield reader
             finally:
                 reader.close()
-
-
-@dataclass(slots=True)
-class _Run:
-    """One statement as it runs: the first batch tells the types, the rest follows."""
-
-    reader: Reader
-    statement: Statement
-    parameters: Mapping[str, str]
-    schema: pa.Schema = field(init=False)
-    _conversion: Conversion = field(init=False)
-    _source: Iterator[pa.RecordBatch] = field(init=False, default_factory=lambda: iter(()))
-    _first: pa.RecordBatch | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        try:
-            self._begin()
-        except BaseException:
-            self.close()
-            raise
-
-    def _begin(self) -> None:
-        arrow = self._start(self.statement.text)
-        types: dict[str, str] = {}
-        if self.statement.selects and in_doubt(arrow):
-            types = self._types()
-            if others := retyped(types):
-                self.close()
-                casts = ", ".join(f"CAST({_name(name)} AS {wanted}) AS {_name(name)}" for name, wanted in others.items())
-                arrow = self._start(f"SELECT * REPLACE({casts}) FROM ({self.statement.text})")
-                types |= others
-        self._conversion = Conversion.of(arrow, types)
-        self.schema = self._conversion.schema
-
-    def _start(self, text: str) -> pa.Schema:
-        if not self.statement.selects:
-            table = self.reader.whole(text, self.parameters)
-            self._source = iter(table.to_batches())
-            return table.schema
-        self._source = self.reader.batches(text, self.parameters)
-        self._first = next(self._source, None)
-        if self._first is not None:
-            return self._first.schema
-        return self.reader.whole(f"SELECT * FROM ({text}) LIMIT 0", self.parameters).schema
-
-    def _types(self) -> dict[str, str]:
-        """The engine's names of the columns' types."""
-        described = self.reader.whole(f"DESCRIBE ({self.statement.text})", self.parameters).to_pydict()
-        return dict(zip(described["name"], described["type"], strict=True))
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Every batch, converted."""
-        try:
-            if self._first is not None:
-                yield self._conversion.batch(self._first)
-            for batch in self._source:
-                yield self._conversion.batch(batch)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Stop the query."""
-        close = getattr(self._source, "close", None)
-        if close:
-            close()
-
-
-def bound(name: str, value: object) -> str:
-    """A parameter's value as the engine reads it.
-
-    Raises:
-        SqlError: a time without zone, or a value of a type that has no form in SQL.
-    """
-    from clickhouse_connect.driver.binding import format_bind_value
-
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise SqlError(f"parameter {name}: {value!r} has no time zone; give one in UTC")
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        return str(format_bind_value(value))
-    except Exception as error:
-        raise SqlError(f"parameter {name}: {value!r} cannot be passed: {error}") from None
-
-
-def _name(text: str) -> str:
-    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _functions(reader: Reader) -> FunctionCatalogue:

@@ -36,22 +36,27 @@ _EXPLAINS: Final = frozenset(
     "EXPLAIN " + kind if kind else "EXPLAIN"
     for kind in ("", "AST", "SYNTAX", "QUERY TREE", "PIPELINE", "ESTIMATE", "ANALYZE")
 )
-_NODES: Final = _READS | frozenset(
-    """Asterisk ColumnsApplyTransformer ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher
-    ColumnsReplaceTransformer ColumnsReplaceTransformerReplacement ColumnsTransformerList ArrayJoin DataType
-    ExpressionList Function Identifier InterpolateElement Literal NameTypePair OrderByElement QualifiedAsterisk
-    QualifiedColumnsListMatcher QualifiedColumnsRegexpMatcher QueryParameter SampleRatio SelectIntersectExceptQuery
-    SelectQuery SetQuery Subquery TableExpression TableIdentifier TableJoin TablesInSelectQuery
-    TablesInSelectQueryElement WindowDefinition WindowListElement WithElement ColumnsStarMatcher TupleDataType
-    EnumDataType StorageOrderByElement""".split()
-)
-_HIDDEN: Final = frozenset({"default", "_relational"})
-"""Databases out of reach: the engine's own `default` reads files by their names, `_relational` is the raw attachment."""
 
-_SIMPLE: Final = frozenset(
-    """DescribeQuery ShowCreateTableQuery ShowCreateViewQuery ShowCreateDatabaseQuery ExistsTableQuery ExistsViewQuery
-    ExistsDatabaseQuery ShowProcesslistQuery ShowFunctions ShowEngineQuery ShowGrantsQuery""".split()
-)
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NODES: Final = _READS | _listed("""
+    ArrayJoin Asterisk ColumnsApplyTransformer ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher
+    ColumnsReplaceTransformer ColumnsReplaceTransformerReplacement ColumnsTransformerList DataType ExpressionList
+    Function Identifier InterpolateElement Literal OrderByElement QualifiedAsterisk QualifiedColumnsListMatcher
+    QualifiedColumnsRegexpMatcher QueryParameter SampleRatio SelectIntersectExceptQuery SelectQuery SetQuery Subquery
+    TableExpression TableIdentifier TableJoin TablesInSelectQuery TablesInSelectQueryElement WindowDefinition
+    WindowListElement WithElement
+""")
+_HIDDEN: Final = frozenset({"default", "_relational"})
+"""Databases out of reach: the engine's own `default` reads files by their names, `_relational` is raw."""
+
+_SIMPLE: Final = _listed("""
+    DescribeQuery ShowCreateTableQuery ShowCreateViewQuery ShowCreateDatabaseQuery ExistsTableQuery ExistsViewQuery
+    ExistsDatabaseQuery ShowProcesslistQuery ShowFunctions ShowEngineQuery ShowGrantsQuery
+""")
 """Statements that the parser does not give as JSON; let through only in their simple form, on a named table."""
 
 _SIMPLE_PARTS: Final = frozenset({"TableExpression", "TableIdentifier", "Identifier"})
@@ -88,7 +93,9 @@ def admit(text: str, parser: Parser, functions: FunctionCatalogue) -> Statement:
     if not text.strip(" \t\r\n;"):
         raise SqlError("the query is empty")
     if len(text) > LAST_SIZE or "\0" in text:
-        raise SqlError(f"the query has {len(text):,} characters or a NUL byte; at most {LAST_SIZE:,} and none are taken")
+        raise SqlError(
+            f"the query has {len(text):,} characters or a NUL byte; at most {LAST_SIZE:,} and none are taken"
+        )
     canonical = str(_asked(parser, f"SELECT formatQuerySingleLine({quoted(text)})")[0][0])
     try:
         tree = parser.ask(
@@ -136,7 +143,7 @@ def _check(root: dict[str, Any], functions: FunctionCatalogue) -> None:
         if kind in ("TableIdentifier", "Identifier"):
             _check_name(node.get("name_parts") or [])
         for key in ("database", "from"):
-            if isinstance(node.get(key), str):
+            if isinstance(node.get(key), str) and node[key]:
                 _check_name([node[key], ""])
 
 
@@ -160,6 +167,8 @@ def _check_function(name: str, functions: FunctionCatalogue, *, is_table: bool) 
 
 
 def _check_name(parts: list[str]) -> None:
+    if len(parts) > 1 and not parts[0]:
+        raise SqlRefused(f"{READ_ONLY}: a parameter cannot name a database")
     if len(parts) > 1 and parts[0].lower() in _HIDDEN:
         raise SqlRefused(f"{READ_ONLY}: database {parts[0]} is out of reach; use series, relational or system")
 

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
+from tracebank.settings import without_password
 from tracebank.stores import clickhouse_ddl as ddl
-from tracebank.stores.clickhouse_writer import ClickHouseWriter, recover
-from tracebank.stores.embedded import embedded_session
-from tracebank.stores.frames import as_frames, checked_partition, day_bounds
+from tracebank.stores import embedded
+from tracebank.stores.clickhouse_commit import recover
+from tracebank.stores.clickhouse_select import ARROW, BATCHES, select
+from tracebank.stores.clickhouse_writer import ClickHouseWriter
+from tracebank.stores.frames import as_frames, checked_partition
 from tracebank.stores.protocol import (
     Difference,
     EngineInfo,
@@ -25,10 +28,19 @@ from tracebank.stores.protocol import (
     TableSize,
     Written,
 )
-from tracebank_schemas.series import TIMESTAMP, Partition, SeriesTable
+from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+_HINTS: Final = {
+    "NOT_ENOUGH_SPACE": "the disk is full and the old rows stand",
+    "No space left": "the disk is full and the old rows stand",
+    "Read-only file system": "the folder is read-only and the old rows stand",
+    "UNKNOWN_TABLE": "run 'tracebank db upgrade'",
+    "UNKNOWN_DATABASE": "run 'tracebank db upgrade'",
+}
+"""What to do, or what it means, by a sign in the engine's message."""
 
 
 class ClickHouseStore:
@@ -45,6 +57,7 @@ class ClickHouseStore:
     def __init__(self, url: URL, *, lock_timeout: float = 120.0) -> None:
         self._url = url
         self._lock_timeout = lock_timeout
+        self._folder = Path(str(url.database))
         self.embedded = url.drivername == "chdb"
         self.database = "series" if self.embedded else str(url.database)
         self.concurrency = "one_process" if self.embedded else "many_processes"  # type: ignore[misc]
@@ -56,7 +69,8 @@ class ClickHouseStore:
 
         try:
             if self.embedded:
-                with embedded_session(Path(str(self._url.database)), timeout=self._lock_timeout) as client:
+                with embedded.embedded_session(self._folder, timeout=self._lock_timeout) as client:
+                    embedded.sweep(self._folder)
                     recover(client, self.database)
                     yield client
             else:
@@ -81,10 +95,11 @@ class ClickHouseStore:
 
     def _one_line(self, error: Exception) -> str:
         text = " ".join(str(error).split())
-        if "NOT_ENOUGH_SPACE" in text or "No space left" in text:
-            text = f"the disk is full; {text}"
-        if self._url.password:
-            text = text.replace(str(self._url.password), "***")
+        for sign, hint in _HINTS.items():
+            if sign in text:
+                text = f"{hint}; {text}"
+                break
+        text = without_password(text, self._url)
         return text if len(text) < 500 else text[:500] + "…"
 
     def info(self) -> EngineInfo:
@@ -107,7 +122,8 @@ class ClickHouseStore:
         found = self._differences(client, table)
         if found is None:
             client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(self.database)}")
-            client.command(ddl.create_table(table, self.database))
+            settings = ddl.EMBEDDED_SETTINGS if self.embedded else ""
+            client.command(ddl.create_table(table, self.database, settings))
             return
         if fatal := [d for d in found if not d.repairable]:
             first = fatal[0]
@@ -138,6 +154,13 @@ class ClickHouseStore:
             parameters=where,
         ).result_rows
         return ddl.differences(table, [(name, kind) for name, kind in columns], keys[0][0], keys[0][1])
+
+    def insert(self, client: Client, table: str, rows: pa.Table) -> None:
+        """Put rows into a table of the store's database, in a session that is open."""
+        if self.embedded:
+            embedded.insert(client, self._folder, f"{ddl.quoted(self.database)}.{ddl.quoted(table)}", rows)
+        else:
+            client.insert_arrow(table, rows, database=self.database)
 
     def drop(self, table: SeriesTable) -> None:
         """Remove the table and its rows, if it is there."""
@@ -179,10 +202,12 @@ class ClickHouseStore:
         ordered: bool = True,
     ) -> pl.DataFrame:
         """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
-        text, parameters = self._select(table, partition, columns, start, end, ordered)
-        frame = pl.from_arrow(self.query(text, parameters))
+        text = select(table, self.database, partition, columns, start, end, ordered)
+        with self.session() as client:
+            answer = pa.ipc.open_file(client.raw_query(text + ARROW, fmt="Arrow")).read_all()
+        frame = pl.from_arrow(answer, rechunk=False)
         assert isinstance(frame, pl.DataFrame)
-        return frame
+        return frame.cast({name: table.polars_schema[name] for name in frame.columns})
 
     def read_batches(
         self,
@@ -195,48 +220,13 @@ class ClickHouseStore:
         ordered: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         """As `read`, streamed in Arrow batches; the embedded store stays open until the iterator ends."""
-        text, parameters = self._select(table, partition, columns, start, end, ordered)
-        with self.session() as client, client.query_arrow_stream(text, parameters=parameters) as stream:
-            yield from stream
-
-    def _select(
-        self,
-        table: SeriesTable,
-        partition: Partition | None,
-        columns: Sequence[str] | None,
-        start: datetime | None,
-        end: datetime | None,
-        ordered: bool,
-    ) -> tuple[str, dict[str, Any]]:
-        names = list(columns) if columns is not None else table.arrow_schema.names
-        if unknown := [name for name in names if name not in table.arrow_schema.names]:
-            raise StoreError(
-                f"table {table.name}: columns {unknown} are not declared; it has {table.arrow_schema.names}"
-            )
-        conditions = self._partition_conditions(table, partition)
-        stamp = next((column.name for column in table.columns if column.type == TIMESTAMP), None)
-        for bound, sign in ((start, ">="), (end, "<")):
-            if bound is not None:
-                conditions.append(f"{ddl.quoted(str(stamp))} {sign} {_instant(bound)}")
-        text = f"SELECT {', '.join(map(ddl.quoted, names))} FROM {self._name(table)}"
-        if conditions:
-            text += f" WHERE {' AND '.join(conditions)}"
-        if ordered:
-            text += f" ORDER BY {', '.join(map(ddl.quoted, table.sort_key))}"
-        return text, {}
-
-    def _partition_conditions(self, table: SeriesTable, partition: Partition | None) -> list[str]:
-        if partition is None:
-            return []
-        conditions = []
-        for name, value in checked_partition(table, partition).items():
-            column = ddl.quoted(table.partition_columns[name])
-            if name == "day":
-                first, after = day_bounds(value)  # type: ignore[arg-type]
-                conditions.append(f"{column} >= {_instant(first)} AND {column} < {_instant(after)}")
+        text = select(table, self.database, partition, columns, start, end, ordered)
+        with self.session() as client:
+            if self.embedded:
+                yield from embedded.stream(self._folder, text + BATCHES)
             else:
-                conditions.append(f"{column} = {ddl.literal(value)}")
-        return conditions
+                with client.query_arrow_stream(text) as stream:
+                    yield from stream
 
     def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
         """Answer of a query in ClickHouse's SQL; bare table names are those of the store's database."""
@@ -255,20 +245,11 @@ class ClickHouseStore:
             "SELECT sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes) FROM system.parts"
             " WHERE database = {d:String} AND table = {t:String} AND active"
         )
-        parameters: dict[str, Any] = {"d": self.database, "t": table.name}
+        parameters = {"d": self.database, "t": table.name}
         if partition is not None:
-            checked = checked_partition(table, partition)
-            text += " AND partition = {p:String}"
-            parameters["p"] = "(" + ",".join(map(ddl.literal, checked.values())) + ")"
+            text += f" AND partition = {ddl.partition_text(table, checked_partition(table, partition))}"
         rows, on_disk, raw = client.query(text, parameters=parameters).result_rows[0]
         return TableSize(int(rows), int(on_disk), int(raw))
 
     def _name(self, table: SeriesTable) -> str:
         return f"{ddl.quoted(self.database)}.{ddl.quoted(table.name)}"
-
-
-def _instant(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        raise StoreError(f"time {moment!r} has no time zone; give one in UTC")
-    nanoseconds = pa.scalar(moment, TIMESTAMP).value
-    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}), 'UTC')"

@@ -6,25 +6,34 @@ chDB holds its folder for itself, allows one folder per process at a time, and h
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from tracebank.settings import shown_url
+from tracebank.stores.clickhouse_ddl import literal
 from tracebank.stores.protocol import StoreBusy, StoreError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+SPOOL_ROWS: Final = 262_144
+"""Rows of an Arrow batch on their way in: few enough that two of them are read side by side."""
+
+_spooled: Final[set[Path]] = set()
+"""Files that this process is handing to the engine."""
 
 
 @dataclass
@@ -37,13 +46,22 @@ class _Engine:
     sessions: int = 0
     opening: bool = False
     lock: FileLock | None = None
-    used_by: int | None = None
+    forked: bool = False
+    """This process was forked from one that had loaded chDB: whatever it asked of the engine would hang."""
 
     def __post_init__(self) -> None:
         self.freed = threading.Condition(self.mutex)
 
 
 _engine = _Engine()
+
+
+def _after_fork() -> None:
+    global _engine
+    _engine = _Engine(forked=_engine.forked or "chdb" in sys.modules)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
@@ -79,7 +97,7 @@ def stream(folder: Path, text: str) -> Iterator[pa.RecordBatch]:
     """
     import chdb
 
-    connection = chdb.connect(os.path.realpath(folder))
+    connection = chdb.connect(os.path.realpath(folder))  # type: ignore[no-untyped-call]
     try:
         with connection.send_query(text, "ArrowStream") as blocks:
             for block in blocks:
@@ -90,8 +108,47 @@ def stream(folder: Path, text: str) -> Iterator[pa.RecordBatch]:
         connection.close()
 
 
+def insert(client: Client, folder: Path, table: str, rows: pa.Table) -> None:
+    """Put rows into a table by way of a file beside the store, in batches that the engine reads in parallel.
+
+    The client's own way holds three copies of the rows in memory and takes three times as long.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    path = _spool(folder) / f"{uuid.uuid4().hex}.arrow"
+    _spooled.add(path)
+    try:
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+            writer.write_table(rows, max_chunksize=SPOOL_ROWS)
+        client.command(f"INSERT INTO {table} FROM INFILE {literal(str(path))} FORMAT Arrow")
+    except OSError as error:
+        raise StoreError(f"series store {folder}: {_reason(error)}; the old rows stand") from None
+    finally:
+        path.unlink(missing_ok=True)
+        _spooled.discard(path)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the files that killed inserts left; call it inside a session, when no other process can have any."""
+    for path in _spool(folder).glob("*.arrow"):
+        if path not in _spooled:
+            path.unlink(missing_ok=True)
+
+
+def _spool(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".spool")
+
+
+def _reason(error: Exception) -> str:
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+
+
 def _acquire(folder: Path, timeout: float) -> None:
-    if _engine.used_by not in (None, os.getpid()):
+    if _engine.forked:
         raise StoreError("the embedded store was used before this process was forked; start processes with 'spawn'")
     with _engine.mutex:
         free = _engine.freed.wait_for(
@@ -116,7 +173,7 @@ def _settle(opened: tuple[Path, FileLock] | None) -> None:
         _engine.opening = False
         if opened:
             _engine.folder, _engine.lock = opened
-            _engine.sessions, _engine.used_by = 1, os.getpid()
+            _engine.sessions = 1
         _engine.freed.notify_all()
 
 
@@ -130,9 +187,9 @@ def _locked(folder: Path, timeout: float) -> FileLock:
         _holder_file(folder).write_text(json.dumps(_me()), encoding="utf-8")
     except Timeout:
         raise StoreBusy(f"series store {folder}: held by {_holder(folder)}; waited {timeout:g} s") from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         lock.release()
-        raise StoreError(f"series store {folder}: cannot be opened: {error.strerror or error}") from None
+        raise StoreError(f"series store {folder}: cannot be opened: {_reason(error)}") from None
     return lock
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import func, select
 
 from tracebank.stores.protocol import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from tracebank.stores.clickhouse import ClickHouseStore
     from tracebank.stores.relational import RelationalStore
+
+_UPGRADE_LOCK: Final = 0x7472616365  # "trace"
+"""PostgreSQL's advisory lock that one upgrade at a time holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatu
         SchemaDrift: a series table differs in a way that is not repaired by adding columns.
     """
     with relational.connection() as connection:
+        if connection.dialect.name == "postgresql":  # in SQLite every transaction has the file for itself
+            connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
         command.upgrade(_config(connection), "head")
     with series.session() as client:
         for table in TABLES.values():

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
-from tracebank.settings import shown_url
+from tracebank.settings import without_password
 from tracebank.stores.protocol import EngineInfo, StoreError
 from tracebank_schemas.relational import Base
 
-_INSERT_ROWS = 500
-"""Rows per INSERT: SQLite takes at most 32,766 bound values in one statement."""
+SQLITE_WAIT: Final = 60.0
+"""Seconds that SQLite waits for another writer."""
+_MISSING = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
 
 
 class RelationalStore:
@@ -36,8 +40,9 @@ class RelationalStore:
         if self.url.drivername != "sqlite":
             return create_engine(self.url, pool_pre_ping=True)
         Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(self.url, connect_args={"timeout": 60})
+        engine = create_engine(self.url, connect_args={"timeout": SQLITE_WAIT})
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
         return engine
 
     @contextmanager
@@ -63,14 +68,24 @@ class RelationalStore:
             raise self._fault(error) from error
 
     def upsert(self, session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
-        """Insert rows, or overwrite those whose primary key is there: the same call again changes nothing."""
+        """Insert rows, or overwrite those whose primary key is there: the same call again changes nothing.
+
+        Raises:
+            ValueError: the rows do not all have the same columns.
+        """
+        if not rows:
+            return
+        if any(row.keys() != rows[0].keys() for row in rows):
+            raise ValueError(f"rows of {model.__tablename__} differ in their columns; give each {sorted(rows[0])}")
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
         keys = [column.name for column in inspect(model).primary_key]
-        for start in range(0, len(rows), _INSERT_ROWS):
-            block = list(rows[start : start + _INSERT_ROWS])
-            statement = insert(model).values(block)
-            changed = {name: statement.excluded[name] for name in block[0] if name not in keys}
-            session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+        statement = insert(inspect(model).local_table)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        if changed:
+            statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+        else:
+            statement = statement.on_conflict_do_nothing(index_elements=keys)
+        session.execute(statement, list(rows))
 
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
@@ -84,16 +99,36 @@ class RelationalStore:
         self.engine.dispose()
 
     def _fault(self, error: Exception) -> StoreError:
-        first = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        if self.url.password:
-            first = first.replace(str(self.url.password), "***")
-        hint = "; run 'tracebank db upgrade'" if "no such table" in first or "does not exist" in first else ""
-        return StoreError(f"relational store {self.url.render_as_string()}: {shown_url(first)}{hint}")
+        cause = error.__cause__ if isinstance(error, StatementError) and not error.orig else None
+        lines = str(getattr(error, "orig", None) or cause or error).strip().splitlines() or [type(error).__name__]
+        first = without_password(lines[0], self.url)
+        hint = "; run 'tracebank db upgrade'" if _MISSING.search(first) else ""
+        return StoreError(f"relational store {self.url.render_as_string()}: {first}{hint}")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # sqlite3 itself begins no transactions: `_begin_sqlite` does, before DDL too
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _to_write_ahead_log(cursor)
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _to_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """The change of a new file to a write-ahead log does not wait for another connection that makes it too."""
+    give_up = time.monotonic() + SQLITE_WAIT
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail at once, without waiting, if another wrote in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

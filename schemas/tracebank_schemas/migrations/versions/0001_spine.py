@@ -78,9 +78,7 @@ def upgrade() -> None:
         sa.Column("checked", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("passed", sa.Boolean(), nullable=False),
         sa.Column("measured_at", UtcDateTime(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "asset_key", "partition", "venue", "check_name", name=op.f("pk_quality_measures")
-        ),
+        sa.PrimaryKeyConstraint("asset_key", "partition", "venue", "check_name", name=op.f("pk_quality_measures")),
     )
     op.create_table(
         "ingest_counts",

@@ -1,0 +1,58 @@
+"""`tracebank db`: bringing both stores up to what is declared, and telling how far they are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tracebank.stores.migrations import SchemaStatus
+
+database = typer.Typer(help="Migrate both stores, and tell how far they are.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@database.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Bring both stores and the views of the one SQL up to what is declared. Safe to run again."""
+    from tracebank.settings import Settings
+    from tracebank.stores import upgrade as upgrade_stores
+
+    _show(upgrade_stores(Settings.load()), as_json)
+
+
+@database.command()
+def status(as_json: AsJson = False) -> None:
+    """Compare what stands with what is declared; changes nothing. Exit code 1 where they differ."""
+    from tracebank.settings import Settings
+    from tracebank.stores import open_relational, open_series
+    from tracebank.stores.migrations import status as compared
+
+    settings = Settings.load()
+    relational = open_relational(settings)
+    try:
+        found = compared(open_series(settings), relational)
+    finally:
+        relational.close()
+    _show(found, as_json)
+
+
+def _show(found: SchemaStatus, as_json: bool) -> None:
+    if as_json:
+        import dataclasses
+        import json
+
+        sys.stdout.write(json.dumps({**dataclasses.asdict(found), "current": found.current}, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"relational: {found.revision or 'nothing yet'} (newest {found.head})\n")
+        for line in found.relational:
+            sys.stdout.write(f"  differs: {line}\n")
+        sys.stdout.write(f"series: {'as declared' if not found.series else 'differs'}\n")
+        for entry in found.series:
+            mend = "added by 'tracebank db upgrade'" if entry.repairable else "not repaired by an upgrade"
+            sys.stdout.write(f"  {entry.table}, {entry.what}: {entry.found}, declared {entry.declared}; {mend}\n")
+    if not found.current:
+        raise typer.Exit(1)

@@ -1,0 +1,72 @@
+"""From an exception to one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import Final
+
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+def report(error: BaseException) -> int:
+    """Say what went wrong, in one line without passwords.
+
+    Returns:
+        The exit code.
+    """
+    import click
+
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    if _is_broken_pipe(error):
+        # The reader of our output is gone; the interpreter must not try to flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    if isinstance(error, click.ClickException):
+        _say(error.format_message())
+        return error.exit_code
+    return _known(error)
+
+
+def _is_broken_pipe(error: BaseException) -> bool:
+    """Polars hands the system's error on as text."""
+    return isinstance(error, OSError) and (error.errno == errno.EPIPE or f"os error {errno.EPIPE}" in str(error))
+
+
+def _known(error: BaseException) -> int:
+    from tracebank.settings import SettingsError
+    from tracebank.sql.errors import SqlCancelled, SqlError
+    from tracebank.stores import FrameRefused, StoreError
+
+    if isinstance(error, SqlCancelled):
+        _say(str(error))
+        return INTERRUPTED
+    if isinstance(error, SettingsError | SqlError | FrameRefused):
+        _say(str(error))
+        return BAD_INPUT
+    if isinstance(error, StoreError):
+        _say(str(error))
+        return FAILED
+    if isinstance(error, OSError):
+        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return FAILED
+    _say(f"{type(error).__name__}: {error} (TRACEBANK_DEBUG=1 shows where)")
+    return FAILED
+
+
+def _say(message: str) -> None:
+    from tracebank.settings import Settings, SettingsError
+
+    text = " ".join(message.split())
+    # Where the settings themselves are at fault, the message about them is already without passwords.
+    with contextlib.suppress(SettingsError):
+        text = Settings.load().redact(text)
+    sys.stderr.write(f"tracebank: {text}\n")

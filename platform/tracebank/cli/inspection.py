@@ -1,0 +1,152 @@
+"""Looking at what this installation has: the checks behind `tracebank doctor`. Nothing is changed by looking."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from tracebank.settings import Settings
+
+_PACKAGES: Final = {
+    "chdb": "",
+    "clickhouse-connect": "",
+    "polars": "",
+    "dagster": "",
+    "torch": "for models: pip install 'tracebank[models]'",
+    "transformers": "for models: pip install 'tracebank[models]'",
+    "duckdb": "for the database benchmark: pip install duckdb",
+    "pykx": "for kdb+ in the database benchmark: pip install pykx",
+}
+_SERVERS: Final = {
+    "postgres": "a server for TRACEBANK_RELATIONAL_URL; SQLite serves where there is none",
+    "clickhouse": "a server for TRACEBANK_SERIES_URL; the engine in process serves where there is none",
+    "influxd": "only the database benchmark uses it",
+    "q": "only the database benchmark uses it, with a kdb+ licence",
+}
+_SCARCE: Final = 5 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    state: Literal["ok", "missing", "broken"]
+    detail: str
+    advice: str = ""
+
+
+def inspect(settings: Settings) -> list[Finding]:
+    """Everything, in the order in which it matters."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _machine,
+        _series,
+        _relational,
+        _devices,
+        _packages,
+        _servers,
+        _licences,
+    )
+    return [finding for check in checks for finding in check(settings)]
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")
+    home = settings.home
+    standing = next(folder for folder in (home, *home.parents) if folder.exists())
+    if not os.access(standing, os.W_OK):
+        yield Finding("home", "broken", f"{home} cannot be written", "set TRACEBANK_HOME to a folder of yours")
+        return
+    free = shutil.disk_usage(standing).free
+    advice = "free some space, or set TRACEBANK_HOME elsewhere" if free < _SCARCE else ""
+    yield Finding("home", "ok", f"{home}, {free / 2**30:.1f} GiB free", advice)
+
+
+def _series(settings: Settings) -> Iterator[Finding]:
+    from tracebank.stores import StoreError, open_series
+
+    shown = settings.series.render_as_string()
+    if settings.series.drivername == "chdb" and not Path(str(settings.series.database)).exists():
+        yield Finding("series store", "missing", f"{shown}: not made yet", "run 'tracebank db upgrade'")
+        return
+    try:
+        info = open_series(settings).info()
+    except StoreError as error:
+        yield Finding("series store", "broken", str(error), "see TRACEBANK_SERIES_URL")
+        return
+    yield Finding("series store", "ok", f"{info.engine} {info.version}, {info.edition}, {shown}")
+
+
+def _relational(settings: Settings) -> Iterator[Finding]:
+    from tracebank.stores import StoreError, open_relational
+
+    shown = settings.relational.render_as_string()
+    if settings.relational.drivername == "sqlite" and not Path(str(settings.relational.database)).exists():
+        yield Finding("relational store", "missing", f"{shown}: not made yet", "run 'tracebank db upgrade'")
+        return
+    store = open_relational(settings)
+    try:
+        info = store.info()
+    except StoreError as error:
+        yield Finding("relational store", "broken", str(error), "see TRACEBANK_RELATIONAL_URL")
+        return
+    finally:
+        store.close()
+    yield Finding("relational store", "ok", f"{info.engine} {info.version}, {shown}")
+
+
+def _devices(settings: Settings) -> Iterator[Finding]:
+    if importlib.util.find_spec("torch") is None:
+        yield Finding("device", "missing", "torch is not installed", "for models: pip install 'tracebank[models]'")
+        return
+    import torch
+
+    names = ["cpu"]
+    if torch.backends.mps.is_available():
+        names.insert(0, "mps")
+    for index in reversed(range(torch.cuda.device_count())):
+        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+        names.insert(0, f"cuda:{index} {torch.cuda.get_device_name(index)} {memory:.0f} GiB")
+    wanted = settings.device
+    available = wanted == "auto" or any(name.startswith(wanted) for name in names)
+    state: Literal["ok", "broken"] = "ok" if available else "broken"
+    yield Finding(
+        "device", state, f"TRACEBANK_DEVICE={wanted}; here: {', '.join(names)}", "" if available else "use auto"
+    )
+
+
+def _packages(_settings: Settings) -> Iterator[Finding]:
+    for name, advice in _PACKAGES.items():
+        try:
+            yield Finding(f"package {name}", "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(f"package {name}", "missing", "not installed", advice)
+
+
+def _servers(_settings: Settings) -> Iterator[Finding]:
+    for name, advice in _SERVERS.items():
+        path = shutil.which(name) or next(map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
+        yield (
+            Finding(f"program {name}", "ok", path)
+            if path
+            else Finding(f"program {name}", "missing", "not on PATH", advice)
+        )
+
+
+def _licences(_settings: Settings) -> Iterator[Finding]:
+    folders = [Path(os.environ[name]) for name in ("QLIC", "QHOME") if os.environ.get(name)] + [Path.home() / ".kx"]
+    files = [str(folder / name) for folder in folders for name in ("kx.lic", "kc.lic", "k4.lic")]
+    found = [path for path in files if Path(path).exists()]
+    found += [name for name in ("KDB_LICENSE_B64", "KDB_K4LICENSE_B64") if os.environ.get(name)]
+    if found:
+        yield Finding("licence kdb+", "ok", found[0])
+    else:
+        yield Finding("licence kdb+", "missing", "no kx.lic, kc.lic or k4.lic", "set QLIC to the folder that holds it")

@@ -1,0 +1,106 @@
+"""`tracebank sql`: a query from the argument, a file or stdin; its answer to the terminal or a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """Forms of an answer."""
+
+    TABLE = "table"
+    JSON = "json"
+    NDJSON = "ndjson"
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+_BINARY = (Format.PARQUET, Format.ARROW)
+_SUFFIXES: Mapping[str, Format] = {f".{form}": form for form in Format if form is not Format.TABLE} | {
+    ".pq": Format.PARQUET,
+    ".feather": Format.ARROW,
+    ".jsonl": Format.NDJSON,
+}
+_TABLE_ROWS = 1000
+
+
+def sql(
+    query: Annotated[
+        str | None, typer.Argument(help="One statement of ClickHouse SQL; '-' reads it from stdin.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the statement from this file.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Form of the answer; default: by --output's suffix, else table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Most rows to give.", min=0)] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="name=value for {name:Type} in the statement; may be repeated.")
+    ] = None,
+) -> None:
+    """Query both stores, read-only: series.*, relational.* and system.*."""
+    statement = _statement(query, file)
+    parameters = _parameters(param or [])
+    chosen = form if form is not None else _form_of(output)
+    if chosen in _BINARY and output is None and sys.stdout.isatty():
+        raise typer.BadParameter(f"{chosen} is not for a terminal; use --output FILE or a pipe", param_hint="--format")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{output}: there is no folder {output.absolute().parent}", param_hint="--output")
+    _answer(statement, parameters, chosen, output, limit)
+
+
+def _answer(
+    statement: str, parameters: dict[str, object], form: Format, output: Path | None, limit: int | None
+) -> None:
+    from tracebank.cli.output import Sink
+    from tracebank.cli.progress import ReadingProgress
+    from tracebank.sql.session import connect
+
+    rows = _TABLE_ROWS + 1 if form is Format.TABLE and limit is None else limit
+    with (
+        ReadingProgress() as progress,
+        connect().open(statement, parameters=parameters, limit=rows, progress=progress.update) as answer,
+        Sink(output) as sink,
+    ):
+        to_terminal = output is None and sys.stdout.isatty()
+        batches = progress.finished_by(answer.batches) if to_terminal else answer.batches
+        sink.write(form, answer.schema, batches, shown=_TABLE_ROWS if limit is None else None)
+
+
+def _form_of(output: Path | None) -> Format:
+    return Format.TABLE if output is None else _SUFFIXES.get(output.suffix.lower(), Format.TABLE)
+
+
+def _statement(query: str | None, file: Path | None) -> str:
+    if query is not None and file is not None:
+        raise typer.BadParameter("give the statement once: as the argument or with --file", param_hint="--file")
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise typer.BadParameter(f"{file} cannot be read: {reason}", param_hint="--file") from None
+    if query is not None and query != "-":
+        return query
+    if query is None and sys.stdin.isatty():
+        raise typer.BadParameter("give a statement, --file FILE, or a statement on stdin", param_hint="QUERY")
+    return sys.stdin.read()
+
+
+def _parameters(pairs: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name.isidentifier():
+            raise typer.BadParameter(f"{pair!r} is not name=value", param_hint="--param")
+        found[name] = value
+    return found

@@ -1,0 +1,84 @@
+"""Fixtures of every room: settings in a folder of the test's own, both stores, and PostgreSQL where there is one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from tracebank.settings import Settings
+from tracebank.stores import open_relational, open_series
+from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.stores.relational import RelationalStore
+
+_SUITE_RELATIONAL = os.environ.get("TRACEBANK_RELATIONAL_URL", "")
+_SUITE_POSTGRES = _SUITE_RELATIONAL if _SUITE_RELATIONAL.startswith("postgresql") else ""
+_POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL") or _SUITE_POSTGRES
+
+
+@contextmanager
+def _fresh_postgres(server: str) -> Iterator[str]:
+    """A database of the test's own on a server, dropped afterwards, whoever is still connected to it."""
+    url, name = make_url(server), f"tracebank_test_{uuid.uuid4().hex[:16]}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        yield url.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the developer has set is not what the tests run on."""
+    for name in [name for name in os.environ if name.startswith("TRACEBANK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """URL of an empty PostgreSQL database."""
+    if not _POSTGRES:
+        pytest.skip("no PostgreSQL: set TRACEBANK_TEST_POSTGRES_URL, e.g. to what '.ci/postgres start' prints")
+    with _fresh_postgres(_POSTGRES) as url:
+        yield url
+
+
+@pytest.fixture
+def relational_url(tmp_path: Path) -> Iterator[str]:
+    """URL of an empty relational store: SQLite, or PostgreSQL where the suite was started with one."""
+    if not _SUITE_POSTGRES:
+        yield f"sqlite:///{tmp_path / 'home' / 'relational.db'}"
+        return
+    with _fresh_postgres(_SUITE_POSTGRES) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, relational_url: str) -> Settings:
+    """Settings whose home is the test's own."""
+    return Settings.load(home=tmp_path / "home", relational_url=relational_url, lock_timeout=60)
+
+
+@pytest.fixture
+def series_store(settings: Settings) -> ClickHouseStore:
+    """The embedded series store, empty."""
+    return open_series(settings)
+
+
+@pytest.fixture
+def relational_store(settings: Settings) -> Iterator[RelationalStore]:
+    """The relational store, empty: no migration has run."""
+    store = open_relational(settings)
+    yield store
+    store.close()
