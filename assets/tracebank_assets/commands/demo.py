@@ -69,7 +69,7 @@ def demo(
     console.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
     console.print('  tracebank sql "SELECT * FROM series.bars LIMIT 5"     ask in SQL')
     console.print("  tracebank ingest PATH…                                 bring your own files")
-    console.print("  tracebank dev                                          the Dagster UI, on http://127.0.0.1:3000")
+    console.print("  tracebank dev                                          the Dagster UI")
 
 
 def _materialise(settings: Settings, data: Path | None, console: Console) -> None:

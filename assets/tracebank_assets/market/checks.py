@@ -30,13 +30,15 @@ QUALITY_CHECKS: dict[str, tuple[str, dg.AssetCheckSeverity]] = {
 
 def schema_check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
     """The check that a table stands as it is declared."""
-    return dg.AssetCheckSpec(_SCHEMA, asset=key, description="The table has the declared columns, types and keys.")
+    what = "The table has the declared columns, types and keys."
+    return dg.AssetCheckSpec(_SCHEMA, asset=key, description=what)
 
 
 def table_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     """Checks of a table that is read from files."""
     what = "Every line read is stored, a duplicate or ignored, and the store holds as many rows as were made of them."
-    return [dg.AssetCheckSpec(_ACCOUNTING, asset=key, description=what), schema_check_spec(key)]
+    accounting = dg.AssetCheckSpec(_ACCOUNTING, asset=key, description=what)
+    return [accounting, schema_check_spec(key)]
 
 
 def quality_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
