@@ -91,7 +91,7 @@ def _checked_url(variable: str, value: str, forms: dict[str, str]) -> URL:
     if url.drivername in ("chdb", "sqlite"):
         if url.host or not url.database or not Path(url.database).is_absolute():
             raise _accepted(variable, value, forms)
-    elif not url.host or not url.database:
+    elif not url.host or not url.database or (url.port is not None and not 0 < url.port < 65536):
         raise _accepted(variable, value, forms)
     return url
 
@@ -129,13 +129,17 @@ class Settings(BaseSettings):
     @cached_property
     def series(self) -> URL:
         """The series store's URL, parsed and checked."""
-        value = self.series_url.get_secret_value() or f"chdb:///{self.home / 'series'}"
+        value = self.series_url.get_secret_value()
+        if not value:
+            return URL.create("chdb", database=str(self.home / "series"))
         return _checked_url("TRACEBANK_SERIES_URL", value, SERIES_FORMS)
 
     @cached_property
     def relational(self) -> URL:
         """The relational store's URL, parsed and checked."""
-        value = self.relational_url.get_secret_value() or f"sqlite:///{self.home / 'relational.db'}"
+        value = self.relational_url.get_secret_value()
+        if not value:
+            return URL.create("sqlite", database=str(self.home / "relational.db"))
         return _checked_url("TRACEBANK_RELATIONAL_URL", value, RELATIONAL_FORMS)
 
     @property

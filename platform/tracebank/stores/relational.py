@@ -79,7 +79,7 @@ class RelationalStore:
             raise ValueError(f"rows of {model.__tablename__} differ in their columns; give each {sorted(rows[0])}")
         insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
         keys = [column.name for column in inspect(model).primary_key]
-        statement = insert(inspect(model).local_table)
+        statement = insert(model.metadata.tables[model.__tablename__])
         changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
         if changed:
             statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
