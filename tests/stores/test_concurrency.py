@@ -93,27 +93,31 @@ def test_a_reader_sees_whole_partitions_while_they_are_replaced(store: ClickHous
 
 
 def test_the_last_thread_to_leave_lets_go_of_the_lock(store: ClickHouseStore, folder: Path) -> None:
-    """It need not be the one that opened the store."""
-    opened, left = threading.Event(), threading.Event()
+    """It need not be the one that opened the store, and that one may live on."""
+    opened, joined, ended, checked = (threading.Event() for _ in range(4))
 
     def first() -> None:
         with store.session():
             opened.set()
-            left.wait(30)
+            joined.wait(30)
+        ended.set()
+        checked.wait(30)
 
     def second() -> None:
         opened.wait(30)
         with store.session():
-            left.set()
-            thread.join()
+            joined.set()
+            ended.wait(30)
 
-    thread = threading.Thread(target=first)
-    other = threading.Thread(target=second)
-    thread.start()
-    other.start()
-    other.join(60)
-    with FileLock(f"{folder}.lock", timeout=0):
-        pass
+    with ThreadPoolExecutor(2) as pool:
+        living = pool.submit(first)
+        pool.submit(second).result(timeout=60)
+        try:
+            with FileLock(f"{folder}.lock", timeout=0):
+                pass
+        finally:
+            checked.set()
+        living.result(timeout=60)
 
 
 def test_an_idle_process_holds_nothing(store: ClickHouseStore, folder: Path) -> None:

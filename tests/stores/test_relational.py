@@ -104,19 +104,20 @@ from tracebank.stores import open_relational, open_series
 from tracebank.stores.migrations import upgrade
 settings = Settings.load(home=sys.argv[1], relational_url=sys.argv[2])
 relational = open_relational(settings)
+relational.info()
+print("ready", flush=True)
 sys.stdin.readline()
 assert upgrade(open_series(settings), relational).current
 """
 
 
 def test_processes_that_upgrade_at_once(both: Settings) -> None:
-    arguments = [str(both.home), both.relational_url.get_secret_value()]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", _UPGRADE, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
+    command = [sys.executable, "-c", _UPGRADE, str(both.home), both.relational_url.get_secret_value()]
+    pipe = subprocess.PIPE
+    running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     for process in running:
         assert process.stdin is not None
         process.stdin.write("\n")
