@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.settings import Settings
 from tracebank.stores import StoreError, open_relational, open_series
-from tracebank.stores.migrations import _config, status, upgrade
+from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.catalogue import METADATA
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
@@ -125,6 +125,22 @@ def test_processes_that_upgrade_at_once(both: Settings) -> None:
     for process in running:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors[-2000:]
+
+
+def test_an_upgrade_waits_for_one_that_is_under_way(both: Settings) -> None:
+    command = [sys.executable, "-c", _UPGRADE, str(both.home), both.relational_url.get_secret_value()]
+    pipe = subprocess.PIPE
+    relational = open_relational(both)
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    with relational.connection() as connection:  # in SQLite this alone holds the file
+        one_at_a_time(connection)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate("\n", timeout=2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors[-2000:]
+    relational.close()
 
 
 def test_values_come_back_as_they_went(store: RelationalStore) -> None:

@@ -51,6 +51,12 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+def one_at_a_time(connection: Connection) -> None:
+    """Wait for an upgrade by another process; the end of the transaction lets the next one in."""
+    if connection.dialect.name == "postgresql":  # in SQLite every transaction has the file for itself
+        connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+
+
 def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus:
     """Migrate the relational store to the newest revision and create or extend every series table.
 
@@ -59,8 +65,7 @@ def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatu
         SchemaDrift: a series table differs in a way that is not repaired by adding columns.
     """
     with relational.connection() as connection:
-        if connection.dialect.name == "postgresql":  # in SQLite every transaction has the file for itself
-            connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+        one_at_a_time(connection)
         command.upgrade(_config(connection), "head")
     with series.session() as client:
         for table in TABLES.values():
