@@ -20,7 +20,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 # The commands and `dg` read .env, so that they find the home of this checkout without being told.
-.env:
+.env: $(VENV)/.installed
+	$(BIN)/python -m tracebank_assets.dagster_home
 	printf 'TRACEBANK_HOME=%s\nDAGSTER_HOME=%s\n' '$(TRACEBANK_HOME)' '$(DAGSTER_HOME)' > $@
 
 install: $(VENV)/.installed .env  ## Environment in .venv, from pinned versions

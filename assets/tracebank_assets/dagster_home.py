@@ -30,3 +30,7 @@ def dagster_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance of the platform's home."""
     prepare_dagster_home(settings)
     return dg.DagsterInstance.get()
+
+
+if __name__ == "__main__":
+    prepare_dagster_home(Settings.load())

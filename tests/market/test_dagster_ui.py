@@ -156,13 +156,33 @@ def test_an_asset_launched_in_the_ui_stores_rows_that_sql_reads(
     assert found["n"][0] == expected
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The checkout as `dg` sees it, without the `.env` of whoever works in it, which `dg` puts above the environment."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in ("pyproject.toml", "assets"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [["check", "defs"], ["list", "defs", "--json"]], ids=" ".join)
-def test_dg_works_from_the_checkout(settings: Settings, command: list[str]) -> None:
+def test_dg_works_from_the_checkout(settings: Settings, checkout: Path, command: list[str]) -> None:
     done = subprocess.run(
-        [BIN / "dg", *command], env=_environment(settings), cwd=ROOT, capture_output=True, text=True, check=False
+        [BIN / "dg", *command], env=_environment(settings), cwd=checkout, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     if "--json" in command:
-        listed = json.loads(done.stdout[done.stdout.index("{") :] if "{" in done.stdout[:1] else done.stdout)
-        assert "market/trades" in json.dumps(listed)
+        assert {"market/trades", "market/bars"} <= {asset["asset_key"] for asset in json.loads(done.stdout)["assets"]}
+
+
+@pytest.mark.slow
+def test_dg_launches_an_asset_from_the_checkout(home: Settings, checkout: Path) -> None:
+    config = {"ops": {"market__synthetic_day": {"config": {"duration_s": 5}}}}
+    command = [BIN / "dg", "launch", "--assets", 'key:"market/synthetic_day"', "--config-json", json.dumps(config)]
+    done = subprocess.run(
+        command, env=_environment(home), cwd=checkout, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in home.home.rglob("SYNBTC_20240808.zst")) == ["SYNBTC_20240808.zst"] * 2

@@ -18,7 +18,6 @@ from urllib.parse import parse_qs, urlsplit
 import chdb
 from clickhouse_connect.driver._backend.chdb_backend import CHDB_TRANSPORT_SETTINGS
 
-PASSWORD = "let-me-in-7"
 _NOT_SETTINGS = CHDB_TRANSPORT_SETTINGS | {"query", "default_format"}
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 
@@ -48,9 +47,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
-        given = self.headers.get("Authorization", "") or self.headers.get("X-ClickHouse-Key", "")
-        if not given:
+        asked = {
+            name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()
+        }
+        if not self.headers.get("Authorization"):
             self._answer(403, b"Code: 516. DB::Exception: Authentication failed. (AUTHENTICATION_FAILED)")
             return
         try:

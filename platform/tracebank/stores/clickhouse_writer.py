@@ -104,6 +104,8 @@ class ClickHouseWriter:
         self._waiting_rows = self._waiting_bytes = 0
 
     def _stage(self, client: Client) -> None:
+        if not self._store.embedded:  # an embedded store has recovered when it was opened
+            commit.recover(client, self._store.database)
         self._store.prepare(client, self._table)
         commit.writing.add(self._id)
         self._staged = True
