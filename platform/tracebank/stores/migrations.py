@@ -79,7 +79,15 @@ def status(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus
     with relational.connection() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         revision = context.get_current_revision()
-        found = [str(change)[:300] for change in compare_metadata(context, METADATA)]
+        found = [_told(change) for change in compare_metadata(context, METADATA)]
     with series.session():
         drift = [difference for table in TABLES.values() for difference in series.differences(table)]
     return SchemaStatus(revision, str(head), found, drift)
+
+
+def _told(change: Any) -> str:
+    """One of Alembic's differences in words, e.g. "add column: ingest_files bytes"."""
+    if isinstance(change, list):
+        return "; ".join(_told(part) for part in change)
+    names = [getattr(part, "name", part) for part in change[1:]]
+    return f"{change[0].replace('_', ' ')}: {' '.join(name for name in names if isinstance(name, str))}"
