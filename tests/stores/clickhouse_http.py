@@ -1,7 +1,7 @@
 """A double of a ClickHouse server: enough of its HTTP interface, over chDB, for the client to work against.
 
-It tries what the adapter does with a server (connecting, settings, inserts and answers over HTTP, faults), not how a server
-behaves. Usage: clickhouse_http.py FOLDER; prints its port and serves until its standard input ends.
+It tries what the adapter does with a server (connecting, settings, inserts and answers over HTTP, faults), not how a
+server behaves. Usage: clickhouse_http.py FOLDER; prints its port and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Handler(BaseHTTPRequestHandler):
     """`POST /?query=…&param_x=…&setting=…`, the statement in the URL or the body."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     server: Server
 
     def log_message(self, *_: Any) -> None:

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.stores import StoreError
+from tracebank.stores import clickhouse_ddl as ddl
 from tracebank.stores.clickhouse import ClickHouseStore
 
 from .conformance import BTC, TICKS, ticks
@@ -35,11 +36,8 @@ def _left_behind(store: ClickHouseStore, stage: str, writer: str) -> None:
     note = {"pid": gone.pid, "started": 0.0, "host": socket.gethostname(), "partition": "tuple('2024-08-08', 'BTC')"}
     name = f"_{stage}_ticks_{writer}"
     with store.session() as client:
-        client.command(
-            f"CREATE TABLE {store.database}.{name} AS {store.database}.ticks COMMENT '{json.dumps(note)}'".replace(
-                "tuple('2024-08-08', 'BTC')", "tuple(\\'2024-08-08\\', \\'BTC\\')"
-            )
-        )
+        comment = ddl.literal(json.dumps(note))
+        client.command(f"CREATE TABLE {store.database}.{name} AS {store.database}.ticks COMMENT {comment}")
         store.insert(client, name, ticks(7, price=9.0).to_arrow())
 
 
