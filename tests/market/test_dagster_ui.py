@@ -158,7 +158,7 @@ def test_an_asset_launched_in_the_ui_stores_rows_that_sql_reads(
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The checkout as `dg` sees it, without the `.env` of whoever works in it, which `dg` puts above the environment."""
+    """The checkout without the `.env` of whoever works in it, which `dg` puts above the environment."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in ("pyproject.toml", "assets"):
