@@ -186,3 +186,13 @@ def test_settings_survive_a_spawned_process() -> None:
     settings = Settings.load(relational_url="postgresql+psycopg://me:secret@host/db")
     again = pickle.loads(pickle.dumps(settings))
     assert again.relational == settings.relational
+
+
+def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg://user:p%40ss@host:5432/db"
+    parent = Settings.load(home=tmp_path / "home", relational_url=url, lock_timeout=7, watch=tmp_path / "in")
+    for name, value in parent.environment().items():
+        monkeypatch.setenv(name, value)
+    child = Settings.load()
+    assert (child.home, child.series, child.relational) == (parent.home, parent.series, parent.relational)
+    assert (child.device, child.lock_timeout, child.incoming) == (parent.device, 7.0, tmp_path / "in")

@@ -147,6 +147,17 @@ class Settings(BaseSettings):
         """Folder whose new files the sensor picks up."""
         return self.watch or self.home / "incoming"
 
+    def environment(self) -> dict[str, str]:
+        """Variables that give a child process these same settings, whatever its folder's `.env` says."""
+        return {
+            "TRACEBANK_HOME": str(self.home),
+            "TRACEBANK_SERIES_URL": self.series_url.get_secret_value(),
+            "TRACEBANK_RELATIONAL_URL": self.relational_url.get_secret_value(),
+            "TRACEBANK_DEVICE": self.device,
+            "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
+            "TRACEBANK_WATCH": str(self.incoming),
+        }
+
     def redact(self, text: str) -> str:
         """`text` without the passwords of the two stores, however they came into it."""
         for url in (self.series, self.relational):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -76,3 +78,13 @@ def test_the_daily_schedule_loads_the_day_that_ended(home: Settings, instance: d
 def test_automation_runs_by_itself_only_in_dev() -> None:
     assert daily_market_load.default_status == dg.DefaultScheduleStatus.STOPPED
     assert new_market_files.default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_automation_runs_by_itself_in_dev() -> None:
+    code = (
+        "from tracebank_assets.market.automation import daily_market_load as schedule, new_market_files as sensor;"
+        "print(schedule.default_status.value, sensor.default_status.value)"
+    )
+    environment = {**os.environ, "TRACEBANK_DEV": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["RUNNING", "RUNNING"]

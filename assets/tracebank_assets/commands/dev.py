@@ -26,7 +26,9 @@ def dev(
         f"Dagster UI on http://{host}:{port} (home {home})\nwatching {settings.incoming} for market files"
     )
     sys.stderr.flush()
+    # Dagster puts the `.env` of its working folder above the environment, so it gets a folder that has none.
+    os.chdir(home)
     # In place of this process, so that whoever stops it stops Dagster, which then stops its own children.
     module = "tracebank_assets.definitions"
     command = [sys.executable, "-m", "dagster", "dev", "-m", module, "-h", host, "-p", str(port)]
-    os.execve(sys.executable, command, {**os.environ, "TRACEBANK_DEV": "1"})
+    os.execve(sys.executable, command, {**os.environ, **settings.environment(), "TRACEBANK_DEV": "1"})
