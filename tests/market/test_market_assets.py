@@ -260,3 +260,14 @@ def test_a_file_that_moved_is_known_by_its_content(
     ingest_paths(home, [moved], max_rejected_share=0.1)
     with relational.session() as session:
         assert [file.path for file in session.scalars(select(IngestFile))] == [str(moved)]
+
+
+def test_a_bad_line_of_stray_bytes_is_kept_as_text(home: Settings, relational: RelationalStore, tmp_path: Path) -> None:
+    body = b'{"e":"trade","s":"BTCUSDT","t":%d,"p":"10","q":"1","T":1723075200000,"m":true,"M":true}'
+    lines = [b'1723075200000000000 {"stream":"btcusdt@trade","data":%s}' % (body % at) for at in range(9)]
+    file = tmp_path / "recorded.txt"
+    file.write_bytes(b"\n".join([*lines, b"\x00\x01\xff stray"]))
+    assert [done.rejected for done in ingest_paths(home, [file], max_rejected_share=0.5)] == [1]
+    with relational.session() as session:
+        kept = session.scalars(select(RejectedRow)).one()
+        assert (kept.line, kept.text) == (10, "\N{SYMBOL FOR NULL}\x01\N{REPLACEMENT CHARACTER} stray")

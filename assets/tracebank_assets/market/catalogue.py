@@ -83,9 +83,14 @@ def _count_rows(sha256: str, scan: FileScan) -> list[dict[str, object]]:
 def _rejected_rows(sha256: str, scan: FileScan) -> list[dict[str, object]]:
     file = str(scan.source.path)
     return [
-        {"sha256": sha256, "line": line.line, "file": file, "reason": line.reason, "text": line.text}
-        for line in scan.rejected
+        {"sha256": sha256, "line": bad.line, "file": file, "reason": _storable(bad.reason), "text": _storable(bad.text)}
+        for bad in scan.rejected
     ]
+
+
+def _storable(text: str) -> str:
+    """Text with the one character that PostgreSQL cannot hold shown as what it is."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _merge_instruments(relational: RelationalStore, session: Session, scan: FileScan) -> None:
