@@ -100,7 +100,8 @@ _LEVELS = tuple(
 READS: Final[tuple[Workload, ...]] = (
     Workload(
         "R1", "average volume per minute", "paper T-V1",
-        "Of trades: sum of qty per symbol and minute, and beside each row the mean of those sums over the window, by symbol.",
+        "Of trades: sum of qty per symbol and minute, and beside each row the mean of its symbol's sums, over the"
+        " minutes of the window that have rows.",
         _WINDOW, ("symbol", "minute"), (_SYMBOL, _MINUTE, _sum("volume"), _sum("mean_volume")),
     ),
     Workload(
@@ -121,9 +122,9 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R5", "national best bid and offer", "paper; STAC-M3 NBBO",
-        "Of the book of one symbol, for every row by (ts, seq): the highest of every venue's latest bid_price_0 and the"
-        " lowest of every venue's latest ask_price_0, rows of the window before it and itself counted; venues not seen yet"
-        " take no part.",
+        "Of the book of one symbol, for every row by (ts, seq): the highest of every venue's latest bid_price_0 and"
+        " the lowest of every venue's latest ask_price_0, rows of the window before it and itself counted; venues not"
+        " seen yet take no part.",
         ("symbol", "start", "end"), ("seq",), (Output("seq", "int"), _raw("best_bid"), _raw("best_ask")),
     ),
     Workload(
@@ -134,8 +135,8 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R7", "volatility of execution prices, 5 min", "paper",
-        "Of trades, per symbol: standard deviation and number of the returns between the last prices by seq of 5-minute"
-        " buckets.",
+        "Of trades, per symbol: standard deviation and number of the returns between the last prices by seq of"
+        " 5-minute buckets; a symbol without a return has no row.",
         _WINDOW, ("symbol",), (_SYMBOL, _variance("volatility", nullable=True), _N),
     ),
     Workload(
@@ -151,7 +152,8 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R10", "book at a time, full depth", "suite",
-        "For every (symbol, time) of `moments`: the as-of row of the book, all ten levels; none where there is none.",
+        "For every (symbol, time) of `moments`, which are distinct: the as-of row of all the symbol's book rows,"
+        " whatever their venue, with its ten levels; no row where there is none.",
         ("moments",), ("symbol", "moment"), (_SYMBOL, _key("moment", "timestamp"), *_LEVELS),
     ),
     Workload(
@@ -167,16 +169,16 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R13", "latest trade and quote at a time", "STAC-M3 MKTSNAP",
-        "For every (symbol, time) of `moments`: price of the as-of trade, and bid_price_0 and ask_price_0 of the as-of book"
-        " row; null where there is none.",
+        "For every (symbol, time) of `moments`, which are distinct: price of the as-of trade, and bid_price_0 and"
+        " ask_price_0 of the as-of book row, of all the symbol's rows, whatever their venue; null where there is none.",
         ("moments",), ("symbol", "moment"),
         (_SYMBOL, _key("moment", "timestamp"), _raw("price", nullable=True), _raw("bid", nullable=True),
          _raw("ask", nullable=True)),
     ),
     Workload(
         "R14", "trades as of the book", "KX, QuestDB",
-        "For every trade: seq, bid_price_0 and ask_price_0 of the as-of book row of its symbol, over all venues, book rows"
-        " of the window only; null where there is none.",
+        "For every trade of the window: seq, bid_price_0 and ask_price_0 of the as-of book row of its symbol, over"
+        " all venues, of book rows of the window only; null where there is none.",
         _WINDOW, ("seq",),
         (Output("seq", "int"), Output("book_seq", "int", nullable=True), _raw("bid", nullable=True),
          _raw("ask", nullable=True)),
@@ -188,57 +190,59 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R16", "statistics per minute of a venue", "STAC-M3 STATS-UI",
-        "Of trades of one venue, per symbol and minute: count, mean, standard deviation, lowest and highest price. The"
-        " window starts at any second; minutes are those of the clock.",
+        "Of trades of one venue, per symbol and minute: count, mean, standard deviation, lowest and highest price."
+        " The window starts at any second; minutes are those of the clock.",
         ("venue", "start", "end"), ("symbol", "minute"),
         (_SYMBOL, _MINUTE, _N, _sum("mean"), _variance("deviation", nullable=True), _raw("low"), _raw("high")),
     ),
     Workload(
         "R17", "time until a multiple has traded", "STAC-M3 THEOPL",
-        "For each trade of `seqs` and each multiple 2, 4, 20: the time of the first later trade of its symbol (by seq) at"
-        " which the summed qty of the later trades reaches multiple times its qty, and the VWAP of the later trades up to"
-        " and with that one; null where it is not reached before `end`.",
+        "For each trade of `seqs` (all are there) and each multiple 2, 4, 20: the time of the first later trade of"
+        " its symbol (by seq, any venue) at which the summed qty of the later trades is at least multiple times its"
+        " qty, and the VWAP of the later trades up to and with that one; both null where that is not so by a trade"
+        " with ts < `end`.",
         ("seqs", "end"), ("seq", "multiple"),
         (Output("seq", "int"), Output("multiple", "int"), Output("reached", "timestamp", nullable=True),
          Output("vwap", "float", Tolerance.SUM, True)),
     ),
     Workload(
         "R18", "volume curve", "STAC-M3 VOLCURV",
-        "Of trades: the share of its symbol's volume of the day that each minute of the day has, averaged over the"
-        " (symbol, day) pairs that have trades in that minute. `minute_of_day` is 0 to 1439.",
+        "Of trades of the window: the share of its symbol's volume of the UTC day that each minute of the day has,"
+        " averaged over the (symbol, day) pairs that have trades in that minute. `minute_of_day` is 0 to 1439.",
         _WINDOW, ("minute_of_day",), (Output("minute_of_day", "int"), _sum("share")),
     ),
     Workload(
         "R19", "depth imbalance of five levels", "suite",
-        "Of the book, per symbol and minute: mean of (B - A) / (B + A), B and A the sums of the first five bid and ask"
-        " quantities.",
+        "Of the book, per symbol and minute: mean of (B - A) / (B + A), B and A the sums of the first five bid and"
+        " ask quantities.",
         _WINDOW, ("symbol", "minute"), (_SYMBOL, _MINUTE, _sum("imbalance")),
     ),
     Workload(
         "R20", "cost of sweeping the asks", "suite",
-        "Of the book of one symbol, for every row: mean price of buying `qty` from the best ask up through ten levels; null"
-        " where the ten levels hold less.",
+        "Of the book of one symbol, for every row: mean price of buying `qty` from the best ask up through ten"
+        " levels, the last one taken in part; null where the ten levels hold less.",
         ("symbol", "start", "end", "qty"), ("seq",),
         (Output("seq", "int"), Output("mean_price", "float", Tolerance.SUM, True)),
     ),
     Workload(
         "R21", "order-flow imbalance per second", "suite (Cont, Kukanov, Stoikov 2014)",
-        "Of the book of one symbol and venue, rows by seq: e = [b >= b'] q_b - [b <= b'] q_b' - [a <= a'] q_a + [a >= a']"
-        " q_a', with the best bid b, ask a and their quantities, dashed ones of the row before; the first row of the window"
-        " has none. Sum of e per second.",
+        "Of the book of one symbol and venue, rows by seq: e = [b >= b'] q_b - [b <= b'] q_b' - [a <= a'] q_a + [a >="
+        " a'] q_a', with the best bid b, ask a and their quantities, dashed ones of the row before; the first row of"
+        " the window has none. Sum of e per second.",
         ("symbol", "venue", "start", "end"), ("second",), (_key("second", "timestamp"), _sum("flow")),
     ),
     Workload(
         "R22", "realised volatility of a day", "suite",
-        "Of trades, per symbol: square root of the sum of squares, standard deviation and number of the returns between the"
-        " last prices by seq of minutes.",
+        "Of trades, per symbol: square root of the sum of squares, standard deviation and number of the returns"
+        " between the last prices by seq of minutes; a symbol without a return has no row.",
         ("start", "end"), ("symbol",),
         (_SYMBOL, _variance("realised"), _variance("deviation", nullable=True), _N),
     ),
     Workload(
         "R23", "correlation of one-minute returns", "suite",
-        "Of trades, for every pair of symbols a < b: Pearson correlation and number of the one-minute returns (as in R22)"
-        " of minutes in which both have one; pairs with fewer than two such minutes have no row.",
+        "Of trades, for every pair of symbols a < b: Pearson correlation and number of the one-minute returns (as in"
+        " R22) of minutes in which both have one. Pairs have no row that have fewer than two such minutes, or in which"
+        " the returns of either are all equal.",
         _WINDOW, ("a", "b"), (_key("a"), _key("b"), _variance("correlation"), _N),
     ),
     Workload(
@@ -253,7 +257,8 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R26", "last five minute highs before a time", "TSBS groupby-orderby-limit",
-        "Of trades of all symbols with ts < `end`: the highest price of each of the last five minutes that have trades.",
+        "Of trades with ts < `end`, of all symbols together: the highest price of each of the last five minutes that"
+        " have such trades.",
         ("end",), ("minute",), (_MINUTE, _raw("high")),
     ),
     Workload(
@@ -263,8 +268,8 @@ READS: Final[tuple[Workload, ...]] = (
     ),
     Workload(
         "R28", "runs of equal price", "KX",
-        "Of trades of one symbol and venue by seq: every longest run of equal prices of at least `length` trades: the seq it"
-        " starts with, its price and its length.",
+        "Of trades of one symbol and venue by seq: every run of equal prices, as long as it goes, of at least"
+        " `length` trades: the seq that it starts with, its price and its number of trades.",
         ("symbol", "venue", "start", "end", "length"), ("seq",), (Output("seq", "int"), _raw("price"), _N),
     ),
 )  # fmt: skip
