@@ -8,8 +8,10 @@ from tracebank.resources import Stores
 from tracebank_assets.market import automation as market_automation
 from tracebank_assets.market.assets import LOADED, raw_files
 from tracebank_assets.market.synthetic import synthetic_day
+from tracebank_assets.tsdb_benchmark import automation as tsdb_automation
+from tracebank_assets.tsdb_benchmark.assets import ASSETS as TSDB_ASSETS
 
-ASSETS = [synthetic_day, raw_files, *LOADED]
+ASSETS = [synthetic_day, raw_files, *LOADED, *TSDB_ASSETS]
 """Every asset of every group."""
 
 
@@ -22,8 +24,8 @@ def build_defs(
     """Put the code location together; arguments replace what tests and commands want otherwise."""
     return dg.Definitions(
         assets=list(assets if assets is not None else ASSETS),
-        jobs=market_automation.JOBS,
-        schedules=market_automation.SCHEDULES,
+        jobs=[*market_automation.JOBS, *tsdb_automation.JOBS],
+        schedules=[*market_automation.SCHEDULES, *tsdb_automation.SCHEDULES],
         sensors=market_automation.SENSORS,
         resources={"stores": stores or Stores()},
         executor=executor or dg.in_process_executor,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracebank_schemas import market
+from tracebank_schemas import benchmarks, market
+from tracebank_schemas.benchmarks import BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.quality import QualityMeasure
@@ -12,7 +13,7 @@ from tracebank_schemas.relational import Base
 from tracebank_schemas.series import SeriesTable
 
 TABLES: Final[dict[str, SeriesTable]] = {
-    table.name: table for table in (market.TRADES, market.QUOTES, market.BOOK, market.BARS)
+    table.name: table for table in (market.TRADES, market.QUOTES, market.BOOK, market.BARS, benchmarks.SAMPLES)
 }
 """Tables of the time-series store, by name."""
 
@@ -24,6 +25,9 @@ MODELS: Final[tuple[type[Base], ...]] = (
     RejectedRow,
     SequenceGap,
     QualityMeasure,
+    BenchmarkEnvironment,
+    BenchmarkRun,
+    BenchmarkResult,
 )
 """Tables of the relational store."""
 

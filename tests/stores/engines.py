@@ -17,8 +17,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import SeriesStore
+from tracebank.stores import FrameRefused, SeriesStore
 from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.stores.duckdb import DuckDBStore
+from tracebank.stores.influxdb.store import InfluxStore
+from tracebank.stores.postgresql import PostgreSQLStore
+from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
+
+# Read when the suite is gathered: tests run without the developer's variables.
+_POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL")
+_INFLUXDB = os.environ.get("TRACEBANK_TEST_INFLUXDB_URL")
 
 PASSWORD = "let-me-in-7"
 
@@ -38,7 +46,7 @@ class Engine:
     name: str
     opened: Callable[[Path], AbstractContextManager[SeriesStore]]
     gaps: Mapping[str, Gap] = field(default_factory=dict)
-    """Known gaps by the name of the test."""
+    """Known gaps by the name of the test, or of one of its cases: `test_reading[empty]`."""
 
 
 @contextmanager
@@ -85,8 +93,64 @@ def _own_database(server: str) -> Iterator[ClickHouseStore]:
             client.command(f"DROP DATABASE IF EXISTS {store.database} SYNC")
 
 
+@contextmanager
+def _influxdb1(_folder: Path) -> Iterator[SeriesStore]:
+    server = _INFLUXDB
+    if not server:
+        pytest.skip("no InfluxDB 1: set TRACEBANK_TEST_INFLUXDB_URL, e.g. to what '.ci/influxdb start' prints")
+    store = InfluxStore(make_url(server).set(database=f"tracebank_test_{uuid.uuid4().hex[:16]}"))
+    try:
+        yield store
+    finally:
+        store.connection.json(f'DROP DATABASE "{store.database}"')
+        store.close()
+
+
+@contextmanager
+def _duckdb(folder: Path) -> Iterator[SeriesStore]:
+    yield DuckDBStore(folder / "series.duckdb", lock_timeout=30)
+
+
+@contextmanager
+def _postgresql(_folder: Path) -> Iterator[SeriesStore]:
+    if not _POSTGRES:
+        pytest.skip("no PostgreSQL: set TRACEBANK_TEST_POSTGRES_URL, e.g. to what '.ci/postgres start' prints")
+    store = PostgreSQLStore(make_url(_POSTGRES), schema=f"tracebank_test_{uuid.uuid4().hex[:16]}", lock_timeout=30)
+    try:
+        yield store
+    finally:
+        with store.connection() as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {store.schema} CASCADE".encode())
+
+
+@contextmanager
+def _timescaledb(_folder: Path) -> Iterator[SeriesStore]:
+    with _postgresql(_folder) as plain:
+        assert isinstance(plain, PostgreSQLStore)
+        with plain.connection() as connection:
+            if not extension_version(connection):
+                pytest.skip(ABSENT)
+        yield TimescaleDBStore(plain.url, schema=plain.schema, lock_timeout=30)
+
+
 ENGINES = (
     Engine("clickhouse-embedded", _chdb),
     Engine("clickhouse-over-http", _clickhouse_double),
     Engine("clickhouse-server", _clickhouse_server),
+    Engine(
+        "postgresql",
+        _postgresql,
+        gaps={"test_every_kind_of_partition_key[by_text]": Gap("its text keeps no NUL", FrameRefused)},
+    ),
+    Engine("timescaledb", _timescaledb),
+    Engine("duckdb", _duckdb),
+    Engine(
+        "influxdb1",
+        _influxdb1,
+        gaps={
+            "test_query_in_the_engines_own_language": Gap(
+                "InfluxQL cannot count rows, it counts the values of a field", AssertionError
+            ),
+        },
+    ),
 )

@@ -1,0 +1,153 @@
+"""Assets of group `tsdb_benchmark`: the data sets, runs of one engine at one scale, and the report over them."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from tracebank.metering import metered
+from tracebank.resources import Stores
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.tsdb_benchmark import checks
+from tracebank_assets.tsdb_benchmark.keys import (
+    CODE_VERSION,
+    DATA,
+    ENGINE_BY_SCALE,
+    GROUP,
+    REPORT,
+    RUNS,
+    engine_and_scale,
+)
+from tracebank_benchmarks.tsdb import archive
+from tracebank_benchmarks.tsdb.datasets import Dataset, dataset
+from tracebank_benchmarks.tsdb.engines import ENGINES
+from tracebank_benchmarks.tsdb.plan import Plan, PlanError, checked_plan
+from tracebank_benchmarks.tsdb.report.figures import Figures
+from tracebank_benchmarks.tsdb.report.html import write_report
+from tracebank_benchmarks.tsdb.results import Record, combined
+
+
+class DataConfig(dg.Config):
+    """Which data sets to have."""
+
+    scales: list[float] = Field(default_factory=lambda: [0.01])
+    """Scale factors; 1 is 20 M trades and 33 M book rows."""
+    seed: int = 0
+    """The same seed gives the same rows."""
+
+
+class RunConfig(dg.Config):
+    """How a partition's engine is measured."""
+
+    workloads: list[str] = Field(default_factory=lambda: ["all"])
+    """Ids of workloads, or all."""
+    lanes: list[str] = Field(default_factory=lambda: ["idiomatic"])
+    """paper, idiomatic, or both."""
+    minutes: float = 5.0
+    """Budget: it decides how often each question is repeated."""
+    seed: int = 0
+    """Of the data, the parameters and the order."""
+
+
+def data_source() -> archive.DataSource:
+    """Where data sets come from; tests put small ones in its place."""
+    return dataset
+
+
+def engines() -> Mapping[str, str]:
+    """Classes of engines by name; tests put made-up ones in their place."""
+    return ENGINES
+
+
+@dg.asset(key=DATA, group_name=GROUP, code_version=CODE_VERSION, kinds={"arrow"})
+def data(context: dg.AssetExecutionContext, config: DataConfig, stores: Stores) -> dg.MaterializeResult:
+    """Trades and ten-level books of five days of the synthetic exchange, as Arrow files under `<home>/benchmarks`."""
+    with metered() as meter:
+        found = [_data(stores, scale, config.seed) for scale in config.scales]
+    rows = sum(sum(one.rows.values()) for one in found)
+    size = sum(sum(one.raw_bytes.values()) for one in found)
+    made = Made(DATA, rows, size, CODE_VERSION, {f"{one.scale:g}": one.hash for one in found})
+    return report(context, stores, made, meter, {"folders": [str(one.folder) for one in found]})
+
+
+def _data(stores: Stores, scale: float, seed: int) -> Dataset:
+    return data_source()(scale, seed, archive.suite_folder(stores.settings) / "data")
+
+
+@dg.asset(
+    key=RUNS,
+    deps=[DATA],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=ENGINE_BY_SCALE,
+    check_specs=checks.run_check_specs(RUNS),
+    metadata={"dagster/relation_identifier": "relational.benchmark_results"},
+    pool=GROUP,
+)
+def runs(context: dg.AssetExecutionContext, config: RunConfig, stores: Stores) -> dg.MaterializeResult:
+    """One engine measured at one scale: every answer checked, every sample kept in `series.benchmark_samples`.
+
+    Runs share a pool, so that a limit on it keeps two of them from measuring at once.
+    """
+    plan = _plan(context.partition_key, config)
+    with metered() as meter:
+        record, source = archive.begin(stores.settings, plan, data_source())
+        archive.carry_out(stores.settings, record, source, engines())
+    if absent := [why for facts in record.engines.values() if (why := facts.get("absent"))]:
+        raise dg.Failure(f"{plan.engines[0]} cannot be measured here: {absent[0]}")
+    made = Made(RUNS, len(record.samples), 0, CODE_VERSION, {"data": record.data_hash, "run": record.run_id})
+    return report(context, stores, made, meter, _figures(record), checks.run_checks(stores, RUNS, record))
+
+
+def _plan(key: str, config: RunConfig) -> Plan:
+    engine, scale = engine_and_scale(key)
+    try:
+        return checked_plan([engine], known=engines(), workloads=config.workloads, lanes=config.lanes, scale=scale,
+                            minutes=config.minutes, seed=config.seed)  # fmt: skip
+    except PlanError as error:
+        raise dg.Failure(str(error)) from error
+
+
+def _figures(record: Record) -> dict[str, Figure]:
+    found: dict[str, Figure] = {
+        "run_id": record.run_id,
+        "environment": str(record.environment["environment"]),
+        "overhead_share": round(record.overhead_share or 0.0, 4),
+    }
+    for one in record.results:
+        if one["lane"] == record.plan.lanes[-1] and one["median_seconds"] is not None:
+            found[f"{one['workload']}_seconds"] = round(float(one["median_seconds"]), 6)
+    return found
+
+
+@dg.asset(key=REPORT, deps=[RUNS], group_name=GROUP, code_version=CODE_VERSION, kinds={"html"})
+def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
+    """The newest run of every engine, side by side for each scale, as one HTML page for each."""
+    newest = archive.newest_runs(stores.settings)
+    if not newest:
+        raise dg.Failure("there is no run yet; materialise a partition of tsdb_benchmark/runs")
+    folder = archive.suite_folder(stores.settings) / "report"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with metered() as meter:
+        together = {scale: combined(records) for scale, records in sorted(newest.items())}
+        pages = [_page(folder, scale, together) for scale in together]
+    figures: dict[str, Figure] = {"pages": dg.MetadataValue.md("\n".join(f"* `{page}`" for page in pages))}
+    for scale, record in together.items():
+        ranks = Figures(record).ranks
+        figures[f"ranking_{scale:g}"] = {entry: round(rank.value, 3) for entry, rank in ranks.items()}
+    size = sum(page.stat().st_size for page in pages)
+    inputs = {one.run_id: one.data_hash for records in newest.values() for one in records}
+    made = Made(REPORT, sum(len(record.results) for record in together.values()), size, CODE_VERSION, inputs)
+    yield report(context, stores, made, meter, figures)
+
+
+def _page(folder: Path, scale: float, together: dict[float, Record]) -> Path:
+    others = [record for other, record in together.items() if other != scale]
+    return write_report(together[scale], folder / f"scale-{scale:g}.html", others)
+
+
+ASSETS = [data, runs, benchmark_report]
+"""Every asset of the group."""

@@ -1,0 +1,23 @@
+"""Names, partitions and versions that the modules of group `tsdb_benchmark` share."""
+
+import dagster as dg
+
+from tracebank_benchmarks.tsdb.datasets import SCALES
+from tracebank_benchmarks.tsdb.engines import ENGINES
+
+GROUP = "tsdb_benchmark"
+CODE_VERSION = "1"
+"""Version of the group's code: raise it when a run of the same engines and data would measure something else."""
+
+DATA = dg.AssetKey([GROUP, "data"])
+RUNS = dg.AssetKey([GROUP, "runs"])
+REPORT = dg.AssetKey([GROUP, "report"])
+
+ENGINE_BY_SCALE = dg.StaticPartitionsDefinition([f"{engine}|{scale:g}" for engine in ENGINES for scale in SCALES])
+"""One partition for each engine and scale: `duckdb|0.01`. Time is a column of the rows, not a partition."""
+
+
+def engine_and_scale(key: str) -> tuple[str, float]:
+    """What a partition is about."""
+    engine, _, scale = key.partition("|")
+    return engine, float(scale)

@@ -1,0 +1,61 @@
+"""The engines of the suite, by name. A class is imported when it is asked for: clients are heavy and may be missing."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Final, cast
+
+from tracebank_benchmarks.tsdb.engine import Engine, EngineState
+
+_HOME: Final = "tracebank_benchmarks.tsdb.engines"
+
+ENGINES: Final[dict[str, str]] = {
+    "clickhouse_embedded": f"{_HOME}.clickhouse:ClickHouseEmbedded",
+    "clickhouse": f"{_HOME}.clickhouse:ClickHouseServer",
+    "duckdb": f"{_HOME}.duckdb:DuckDB",
+    "polars": f"{_HOME}.polars:Polars",
+    "postgresql": f"{_HOME}.postgresql:PostgreSQL",
+    "timescaledb": f"{_HOME}.postgresql:TimescaleDB",
+    "influxdb1": f"{_HOME}.influxdb.version1:InfluxDB1",
+    "influxdb2": f"{_HOME}.influxdb.version2:InfluxDB2",
+    "influxdb3": f"{_HOME}.influxdb.version3:InfluxDB3",
+    "kdb": f"{_HOME}.kdb:Kdb",
+}
+"""Where each engine's class is, as module:class."""
+
+
+def engine(name: str) -> Engine:
+    """Return an engine.
+
+    Args:
+        name: One of `ENGINES`.
+
+    Raises:
+        ValueError: There is no such engine.
+        ImportError: The module, or a client that it needs, is not installed.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine: {name!r} is not known; allowed: {', '.join(ENGINES)}")
+    module, _, attribute = ENGINES[name].partition(":")
+    kind = getattr(import_module(module), attribute, None)
+    if kind is None:
+        raise ImportError(f"{module} has no {attribute}")
+    return cast(Engine, kind())
+
+
+def state(name: str) -> EngineState:
+    """Tell whether an engine can be measured here, whatever is missing.
+
+    Raises:
+        ValueError: There is no such engine.
+    """
+    try:
+        return engine(name).state()
+    except ImportError as error:
+        return EngineState(False, reason=f"cannot be imported: {' '.join(str(error).split())}")
+
+
+def threads() -> int:
+    """CPUs that this process may use: the cap of every engine's threads setting, equal for all."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,203 @@
+"""DuckDB in the suite, on the platform's own adapter, in process.
+
+Lanes: `paper` has rows in load order; `idiomatic` sorts them by symbol and time after the load, since row groups are
+skipped by their smallest and largest values. Names stay text, which the engine keeps as dictionaries by itself: an ENUM
+would compare by its own order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pyarrow as pa
+
+from tracebank.stores import duckdb_sql
+from tracebank.stores.duckdb import DuckDBStore
+from tracebank.stores.protocol import StoreError, TableSize
+from tracebank_benchmarks.tsdb import queries
+from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engines import sql, threads
+from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
+from tracebank_schemas.series import SeriesTable
+from tracebank_schemas.tsdb_benchmark import TABLES, naive
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def literal(name: str, value: Value) -> str:
+    """A parameter as DuckDB writes it; tuples of names or numbers as the inside of `IN (…)`, moments as rows of VALUES.
+
+    Raises:
+        TypeError: it is of another kind.
+        ValueError: a time has no zone, or a number is not finite.
+    """
+    if name == "moments":
+        return ", ".join(f"({_scalar(symbol)}, {_scalar(moment)})" for symbol, moment in sql.pairs(value))
+    if isinstance(value, tuple):
+        return ", ".join(map(_scalar, value)) or "NULL"
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"TIMESTAMP_NS '{sql.utc(value):%Y-%m-%d %H:%M:%S.%f}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float):
+        return f"'{sql.number(value)}'::DOUBLE"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return sql.number(value)
+    raise sql.refused(value)
+
+
+def _loading(table: SeriesTable) -> SeriesTable:
+    return dataclasses.replace(table, name=f"{table.name}_loading")
+
+
+class DuckDBSession:
+    """A file of its own in one lane; each thread has its own connection."""
+
+    def __init__(self, store: DuckDBStore, lane: Lane) -> None:
+        self._store = store
+        self._lane = lane
+        self._open = ExitStack()
+        self._guard = threading.Lock()
+        self._connections = threading.local()
+
+    def declared(self, table: SeriesTable) -> SeriesTable:
+        """The table as the lane has it."""
+        return naive(table) if self._lane is Lane.PAPER else table
+
+    def set_up(self) -> None:
+        """Make the empty tables."""
+        for table in TABLES:
+            self._store.prepare(self._connection(), self.declared(table))
+
+    def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
+        """Insert Arrow as it is, in one transaction; `settle` sorts (idiomatic) and writes the log into the file."""
+        declared, timed = self.declared(table), sql.Timed(frames)
+        start = time.perf_counter()
+        self._store.append(declared if self._lane is Lane.PAPER else _loading(declared), timed)
+        send = time.perf_counter() - start - timed.seconds
+        start = time.perf_counter()
+        for statement in self._settlement(table):
+            self._execute(statement)
+        return LoadPhases(serialise=0.0, send=send, settle=time.perf_counter() - start)
+
+    def _settlement(self, table: SeriesTable) -> list[str]:
+        if self._lane is Lane.PAPER:
+            return ["CHECKPOINT"]
+        loading, order = _loading(table).name, ", ".join(map(duckdb_sql.quoted, table.sort_key))
+        return [
+            f"{duckdb_sql.insert(table, loading)} ORDER BY {order}",
+            f"DROP TABLE {duckdb_sql.quoted(loading)}",
+            "CHECKPOINT",
+        ]
+
+    def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
+        """Fill in a workload's text.
+
+        Raises:
+            UnsupportedError: there is no text.
+        """
+        text = queries.text("duckdb", workload.id)
+        if text is None:
+            raise UnsupportedError(f"{workload.id}: no text in DuckDB's SQL")
+        return Prepared(workload, sql.filled(workload, text, parameters, literal))
+
+    def execute(self, prepared: Prepared) -> pa.Table:
+        """Run it and read the whole answer.
+
+        Raises:
+            StoreError: the engine failed.
+        """
+        import duckdb
+
+        try:
+            answer = self._connection().sql(prepared.text).to_arrow_table()
+        except duckdb.Error as error:
+            raise StoreError(f"duckdb: {' '.join(str(error).split())[:500]}") from None
+        return sql.shaped(prepared.workload, answer)
+
+    def size(self, table: SeriesTable) -> TableSize:
+        """Rows and bytes of the table's blocks; raw bytes of its values."""
+        return self._store.size_in(self._connection(), self.declared(table))
+
+    def cold(self) -> str:
+        """Close the file and open it again; the system's page cache stays."""
+        self.close()
+        self._connection()
+        return "reopened"
+
+    def ddl(self) -> str:
+        """The statements that set the lane up, for the record."""
+        made = [statement for table in TABLES for statement in duckdb_sql.create_table(self.declared(table))]
+        settle = [statement for table in TABLES for statement in self._settlement(table)]
+        return ";\n".join([*made, *settle]) + ";"
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._guard:
+            self._open.close()
+            self._connections = threading.local()
+
+    def _execute(self, statement: str) -> None:
+        import duckdb
+
+        try:
+            self._connection().execute(statement)
+        except duckdb.Error as error:
+            raise StoreError(f"duckdb: {' '.join(str(error).split())[:500]}") from None
+
+    def _connection(self) -> DuckDBPyConnection:
+        found: DuckDBPyConnection | None = getattr(self._connections, "connection", None)
+        if found is None:
+            with self._guard:
+                found = self._open.enter_context(self._store.session())
+            self._connections.connection = found
+        return found
+
+
+class DuckDB:
+    """DuckDB in process."""
+
+    name: ClassVar[str] = "duckdb"
+    suffix: ClassVar[str] = "sql"
+
+    def state(self) -> EngineState:
+        """Whether the package can be imported."""
+        try:
+            import duckdb
+        except ImportError as error:
+            return EngineState(False, reason=f"duckdb cannot be imported ({error}); install duckdb")
+        return EngineState(True, version=str(duckdb.__version__), edition="embedded")
+
+    @contextmanager
+    def session(self, lane: Lane, folder: Path) -> Iterator[DuckDBSession]:
+        """An empty file in `folder`, removed afterwards."""
+        path = folder / f"{lane}.duckdb"
+        self._remove(path)
+        session = DuckDBSession(DuckDBStore(path, threads=threads()), lane)
+        try:
+            session.set_up()
+            yield session
+        finally:
+            session.close()
+            self._remove(path)
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        for file in (path, path.with_name(f"{path.name}.wal")):
+            file.unlink(missing_ok=True)
+
+    def settings(self) -> dict[str, str]:
+        """Threads; the log is synced at every commit, the engine's default."""
+        return {"threads": str(threads()), "preserve_insertion_order": "true", "durability": "log synced at commit"}

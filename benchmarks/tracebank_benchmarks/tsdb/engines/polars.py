@@ -1,0 +1,147 @@
+"""Polars on Parquet files in the suite: the oracle's own plans, over files instead of frames.
+
+Lanes: `paper` has one file per load, rows in load order; `idiomatic` one file per day, sorted by symbol and time. Both
+are compressed with Zstandard.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import ClassVar, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tracebank.stores.protocol import TableSize
+from tracebank_benchmarks.tsdb import oracle
+from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared
+from tracebank_benchmarks.tsdb.engines import sql
+from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload
+from tracebank_schemas.series import SeriesTable
+from tracebank_schemas.tsdb_benchmark import BOOK, TABLES, TRADES
+
+_COMPRESSION: Final = "zstd"
+_GROUP_ROWS: Final = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPlan(Prepared):
+    """A read of the oracle with its parameters; planned anew at each execution, since planning is part of the work."""
+
+    parameters: Parameters = field(default_factory=dict)
+
+
+class PolarsSession:
+    """A folder of Parquet files for each table, in one lane."""
+
+    def __init__(self, folder: Path, lane: Lane) -> None:
+        self._folder = folder
+        self._lane = lane
+        self._loads = 0
+
+    def set_up(self) -> None:
+        """Make a folder for each table, with an empty file in it, so that a table without rows can be scanned."""
+        for table in TABLES:
+            (self._folder / table.name).mkdir(parents=True)
+            empty = pl.DataFrame(schema=table.polars_schema)
+            empty.write_parquet(self._folder / table.name / "0.parquet", compression=_COMPRESSION)
+
+    def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
+        """Write Parquet, block by block; `settle` sorts it into a file per day (idiomatic)."""
+        timed = sql.Timed(frames)
+        self._loads += 1
+        path = self._folder / f"{table.name}-{self._loads}.parquet"
+        start = time.perf_counter()
+        with pq.ParquetWriter(path, table.arrow_schema, compression=_COMPRESSION) as writer:
+            for frame in timed:
+                writer.write_table(frame.cast(table.arrow_schema), row_group_size=_GROUP_ROWS)
+        send = time.perf_counter() - start - timed.seconds
+        start = time.perf_counter()
+        if self._lane is Lane.PAPER:
+            path.rename(self._folder / table.name / f"{self._loads}.parquet")
+        else:
+            self._sort(table, path)
+        return LoadPhases(serialise=0.0, send=send, settle=time.perf_counter() - start)
+
+    def _sort(self, table: SeriesTable, path: Path) -> None:
+        rows = pl.scan_parquet(path)
+        days = rows.select(pl.col("ts").dt.date().unique().sort()).collect().to_series()
+        for day in days:
+            assert isinstance(day, date)
+            of_day = rows.filter(pl.col("ts").dt.date() == day).sort(table.sort_key).collect()
+            target = self._folder / table.name / f"{self._loads}-{day}.parquet"
+            of_day.write_parquet(target, compression=_COMPRESSION, row_group_size=_GROUP_ROWS)
+        path.unlink()
+
+    def _scan(self, table: SeriesTable) -> pl.LazyFrame:
+        return pl.scan_parquet(self._folder / table.name / "*.parquet", schema=table.polars_schema)
+
+    def prepare(self, workload: Workload, parameters: Parameters) -> PreparedPlan:
+        """Keep the parameters; the text is that of the plan's function."""
+        text = f"{inspect.getsource(oracle.PLANS[workload.id])}\n# {dict(parameters)!r}\n"
+        return PreparedPlan(workload, text, parameters=parameters)
+
+    def execute(self, prepared: Prepared) -> pa.Table:
+        """Scan the files, plan and collect."""
+        assert isinstance(prepared, PreparedPlan)
+        rows = oracle.plan(prepared.workload, prepared.parameters, self._scan(TRADES), self._scan(BOOK))
+        return oracle.as_answer(prepared.workload, rows.collect())
+
+    def size(self, table: SeriesTable) -> TableSize:
+        """Rows, bytes of the files, and bytes of the values."""
+        files = list((self._folder / table.name).glob("*.parquet"))
+        rows = sum(pq.read_metadata(file).num_rows for file in files)
+        texts = self._scan(table).select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes().sum())).collect().item()
+        fixed = sum(column.type.bit_width // 8 for column in table.columns if column.type != pa.string())
+        return TableSize(rows, sum(file.stat().st_size for file in files), rows * fixed + int(texts))
+
+    def cold(self) -> str:
+        """Nothing is kept open or cached but by the system."""
+        return ""
+
+    def ddl(self) -> str:
+        """How the files are written, for the record."""
+        return "\n".join(
+            f"{table.name}: Parquet, {_COMPRESSION}, row groups of {_GROUP_ROWS} rows, "
+            + (
+                "in load order"
+                if self._lane is Lane.PAPER
+                else f"a file per day, sorted by {', '.join(table.sort_key)}"
+            )
+            for table in TABLES
+        )
+
+
+class Polars:
+    """Polars on Parquet files."""
+
+    name: ClassVar[str] = "polars"
+    suffix: ClassVar[str] = ""
+
+    def state(self) -> EngineState:
+        """It is there: the suite itself needs it."""
+        return EngineState(True, version=pl.__version__, edition="in process, on Parquet files")
+
+    @contextmanager
+    def session(self, lane: Lane, folder: Path) -> Iterator[PolarsSession]:
+        """An empty folder in `folder`, removed afterwards."""
+        place = folder / f"polars-{lane}"
+        shutil.rmtree(place, ignore_errors=True)
+        session = PolarsSession(place, lane)
+        try:
+            session.set_up()
+            yield session
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def settings(self) -> dict[str, str]:
+        """Threads of the pool, which is made when Polars is imported (POLARS_MAX_THREADS); files are not synced."""
+        return {"threads": str(pl.thread_pool_size()), "compression": _COMPRESSION, "durability": "files not synced"}

@@ -1,0 +1,321 @@
+"""PostgreSQL and TimescaleDB in the suite, on the platform's own adapters.
+
+Lanes: `paper` has the naive table without an index; `idiomatic` loads the declared one and then makes a btree on
+symbol, time and seq and a BRIN on time; TimescaleDB's has its columnstore beside the btree. Both lanes are vacuumed and
+analysed after the load, as the server's own daemon would do later.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import psutil
+import pyarrow as pa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tracebank.settings import shown_url
+from tracebank.stores import postgresql_ddl
+from tracebank.stores.postgresql import PostgreSQLStore
+from tracebank.stores.postgresql_writer import PostgreSQLWriter
+from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank_benchmarks.tsdb import queries
+from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engines import sql, threads
+from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
+from tracebank_schemas.series import SeriesTable
+from tracebank_schemas.tsdb_benchmark import TABLES, naive
+
+if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection as ArrowConnection
+
+URL_FORM: Final = "postgresql+psycopg://user:password@host:5432/database"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_MOMENTS: Final = "(NULL::text, NULL::bigint, NULL::timestamptz)"
+_RECORDED: Final = (
+    "fsync",
+    "full_page_writes",
+    "jit",
+    "max_parallel_workers",
+    "max_parallel_workers_per_gather",
+    "shared_buffers",
+    "statement_timeout",
+    "synchronous_commit",
+    "wal_level",
+    "work_mem",
+)
+
+
+def literal(name: str, value: Value) -> str:
+    """A parameter as PostgreSQL writes it; tuples of names or numbers as the inside of `IN (…)`, moments as the rows of
+    `VALUES`: symbol, nanoseconds since 1970, and time stamp.
+
+    Raises:
+        TypeError: it is of another kind.
+        ValueError: a time has no zone, a number is not finite, or text has a NUL.
+    """
+    if name == "moments":
+        rows = (f"({_scalar(symbol)}, {_nanoseconds(at)}::bigint, {_scalar(at)})" for symbol, at in sql.pairs(value))
+        return ", ".join(rows) or _NO_MOMENTS
+    if isinstance(value, tuple):
+        return ", ".join(map(_scalar, value)) or "NULL"
+    return _scalar(value)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return (sql.utc(moment) - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, datetime):
+        return postgresql_ddl.literal(sql.utc(value))
+    if isinstance(value, str):
+        return postgresql_ddl.literal(value).strip()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return f"{sql.number(value)}::float8"
+    raise sql.refused(value)
+
+
+class PostgreSQLSession:
+    """A schema of its own in one lane; each thread has its own connection."""
+
+    families: ClassVar[tuple[str, ...]] = ("postgresql",)
+
+    def __init__(self, store: PostgreSQLStore, lane: Lane) -> None:
+        self._store = store
+        self._lane = lane
+        self._connections = threading.local()
+        self._open = ExitStack()
+        self._guard = threading.Lock()
+
+    def declared(self, table: SeriesTable) -> SeriesTable:
+        """The table as the lane has it."""
+        return naive(table) if self._lane is Lane.PAPER else table
+
+    def set_up(self) -> None:
+        """Make the empty tables, and have the encoder compiled before anything is timed."""
+        from tracebank.stores.postgresql_copy import warm
+
+        warm()
+        for table in TABLES:
+            self._store.create(self.declared(table))
+
+    def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
+        """Load by binary COPY in one transaction; `settle` makes indexes, vacuums, analyses and checkpoints."""
+        timed = sql.Timed(frames)
+        start = time.perf_counter()
+        with PostgreSQLWriter(self._store, self.declared(table), None) as writer:
+            for frame in timed:
+                writer.write(frame)
+        send = time.perf_counter() - start - timed.seconds - writer.serialise_seconds
+        return LoadPhases(serialise=writer.serialise_seconds, send=send, settle=self._settle(table))
+
+    def _settle(self, table: SeriesTable) -> float:
+        start = time.perf_counter()
+        with self._store.connection() as connection:
+            for text in self._settlement(table):
+                connection.execute(text.encode())
+            self._convert(table)
+            connection.execute(f"VACUUM (ANALYZE) {postgresql_ddl.path(self._store.schema, table)}".encode())
+            may = connection.execute("SELECT pg_has_role('pg_checkpoint', 'usage') OR rolsuper FROM pg_roles"
+                                     " WHERE rolname = current_user").fetchone()  # fmt: skip
+            if may and may[0]:
+                connection.execute("CHECKPOINT")
+        return time.perf_counter() - start
+
+    def _settlement(self, table: SeriesTable) -> list[str]:
+        if self._lane is Lane.PAPER:
+            return []
+        place = postgresql_ddl.path(self._store.schema, table)
+        brin = f'CREATE INDEX IF NOT EXISTS "{table.name}_ts_brin" ON {place} USING brin ("ts")'
+        return [*postgresql_ddl.create_indexes(table, self._store.schema), brin]
+
+    def _convert(self, table: SeriesTable) -> None:
+        """Nothing to convert in plain PostgreSQL."""
+
+    def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
+        """Fill in a workload's text.
+
+        Raises:
+            UnsupportedError: there is no text.
+        """
+        for family in self.families:
+            if (text := queries.text(family, workload.id)) is not None:
+                return Prepared(workload, sql.filled(workload, text, parameters, literal))
+        raise UnsupportedError(f"{workload.id}: no text in PostgreSQL's SQL")
+
+    def execute(self, prepared: Prepared) -> pa.Table:
+        """Run it and read the whole answer, in Arrow.
+
+        Raises:
+            TimeoutError: it ran longer than it may.
+            StoreError: the engine failed.
+        """
+        return sql.shaped(prepared.workload, self._store.arrow(self._connection(), prepared.text))
+
+    def size(self, table: SeriesTable) -> TableSize:
+        """Rows, bytes with indexes, bytes of the rows; the write-ahead log is the server's and not counted."""
+        return self._store.size(self.declared(table))
+
+    def cold(self) -> str:
+        """Nothing that a client can do empties a server's buffers."""
+        return ""
+
+    def ddl(self) -> str:
+        """The statements that set the lane up, for the record."""
+        texts = [text for table in TABLES for text in self._store.statements(self.declared(table))]
+        texts += [text for table in TABLES for text in self._settlement(table)]
+        return ";\n".join([*texts, "VACUUM (ANALYZE)"]) + ";"
+
+    def processes(self) -> list[int]:
+        """The server's first process, where it runs on this machine."""
+        with self._store.connection() as connection:
+            backend = connection.info.backend_pid
+            try:
+                process = psutil.Process(backend)
+                parent = process.parent()
+            except psutil.Error:
+                return []
+            return [parent.pid] if parent is not None and "postgres" in process.name() else []
+
+    def drop(self) -> None:
+        """Remove the schema and close every connection."""
+        with self._guard:
+            self._open.close()
+            self._connections = threading.local()
+        with self._store.connection() as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {postgresql_ddl.quoted(self._store.schema)} CASCADE".encode())
+
+    def _connection(self) -> ArrowConnection:
+        found: ArrowConnection | None = getattr(self._connections, "connection", None)
+        if found is None:
+            found = self._store.arrow_connection()
+            with self._guard:
+                self._open.enter_context(closing(found))
+            self._connections.connection = found
+        return found
+
+
+class TimescaleDBSession(PostgreSQLSession):
+    """As PostgreSQL's, on hypertables."""
+
+    families: ClassVar[tuple[str, ...]] = ("timescaledb", "postgresql")
+
+    def _settlement(self, table: SeriesTable) -> list[str]:
+        if self._lane is Lane.PAPER:
+            return []
+        return postgresql_ddl.create_indexes(table, self._store.schema)
+
+    def _convert(self, table: SeriesTable) -> None:
+        if self._lane is Lane.IDIOMATIC and isinstance(self._store, TimescaleDBStore):
+            self._store.to_columnstore(table)
+
+
+class PostgreSQL:
+    """A PostgreSQL server."""
+
+    name: ClassVar[str] = "postgresql"
+    suffix: ClassVar[str] = "sql"
+    variables: ClassVar[tuple[str, ...]] = ("TRACEBANK_BENCH_POSTGRES_URL",)
+    """Where its URL is looked for."""
+    statement_timeout: float = 600.0
+    """Seconds that one query may take."""
+
+    def _url(self) -> URL:
+        variable = next((name for name in self.variables if os.environ.get(name)), self.variables[0])
+        text = os.environ.get(variable, "")
+        try:
+            url = make_url(text)
+        except (ArgumentError, ValueError):
+            url = None
+        if url is None or url.drivername != "postgresql+psycopg" or not url.host or not url.database:
+            what = f"{shown_url(text)!r} is not accepted" if text else "is not set"
+            raise StoreError(f"{variable}: {what}; use {URL_FORM}")
+        return url
+
+    def _session_settings(self) -> dict[str, str]:
+        cap = threads()
+        memory = psutil.virtual_memory().total // (16 * cap)
+        return {
+            "max_parallel_workers_per_gather": str(cap - 1),  # the leader works, too
+            "max_parallel_workers": str(max(cap - 1, 1)),
+            "work_mem": f"{max(memory >> 20, 64)}MB",
+            "statement_timeout": f"{round(self.statement_timeout * 1000)}ms",
+        }
+
+    def _store(self, url: URL, lane: Lane, settings: dict[str, str]) -> PostgreSQLStore:
+        return PostgreSQLStore(url, schema=self._schema(lane), indexed=False, settings=settings)
+
+    @staticmethod
+    def _schema(lane: Lane) -> str:
+        return f"bench_{lane}_{uuid.uuid4().hex[:12]}"
+
+    def _session(self, store: PostgreSQLStore, lane: Lane) -> PostgreSQLSession:
+        return PostgreSQLSession(store, lane)
+
+    def state(self) -> EngineState:
+        """Ask the server for its version."""
+        try:
+            info = PostgreSQLStore(self._url(), settings={"statement_timeout": "3000ms"}, connect_timeout=3).info()
+        except StoreError as error:
+            return EngineState(False, reason=str(error))
+        return EngineState(True, version=info.version, edition=info.edition)
+
+    def settings(self) -> dict[str, str]:
+        """Settings that matter to timings, as the server has them in the suite's sessions."""
+        store = self._store(self._url(), Lane.PAPER, self._session_settings())
+        with store.connection() as connection:
+            rows = connection.execute(
+                "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s) ORDER BY name",
+                (list(_RECORDED),),
+            ).fetchall()
+        return {str(name): str(value) for name, value in rows}
+
+    @contextmanager
+    def session(self, lane: Lane, folder: Path) -> Iterator[PostgreSQLSession]:  # noqa: ARG002 - a server has no folder
+        """Make a schema with the lane's empty tables, dropped afterwards."""
+        session = self._session(self._store(self._url(), lane, self._session_settings()), lane)
+        try:
+            session.set_up()
+            yield session
+        finally:
+            session.drop()
+
+
+class TimescaleDB(PostgreSQL):
+    """A PostgreSQL server with the extension timescaledb."""
+
+    name: ClassVar[str] = "timescaledb"
+    variables: ClassVar[tuple[str, ...]] = ("TRACEBANK_BENCH_TIMESCALEDB_URL", "TRACEBANK_BENCH_POSTGRES_URL")
+
+    def _store(self, url: URL, lane: Lane, settings: dict[str, str]) -> PostgreSQLStore:
+        columnstore = lane is Lane.IDIOMATIC
+        return TimescaleDBStore(
+            url, columnstore=columnstore, schema=self._schema(lane), indexed=False, settings=settings
+        )
+
+    def _session(self, store: PostgreSQLStore, lane: Lane) -> PostgreSQLSession:
+        return TimescaleDBSession(store, lane)
+
+    def state(self) -> EngineState:
+        """Ask the server for the extension."""
+        server = super().state()
+        if not server.available:
+            return server
+        store = PostgreSQLStore(self._url(), settings={"statement_timeout": "3000ms"}, connect_timeout=3)
+        with store.connection() as connection:
+            version = extension_version(connection)
+        if not version:
+            return EngineState(False, reason=f"{ABSENT} (PostgreSQL {server.version})")
+        return EngineState(True, version=version, edition=f"PostgreSQL {server.version}")

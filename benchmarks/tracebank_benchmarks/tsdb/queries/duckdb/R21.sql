@@ -1,0 +1,26 @@
+WITH moves AS (
+    SELECT
+        ts,
+        bid_price_0 AS bid,
+        bid_qty_0 AS bid_qty,
+        ask_price_0 AS ask,
+        ask_qty_0 AS ask_qty,
+        lag(bid_price_0) OVER rising AS bid_before,
+        lag(bid_qty_0) OVER rising AS bid_qty_before,
+        lag(ask_price_0) OVER rising AS ask_before,
+        lag(ask_qty_0) OVER rising AS ask_qty_before
+    FROM bench_book
+    WHERE symbol = ${symbol} AND venue = ${venue} AND ts >= ${start} AND ts < ${end}
+    WINDOW rising AS (ORDER BY seq)
+)
+SELECT
+    time_bucket(INTERVAL 1 SECOND, ts) AS second,
+    sum(
+        CASE WHEN bid >= bid_before THEN bid_qty ELSE 0 END
+        - CASE WHEN bid <= bid_before THEN bid_qty_before ELSE 0 END
+        - CASE WHEN ask <= ask_before THEN ask_qty ELSE 0 END
+        + CASE WHEN ask >= ask_before THEN ask_qty_before ELSE 0 END
+    ) AS flow
+FROM moves
+WHERE bid_before IS NOT NULL
+GROUP BY second

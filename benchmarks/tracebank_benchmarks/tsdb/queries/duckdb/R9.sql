@@ -1,0 +1,3 @@
+SELECT seq, ts, price, qty
+FROM bench_trades
+WHERE symbol = ${symbol} AND ts >= ${start} AND ts < ${end} AND price > ${price}

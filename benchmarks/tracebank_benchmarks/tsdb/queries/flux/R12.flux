@@ -1,0 +1,10 @@
+// Unrun against InfluxDB 2: no package of it was to be had where this was written.
+from(bucket: bench)
+  |> range(start: 1970-01-01T00:00:00Z, stop: 2200-01-01T00:00:00Z)
+  |> filter(fn: (r) => r._measurement == "bench_trades" and (r._field == "seq" or r._field == "ts" or r._field == "price"))
+  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+  |> group(columns: ["symbol"])
+  |> sort(columns: ["seq"])
+  |> last(column: "seq")
+  |> group()
+  |> map(fn: (r) => ({symbol: r.symbol, ts: time(v: r.ts), seq: r.seq, price: r.price}))

@@ -1,0 +1,10 @@
+// Unrun against InfluxDB 2: no package of it was to be had where this was written.
+from(bucket: bench)
+  |> range(start: 1970-01-01T00:00:00Z, stop: ${end})
+  |> filter(fn: (r) => r._measurement == "bench_trades" and (r._field == "price"))
+  |> group()
+  |> aggregateWindow(every: 1m, fn: max, createEmpty: false, timeSrc: "_start")
+  |> sort(columns: ["_time"], desc: true)
+  |> limit(n: 5)
+  |> rename(columns: {_time: "minute", _value: "high"})
+  |> keep(columns: ["minute", "high"])

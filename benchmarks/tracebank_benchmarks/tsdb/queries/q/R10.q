@@ -1,0 +1,14 @@
+/ Unrun: no kdb+ licence was to be had where this was written. Lines are joined to one before they are sent.
+{[]
+  m:${moments};
+  b:select symbol,moment:ts,seq,
+    bid_price_0,bid_price_1,bid_price_2,bid_price_3,bid_price_4,
+    bid_price_5,bid_price_6,bid_price_7,bid_price_8,bid_price_9,
+    bid_qty_0,bid_qty_1,bid_qty_2,bid_qty_3,bid_qty_4,
+    bid_qty_5,bid_qty_6,bid_qty_7,bid_qty_8,bid_qty_9,
+    ask_price_0,ask_price_1,ask_price_2,ask_price_3,ask_price_4,
+    ask_price_5,ask_price_6,ask_price_7,ask_price_8,ask_price_9,
+    ask_qty_0,ask_qty_1,ask_qty_2,ask_qty_3,ask_qty_4,
+    ask_qty_5,ask_qty_6,ask_qty_7,ask_qty_8,ask_qty_9
+    from bench_book where date<=max `date$$m`moment,symbol in m`symbol;
+  delete seq from select from aj[`symbol`moment;m;b] where not null seq}[]

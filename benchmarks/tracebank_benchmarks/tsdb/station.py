@@ -1,0 +1,230 @@
+"""One engine in one lane during a run: started, loaded, asked; and what becomes of a case when it fails."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tracebank_benchmarks.tsdb import system_workloads
+from tracebank_benchmarks.tsdb.answers import Reference
+from tracebank_benchmarks.tsdb.datasets import Dataset
+from tracebank_benchmarks.tsdb.engine import UnsupportedError
+from tracebank_benchmarks.tsdb.journal import Case, EngineNote, Journal, Sample, Text, Verdict
+from tracebank_benchmarks.tsdb.measurement import WARM_UPS, LoadWatch, enough, peers, timed_call
+from tracebank_benchmarks.tsdb.plan import Plan
+from tracebank_benchmarks.tsdb.schedule import BURST, SLOW_SECONDS, Budget
+from tracebank_benchmarks.tsdb.worker import (
+    EngineAbsent,
+    EngineDied,
+    EngineFailed,
+    EngineTimeout,
+    Execution,
+    Worker,
+)
+from tracebank_benchmarks.tsdb.workloads import Lane
+
+MOST_STARTS: Final = 3
+"""An engine that died or hung is started and loaded again; after so many starts it is given up."""
+FAILURES: Final = (EngineFailed, EngineDied, EngineTimeout)
+"""What an engine may do wrong."""
+
+
+class WrongAnswer(Exception):
+    """An engine's answer is not the right one; the message says where."""
+
+
+@dataclass(slots=True)
+class Setting:
+    """What all stations of a run share."""
+
+    plan: Plan
+    data: Dataset
+    references: dict[str, Reference]
+    journal: Journal
+    watch: LoadWatch
+    budget: Budget
+    folder: Path
+
+
+@dataclass(slots=True)
+class Station:
+    """An engine in a lane."""
+
+    engine: str
+    lane: Lane
+    reference: str
+    """Its class, as module:class."""
+    setting: Setting
+    starts: int = 0
+    worker: Worker | None = None
+    roots: list[int] = field(default_factory=list)
+    """First processes of its servers."""
+    prepared: set[str] = field(default_factory=set)
+    given_up: str = ""
+    """Why nothing more is asked of it."""
+
+    def start(self) -> None:
+        """Start the engine and load the data. Faults are noted, not raised: the other engines go on."""
+        self.starts += 1
+        self.prepared.clear()
+        try:
+            self.note({"absent": "", "failed": ""})
+            self.worker = self.opened("data")
+            facts = self.call("describe")
+            self.note({**facts, "ddl_hash": hashlib.sha256(facts["ddl"].encode()).hexdigest()[:16]})
+            system_workloads.load(self)
+        except EngineAbsent as error:
+            self.given_up = f"not to be had here: {error}"
+            self.note({"absent": str(error)})
+        except FAILURES as error:
+            self.given_up = f"could not be set up and loaded: {error}"
+            self.note({"failed": self.given_up})
+            self.close()
+
+    def opened(self, place: str) -> Worker:
+        """The engine in a fresh process, empty."""
+        folder = self.setting.folder / "work" / f"{self.engine}-{self.lane.value}-{place}"
+        shutil.rmtree(folder, ignore_errors=True)
+        worker = Worker(self.reference, self.lane, folder, timeout=self.setting.plan.timeout)
+        self.setting.watch.add_process(worker.pid)
+        return worker
+
+    def close(self) -> None:
+        """End the engine's process."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def call(self, command: str, *arguments: object, timeout: float | None = None) -> Any:
+        """Ask the engine's process."""
+        if self.worker is None:
+            raise EngineDied(self.given_up or "it is not running")
+        return self.worker.call(command, *arguments, timeout=timeout or self.setting.plan.timeout)
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Add to what the run's record says of this engine."""
+        known = self.setting.journal.engines.get((self.engine, self.lane.value), {})
+        self.setting.journal.note(EngineNote(self.engine, self.lane.value, {**known, **facts}))
+
+    def find_servers(self) -> None:
+        """Know the engine's servers, so that their CPU time is its own."""
+        pids = self.call("servers") or (peers(self.worker.pid) if self.worker else [])
+        self.roots = sorted({*self.roots, *self.setting.watch.add_servers(pids)})
+
+    def done(self, workload: str) -> bool:
+        """Whether nothing more is to be asked of a case."""
+        case = self.case(workload)
+        return bool(self.given_up) or case.verdict is not None or enough([one.seconds for one in case.of("warm")])
+
+    def case(self, workload: str) -> Case:
+        """What is known of a workload here."""
+        return self.setting.journal.case((self.engine, self.lane.value, workload))
+
+    def decide(self, workload: str, status: str, reason: str) -> None:
+        """Say finally what a case is."""
+        self.setting.journal.note(Verdict(self.engine, self.lane.value, workload, status, reason))
+
+    def visit(self, workload: str) -> None:
+        """Take the next samples of a read; whatever the engine does is noted, not raised."""
+        try:
+            self._sample(workload)
+        except UnsupportedError as error:
+            self.decide(workload, "unsupported", str(error))
+        except WrongAnswer as error:
+            self.decide(workload, "wrong_answer", str(error))
+        except EngineFailed as error:
+            self.decide(workload, "error", str(error))
+        except EngineTimeout as error:
+            self.decide(workload, "timeout", str(error))
+            self.restart()
+        except EngineDied as error:
+            self.decide(workload, "error", str(error))
+            self.restart()
+
+    def restart(self) -> None:
+        """Start again after the process has ended, if it is worth it."""
+        self.close()
+        if self.starts < MOST_STARTS and not self.setting.budget.ended:
+            self.start()
+            return
+        why = f"its process has ended {self.starts} times"
+        if self.starts < MOST_STARTS:
+            why = "its process ended, and there was no time left to load the data again"
+        self.given_up = f"{why}; nothing more was asked of it"
+        self.note({"failed": self.given_up})
+
+    def _sample(self, workload: str) -> None:
+        first = self.prepare(workload)
+        case = self.case(workload)
+        if first and not case.samples and "Q2" in self.setting.plan.workloads:
+            if self.call("cold"):
+                self.execute(workload, workload, "cold")
+            else:
+                self.note({"cold": "not possible"})
+        last = self._warm_up(workload, WARM_UPS if first else 1)
+        for _ in range(BURST):
+            if enough([sample.seconds for sample in case.of("warm")]):
+                return
+            last = self.execute(workload, workload, "warm")
+            if last > SLOW_SECONDS and self.setting.budget.ended:
+                return
+
+    def _warm_up(self, workload: str, times: int) -> float:
+        """Execute without keeping the time; a slow query is warm after one."""
+        case, last = self.case(workload), 0.0
+        if times == 1 and case.samples and case.samples[-1].seconds > SLOW_SECONDS:
+            return last
+        for _ in range(times):
+            last = self.execute(workload, workload, None)
+            if last > SLOW_SECONDS:
+                break
+        return last
+
+    def prepare(self, name: str, workload: str = "") -> bool:
+        """Have the engine's process know a read and its right answer.
+
+        Returns:
+            Whether it did not know it yet.
+
+        Raises:
+            EngineFailed: there is no right answer to hold it against.
+        """
+        if name in self.prepared:
+            return False
+        reference = self.setting.references[name]
+        if reference.fault:
+            raise EngineFailed(reference.fault)
+        text, partial = self.call("prepare", name, workload or name, reference.parameters, reference.path)
+        if not workload:
+            digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+            self.setting.journal.note(Text(self.engine, self.lane.value, name, digest, text, partial))
+        self.prepared.add(name)
+        return True
+
+    def execute(self, name: str, workload: str, kind: str | None) -> float:
+        """Execute once; the sample is kept if it is of a kind, and only if the answer is right.
+
+        Raises:
+            WrongAnswer: it is not.
+        """
+        found: Execution
+        found, cost = timed_call(
+            self.setting.watch,
+            self.roots,
+            lambda: self.call("execute", name),
+            lambda execution: execution.seconds,
+            lambda execution: execution.cpu_seconds,
+        )
+        if found.faults:
+            raise WrongAnswer("; ".join(found.faults[:3]))
+        if kind is not None:
+            self.setting.journal.note(
+                Sample(self.engine, self.lane.value, workload, kind, datetime.now(UTC), found.seconds,
+                       cost.cpu_seconds, cost.harness_seconds, cost.foreign_share, cost.disturbed,
+                       found.rows, found.bytes)
+            )  # fmt: skip
+        return found.seconds

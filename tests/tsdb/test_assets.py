@@ -1,0 +1,158 @@
+"""The suite's assets: runs by engine and scale with their checks, the report over them, the weekly schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+from sqlalchemy import select
+
+from tracebank.resources import Stores
+from tracebank.settings import Settings
+from tracebank.stores import open_relational, open_series, upgrade
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.dagster_home import dagster_instance
+from tracebank_assets.definitions import defs
+from tracebank_assets.tsdb_benchmark import assets, automation
+from tracebank_assets.tsdb_benchmark.keys import ENGINE_BY_SCALE, engine_and_scale
+from tracebank_benchmarks.tsdb import archive
+from tracebank_benchmarks.tsdb.data import small_data
+from tracebank_benchmarks.tsdb.datasets import Dataset, opened, write
+from tracebank_benchmarks.tsdb.engine import EngineState
+from tracebank_schemas.benchmarks import SAMPLES, BenchmarkResult, BenchmarkRun
+from tracebank_schemas.ledger import Materialization
+from tracebank_schemas.tsdb_benchmark import BOOK, TRADES
+
+FAKES = {"duckdb": "fake_engines:Right", "polars": "fake_engines:Wrong", "kdb": "fake_engines:Absent"}
+
+
+def _small(scale: float, seed: int, folder: Path) -> Dataset:
+    place = folder / "small"
+    if (place / "manifest.json").exists():
+        return opened(place)
+    trades, book = small_data(seed)
+    return write(place, [{TRADES.name: trades, BOOK.name: book}], scale, {"seed": seed})
+
+
+@pytest.fixture
+def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home that the assets find, with made-up engines and a small data set."""
+    monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
+    monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.home / "dagster"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setattr(assets, "engines", lambda: FAKES)
+    monkeypatch.setattr(assets, "data_source", lambda: _small)
+    upgrade(settings)
+    return settings
+
+
+@pytest.fixture
+def relational(home: Settings) -> Iterator[RelationalStore]:
+    """The relational store, migrated."""
+    store = open_relational(home)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def instance(home: Settings) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance in that home."""
+    with dagster_instance(home) as instance:
+        yield instance
+
+
+def _materialise(instance: dg.DagsterInstance, key: str) -> dg.ExecuteInProcessResult:
+    config = {"workloads": ["R1", "R2", "W1", "S1"], "minutes": 0.03}
+    ops = {"tsdb_benchmark__runs": {"config": config}}
+    return defs.resolve_job_def("run_tsdb_benchmark").execute_in_process(
+        run_config={"ops": ops}, instance=instance, partition_key=key, raise_on_error=False
+    )
+
+
+def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {one.check_name: one for one in result.get_asset_check_evaluations()}
+
+
+def test_a_run_is_kept_checked_and_reported(
+    home: Settings, instance: dg.DagsterInstance, relational: RelationalStore
+) -> None:
+    right, wrong = _materialise(instance, "duckdb|0.01"), _materialise(instance, "polars|0.01")
+    assert right.success
+    assert wrong.success
+    assert {name: one.passed for name, one in _checks(right).items()} == {
+        "answers_verified": True, "not_slower_than_history": True, "storage_not_grown": True}  # fmt: skip
+    verified = _checks(wrong)["answers_verified"]
+    assert (verified.passed, verified.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "R2: wrong_answer, column vwap" in str(verified.metadata["not verified"])
+    with relational.session() as session:
+        kept = session.scalars(select(BenchmarkRun)).all()
+        assert {run.asked["engines"][0] for run in kept} == {"duckdb", "polars"}
+        assert len(session.scalars(select(BenchmarkResult)).all()) == 8
+    ran = defs.resolve_job_def("report_tsdb_benchmark").execute_in_process(instance=instance)
+    assert ran.success
+    page = archive.suite_folder(home) / "report" / "scale-0.01.html"
+    text = page.read_text(encoding="utf-8")
+    assert "duckdb/idiomatic" in text
+    assert "polars/idiomatic" in text
+    with relational.session() as session:
+        keys = session.scalars(select(Materialization.asset_key)).all()
+    assert sorted(set(keys)) == ["tsdb_benchmark/report", "tsdb_benchmark/runs"]
+
+
+def test_a_slower_run_fails_its_check_and_a_larger_one_too(
+    home: Settings, instance: dg.DagsterInstance, relational: RelationalStore
+) -> None:
+    _materialise(instance, "duckdb|0.01")
+    _calm_and_quick(home, relational, 0.01)
+    checks = _checks(_materialise(instance, "duckdb|0.01"))
+    assert not checks["storage_not_grown"].passed
+    compared = checks["not_slower_than_history"].metadata["compared"].value
+    # Under foreign load samples are not compared: then nothing is said, and nothing may be.
+    assert checks["not_slower_than_history"].passed == (compared == 0)
+
+
+def _calm_and_quick(home: Settings, relational: RelationalStore, factor: float) -> None:
+    """Make the earlier run look quicker and smaller than it was."""
+    series = open_series(home)
+    with relational.session() as session:
+        run_id = session.scalars(select(BenchmarkRun.run_id)).one()
+        for result in session.scalars(select(BenchmarkResult).where(BenchmarkResult.workload == "S1")):
+            result.measures = {**result.measures, "bytes": result.measures["bytes"] * factor}
+    partition = {"run_id": run_id}
+    frame = series.read(SAMPLES, partition=partition)
+    quick = frame.with_columns(pl.col("seconds") * factor, disturbed=pl.lit(False))
+    series.replace(SAMPLES, partition, quick)
+
+
+def test_an_engine_that_is_not_here_fails_with_its_reason(instance: dg.DagsterInstance) -> None:
+    result = _materialise(instance, "kdb|0.01")
+    assert not result.success
+    failures = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert "kdb cannot be measured here: no server at 127.0.0.1:1; start one" in str(failures[0].error)
+
+
+def test_partitions_are_engines_by_scales() -> None:
+    keys = ENGINE_BY_SCALE.get_partition_keys()
+    assert len(keys) == len(set(keys)) == 40
+    assert engine_and_scale("duckdb|0.01") == ("duckdb", 0.01)
+
+
+def test_the_weekly_schedule_asks_for_every_engine_that_is_here(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"duckdb", "polars"}
+    monkeypatch.setattr(automation, "state", lambda name: EngineState(name in here))
+    with dg.build_schedule_context(
+        instance=instance,
+        resources={"stores": Stores()},
+        scheduled_execution_time=datetime(2026, 1, 4, 3, 40, tzinfo=UTC),
+    ) as context:
+        due = [one for one in automation.weekly_tsdb_benchmark(context) if isinstance(one, dg.RunRequest)]
+    assert [one.partition_key for one in due] == ["duckdb|0.01", "polars|0.01"]
+    assert [one.run_key for one in due] == ["duckdb|2026-W01", "polars|2026-W01"]
+    assert all(one.default_status == dg.DefaultScheduleStatus.STOPPED for one in automation.SCHEDULES)
