@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tracebank needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[models,postgres,dev]'
+	  --editable '.[models,postgres,tsdb,dev]'
 	touch $@
 
 # The commands and `dg` read .env, so that they find the home of this checkout without being told.

@@ -16,7 +16,7 @@ from tracebank.settings import Settings
 from tracebank.stores import StoreError, open_relational, open_series
 from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
 from tracebank.stores.relational import RelationalStore
-from tracebank_schemas.catalogue import METADATA
+from tracebank_schemas.catalogue import METADATA, TABLES
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
 from tracebank_schemas.ledger import Materialization
 
@@ -60,7 +60,7 @@ def test_upgrade_from_nothing_and_again(both: Settings) -> None:
     series, relational = open_series(both), open_relational(both)
     before = status(series, relational)
     assert (before.revision, before.current) == (None, False)
-    assert {d.table for d in before.series} == {"trades", "quotes", "book", "bars"}
+    assert {d.table for d in before.series} == set(TABLES)
     for _ in range(2):
         after = upgrade(series, relational)
         assert after.current

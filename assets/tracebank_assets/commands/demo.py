@@ -69,6 +69,7 @@ def demo(
     console.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
     console.print('  tracebank sql "SELECT * FROM series.bars LIMIT 5"     ask in SQL')
     console.print("  tracebank ingest PATH…                                 bring your own files")
+    console.print("  tracebank bench run                                    measure your databases")
     console.print("  tracebank dev                                          the Dagster UI")
 
 
@@ -79,12 +80,14 @@ def _materialise(settings: Settings, data: Path | None, console: Console) -> Non
     from tracebank_assets.market.registration import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
     from tracebank_assets.runs import RunFailed, run_job
+    from tracebank_assets.tsdb_benchmark.small_suite import run_small_suite
 
     try:
         with dagster_instance(settings) as instance:
             run_job(str(SYNTHETIC_JOB.name), instance)
-        paths = [synthetic_folder(settings), *([data] if data else [])]
-        console.print(summary_table(ingest_paths(settings, paths)))
+            paths = [synthetic_folder(settings), *([data] if data else [])]
+            console.print(summary_table(ingest_paths(settings, paths)))
+            run_small_suite(settings, instance, console)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 

@@ -6,16 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tracebank.settings import Settings
-    from tracebank_benchmarks.tsdb.archive import Change
     from tracebank_benchmarks.tsdb.results import Record
 
 bench = typer.Typer(
@@ -104,6 +101,7 @@ def compare(
     from tracebank.settings import Settings
     from tracebank.stores import open_relational, open_series
     from tracebank_benchmarks.tsdb import archive
+    from tracebank_benchmarks.tsdb.report.tables import changes_table
 
     settings = Settings.load()
     with _one_line():
@@ -119,7 +117,7 @@ def compare(
         return
     series = open_series(settings)
     changes = archive.compare(archive.samples(series, others), archive.samples(series, [record.run_id]))
-    Console().print(_changes(changes))
+    Console().print(changes_table(changes))
     slower = [change for change in changes if change.slower]
     sys.stdout.write(f"{len(changes)} compared with {', '.join(others)}; {len(slower)} slower by more than noise\n")
     if slower:
@@ -130,8 +128,6 @@ def compare(
 def list_runs() -> None:
     """Show every run, and every engine and workload that can be asked for."""
     from rich.console import Console
-    from rich.table import Table
-
     from tracebank.settings import Settings
     from tracebank.stores import open_relational
     from tracebank_benchmarks.tsdb import archive
@@ -177,38 +173,14 @@ def _conclude(settings: Settings, record: Record) -> None:
 
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.report.figures import Figures
+    from tracebank_benchmarks.tsdb.report.tables import ranking_table
 
     path = _written_report(settings, record, archive.run_folder(settings, record.run_id) / "report.html")
     console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(_ranking(Figures(record)))
+    console.print(ranking_table(Figures(record)))
     for entry, why in Figures(record).absent().items():
         console.print(f"{entry}: not measured, {why}", highlight=False)
     share = record.overhead_share
     if share is not None:
         console.print(f"harness: {share:.1%} of the engines' own time", highlight=False)
     console.print(f"report: {path}", soft_wrap=True, highlight=False)
-
-
-def _ranking(figures: Any) -> Table:
-    from rich.table import Column, Table
-
-    table = Table("engine / lane", Column("score", justify="right"), "interval", "answered", "not verified")
-    for entry in figures.entries:
-        rank = figures.ranks.get(entry)
-        others = [one for one in figures.record.results
-                  if f"{one['engine']}/{one['lane']}" == entry and one["status"] != "verified"]  # fmt: skip
-        shown = ", ".join(f"{one['workload']} {one['status']}" for one in others)
-        score = ("", "") if rank is None else (f"{rank.value:.2f}", f"{rank.low:.2f} – {rank.high:.2f}")
-        table.add_row(entry, *score, f"{figures.answered(entry)} of {len(figures.reads)}", shown)
-    return table
-
-
-def _changes(changes: list[Change]) -> Table:
-    from rich.table import Column, Table
-
-    right = [Column(name, justify="right") for name in ("times the earlier median", "p (Holm)")]
-    table = Table("engine / lane", "workload", *right, "")
-    for one in changes:
-        verdict = "slower" if one.slower else ""
-        table.add_row(f"{one.engine}/{one.lane}", one.workload, f"{one.test.ratio:.2f}", f"{one.p_value:.2g}", verdict)
-    return table
