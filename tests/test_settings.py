@@ -69,6 +69,8 @@ def test_a_home_with_odd_characters(tmp_path: Path) -> None:
     ("variable", "value", "shown"),
     [
         ("TRACEBANK_SERIES_URL", "duckdb:///tmp/x", "'duckdb:///tmp/x'"),
+        ("TRACEBANK_SERIES_URL", "duckdb://host/x", "'duckdb://host/x'"),
+        ("TRACEBANK_SERIES_URL", "timescaledb+psycopg://me:secret@host", "'timescaledb+psycopg://me:***@host'"),
         ("TRACEBANK_SERIES_URL", "nonsense", "'nonsense'"),
         ("TRACEBANK_SERIES_URL", "chdb://relative/path", "'chdb://relative/path'"),
         ("TRACEBANK_SERIES_URL", "chdb:///", "'chdb:///'"),
@@ -108,6 +110,11 @@ def test_a_bad_url_is_one_line_with_the_accepted_forms(
     [
         ("TRACEBANK_DEVICE", "gpu", "'gpu' is not accepted; use auto, cpu, mps, cuda or cuda:N"),
         ("TRACEBANK_DEVICE", "cuda:", "'cuda:' is not accepted"),
+        (
+            "TRACEBANK_EXECUTOR",
+            "dask",
+            "'dask' is not accepted; use in_process, multiprocess, docker, k8s, celery or ray",
+        ),
         ("TRACEBANK_LOCK_TIMEOUT", "soon", "'soon' is not accepted; "),
         ("TRACEBANK_LOCK_TIMEOUT", "0", "'0' is not accepted; "),
         ("TRACEBANK_LOCK_TIMEOUT", "nan", "'nan' is not accepted; "),
@@ -119,6 +126,29 @@ def test_other_bad_values_are_one_line(monkeypatch: pytest.MonkeyPatch, variable
         Settings.load()
     assert str(caught.value).startswith(f"{variable}: {says}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("influxdb://me:secret@host:8086/db", "InfluxDB keeps no arrays"),
+        ("influxdb2://me:secret@host:8086/db", "InfluxDB keeps no arrays"),
+        ("influxdb3s://host/db", "InfluxDB keeps no arrays"),
+        ("kdb://me:secret@host:5000/", "have no text in q"),
+    ],
+)
+def test_an_engine_that_cannot_hold_the_tables_says_why(url: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as caught:
+        Settings.load(series_url=url)
+    assert str(caught.value).startswith("TRACEBANK_SERIES_URL: ")
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all(form in str(caught.value) for form in SERIES_FORMS.values())
+
+
+@pytest.mark.parametrize("form", SERIES_FORMS.values())
+def test_every_form_that_is_offered_is_accepted(form: str) -> None:
+    assert Settings.load(series_url=form.partition(" ")[0].replace("chdb:///", "chdb:////")).series.database
 
 
 def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ import dagster as dg
 
 from tracebank.settings import Settings
 
+POOLS = {"tsdb_benchmark": 1}
+"""Most steps of a pool at once, whatever the instance's default is: two runs of the suite would measure each other."""
+
 
 def prepare_dagster_home(settings: Settings) -> Path:
     """Make Dagster's home if it is not there, and point this process and its children at it.
@@ -27,10 +30,24 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 
 def dagster_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of the platform's home."""
+    """The Dagster instance of the platform's home, its pools limited."""
     prepare_dagster_home(settings)
-    return dg.DagsterInstance.get()
+    instance = dg.DagsterInstance.get()
+    limit_pools(instance)
+    return instance
+
+
+def limit_pools(instance: dg.DagsterInstance) -> None:
+    """Set the limits of `POOLS`, which `dagster.yaml` has no place for; one that stands, larger or not, is replaced."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    standing = {limit.name: limit.limit for limit in storage.get_pool_limits() if not limit.from_default}
+    for name, limit in POOLS.items():
+        if standing.get(name) != limit:
+            storage.set_concurrency_slots(name, limit)
 
 
 if __name__ == "__main__":
-    prepare_dagster_home(Settings.load())
+    with dagster_instance(Settings.load()):
+        pass

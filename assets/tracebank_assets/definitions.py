@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 
 from tracebank.resources import Stores
+from tracebank.settings import Settings
+from tracebank_assets.executors import executor_named
 from tracebank_assets.market import automation as market_automation
 from tracebank_assets.market.assets import LOADED, raw_files
 from tracebank_assets.market.synthetic import synthetic_day
@@ -21,14 +23,18 @@ def build_defs(
     assets: Sequence[dg.AssetsDefinition] | None = None,
     executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
-    """Put the code location together; arguments replace what tests and commands want otherwise."""
+    """Put the code location together; arguments replace what tests and commands want otherwise.
+
+    Raises:
+        SettingsError: a setting cannot be used, or the executor that it names is not installed.
+    """
     return dg.Definitions(
         assets=list(assets if assets is not None else ASSETS),
         jobs=[*market_automation.JOBS, *tsdb_automation.JOBS],
         schedules=[*market_automation.SCHEDULES, *tsdb_automation.SCHEDULES],
         sensors=market_automation.SENSORS,
         resources={"stores": stores or Stores()},
-        executor=executor or dg.in_process_executor,
+        executor=executor or executor_named(Settings.load().executor),
     )
 
 

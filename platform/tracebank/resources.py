@@ -7,8 +7,7 @@ from functools import cached_property
 import dagster as dg
 
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.stores import SeriesStore, open_relational, open_series
 from tracebank.stores.relational import RelationalStore
 
 
@@ -21,7 +20,7 @@ class Stores(dg.ConfigurableResource["Stores"]):
         return Settings.load()
 
     @cached_property
-    def series(self) -> ClickHouseStore:
+    def series(self) -> SeriesStore:
         """The time-series store."""
         return open_series(self.settings)
 

@@ -22,14 +22,26 @@ SERIES_FORMS: Final = {
     "chdb": "chdb:///absolute/folder",
     "clickhouse": "clickhouse://user:password@host:8123/database",
     "clickhouses": "clickhouses://user:password@host:8443/database (TLS)",
+    "duckdb": "duckdb:////absolute/file.duckdb",
+    "postgresql+psycopg": "postgresql+psycopg://user:password@host:5432/database",
+    "timescaledb+psycopg": "timescaledb+psycopg://user:password@host:5432/database",
 }
 """Engines that may hold the series store, with the form of their URL."""
+
+_CANNOT_HOLD: Final = {
+    "influxdb": "InfluxDB keeps no arrays, overwrites rows of one time stamp, and cannot replace a partition at once",
+    "kdb": "the bars, the checks and the one SQL have no text in q",
+}
+"""Engines of the suite that cannot be the series store, and why."""
 
 RELATIONAL_FORMS: Final = {
     "sqlite": "sqlite:////absolute/file.db",
     "postgresql+psycopg": "postgresql+psycopg://user:password@host:5432/database",
 }
 """Engines that may hold the relational store, with the form of their URL."""
+
+EXECUTORS: Final = ("in_process", "multiprocess", "docker", "k8s", "celery", "ray")
+"""Where the steps of a Dagster run may be computed."""
 
 DEVICE_FORM: Final = "auto, cpu, mps, cuda or cuda:N"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -86,9 +98,15 @@ def _checked_url(variable: str, value: str, forms: dict[str, str]) -> URL:
         url = make_url(value)
     except (ArgumentError, ValueError):
         raise _accepted(variable, value, forms) from None
+    engine = url.drivername.rstrip("s123")
+    if forms is SERIES_FORMS and engine in _CANNOT_HOLD:
+        form = " or ".join(forms.values())
+        raise SettingsError(
+            f"{variable}: {shown_url(value)!r} cannot hold the artifact tables ({_CANNOT_HOLD[engine]}); use {form}"
+        )
     if url.drivername not in forms:
         raise _accepted(variable, value, forms)
-    if url.drivername in ("chdb", "sqlite"):
+    if url.drivername in ("chdb", "duckdb", "sqlite"):
         if url.host or not url.database or not Path(url.database).is_absolute():
             raise _accepted(variable, value, forms)
     elif not url.host or not url.database or (url.port is not None and not 0 < url.port < 65536):
@@ -116,6 +134,8 @@ class Settings(BaseSettings):
     """Relational store (`TRACEBANK_RELATIONAL_URL`); default `sqlite:///<home>/relational.db`."""
     device: str = "auto"
     """Where models run (`TRACEBANK_DEVICE`): auto, cpu, mps, cuda or cuda:N."""
+    executor: str = "in_process"
+    """Where the steps of a Dagster run are computed (`TRACEBANK_EXECUTOR`): one of `EXECUTORS`."""
     lock_timeout: float = Field(default=120.0, gt=0)
     """Seconds to wait for the embedded series store while another process has it open."""
     watch: Path | None = None
@@ -154,6 +174,7 @@ class Settings(BaseSettings):
             "TRACEBANK_SERIES_URL": self.series_url.get_secret_value(),
             "TRACEBANK_RELATIONAL_URL": self.relational_url.get_secret_value(),
             "TRACEBANK_DEVICE": self.device,
+            "TRACEBANK_EXECUTOR": self.executor,
             "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
             "TRACEBANK_WATCH": str(self.incoming),
         }
@@ -180,4 +201,7 @@ class Settings(BaseSettings):
         _ = settings.series, settings.relational
         if not _DEVICE.fullmatch(settings.device):
             raise SettingsError(f"TRACEBANK_DEVICE: {settings.device!r} is not accepted; use {DEVICE_FORM}")
+        if settings.executor not in EXECUTORS:
+            allowed = f"{', '.join(EXECUTORS[:-1])} or {EXECUTORS[-1]}"
+            raise SettingsError(f"TRACEBANK_EXECUTOR: {settings.executor!r} is not accepted; use {allowed}")
         return settings

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -18,7 +20,7 @@ from typer.testing import CliRunner
 from tracebank.cli import app as tree
 from tracebank.cli import faults
 from tracebank.cli.app import app
-from tracebank.cli.inspection import inspect
+from tracebank.cli.inspection import GROUP, Finding, inspect
 from tracebank.settings import Settings
 from tracebank.sql.errors import SqlCancelled, SqlError
 from tracebank.stores import StoreError
@@ -91,6 +93,21 @@ def test_doctor_tells_what_is_there_and_no_password(monkeypatch: pytest.MonkeyPa
 def test_doctor_changes_nothing(tmp_path: Path) -> None:
     inspect(Settings.load(home=tmp_path / "absent"))
     assert not (tmp_path / "absent").exists()
+
+
+def test_doctor_shows_what_other_packages_look_at_and_survives_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looks(_settings: Settings) -> Iterator[Finding]:
+        yield Finding("engine x", "missing", "nothing there", "start it", version="1", section="engines")
+
+    def fails(_settings: Settings) -> Iterator[Finding]:
+        raise RuntimeError("two\nlines")
+
+    points = [SimpleNamespace(name=f.__name__, value=f"m:{f.__name__}", load=lambda f=f: f) for f in (looks, fails)]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: points if group == GROUP else [])
+    found = {entry.name: entry for entry in inspect(Settings.load())}
+    assert (found["engine x"].state, found["engine x"].version) == ("missing", "1")
+    assert (found["fails"].state, found["fails"].detail) == ("broken", "m:fails failed: RuntimeError: two lines")
+    assert found["python"].section == "platform"
 
 
 def _point(name: str, value: str) -> EntryPoint:

@@ -17,16 +17,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import FrameRefused, SeriesStore
+from tracebank.stores import FrameRefused, SeriesStore, StoreError
 from tracebank.stores.clickhouse import ClickHouseStore
 from tracebank.stores.duckdb import DuckDBStore
 from tracebank.stores.influxdb.store import InfluxStore
+from tracebank.stores.kdb import missing_licence, pykx
+from tracebank.stores.kdb_store import KdbStore
 from tracebank.stores.postgresql import PostgreSQLStore
 from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
 
 # Read when the suite is gathered: tests run without the developer's variables.
 _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL")
 _INFLUXDB = os.environ.get("TRACEBANK_TEST_INFLUXDB_URL")
+_KDB = os.environ.get("TRACEBANK_TEST_KDB_URL")
 
 PASSWORD = "let-me-in-7"
 
@@ -107,6 +110,20 @@ def _influxdb1(_folder: Path) -> Iterator[SeriesStore]:
 
 
 @contextmanager
+def _kdb(folder: Path) -> Iterator[SeriesStore]:
+    if not _KDB and not pykx().licensed:
+        pytest.skip(
+            f"{missing_licence()}; or set TRACEBANK_TEST_KDB_URL, kdb://user:password@host:5000/folder/of/its/own"
+        )
+    url = make_url(_KDB) if _KDB else make_url(f"kdb://{folder}")
+    store = KdbStore(url.set(database=f"{url.database}/tracebank_test_{uuid.uuid4().hex[:16]}"))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
 def _duckdb(folder: Path) -> Iterator[SeriesStore]:
     yield DuckDBStore(folder / "series.duckdb", lock_timeout=30)
 
@@ -151,6 +168,16 @@ ENGINES = (
             "test_query_in_the_engines_own_language": Gap(
                 "InfluxQL cannot count rows, it counts the values of a field", AssertionError
             ),
+        },
+    ),
+    Engine(
+        "kdb",
+        _kdb,
+        gaps={
+            "test_query_in_the_engines_own_language": Gap("its own language is q, not SQL", StoreError),
+            "test_asof_join_is_as_declared": Gap("its as-of join is q's aj, not SQL", StoreError),
+            "test_every_kind_of_partition_key[by_text]": Gap("its symbols keep no NUL", FrameRefused),
+            "test_every_kind_of_partition_key[by_day]": Gap("its time stamps begin in 1707", FrameRefused),
         },
     ),
 )

@@ -10,14 +10,26 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+_ASKING = threading.Lock()
 KDB_EPOCH = 946_684_800_000_000_000
 """2000-01-01 in nanoseconds since 1970."""
-_VECTORS = {7: ("q", 8), 9: ("d", 8), 12: ("q", 8), 6: ("i", 4), 4: ("B", 1), 1: ("B", 1)}
+_VECTORS = {
+    1: ("B", 1),
+    4: ("B", 1),
+    5: ("h", 2),
+    6: ("i", 4),
+    7: ("q", 8),
+    8: ("f", 4),
+    9: ("d", 8),
+    12: ("q", 8),
+    14: ("i", 4),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,21 @@ class Timestamps:
     """Nanoseconds since 2000."""
 
     values: list[int]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Values of one of q's types, by its number: 1 booleans, 5 shorts, 6 ints, 8 reals, 14 dates since 2000."""
+
+    kind: int
+    values: list[Any]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A general list, such as one of strings."""
+
+    values: list[Any]
 
 
 @dataclass(frozen=True)
@@ -46,6 +73,11 @@ def encoded(value: Any) -> bytes:
         return struct.pack("<bq", -7, value)
     if isinstance(value, Timestamps):
         return struct.pack(f"<bbi{len(value.values)}q", 12, 0, len(value.values), *value.values)
+    if isinstance(value, Vector):
+        form = _VECTORS[value.kind][0]
+        return struct.pack(f"<bbi{len(value.values)}{form}", value.kind, 0, len(value.values), *value.values)
+    if isinstance(value, Mixed):
+        return struct.pack("<bbi", 0, 0, len(value.values)) + b"".join(map(encoded, value.values))
     if isinstance(value, dict):
         columns = b"".join(map(encoded, value.values()))
         return (
@@ -83,8 +115,12 @@ class Reader:
 
     def value(self) -> Any:
         kind = self._take("b")
-        if kind == -7:
+        if kind in (-12, -7):
             return self._take("q")
+        if kind in (-14, -6):
+            return self._take("i")
+        if kind == -1:
+            return bool(self._take("B"))
         if kind == -10:
             return chr(self._take("B"))
         if kind == -11:
@@ -155,8 +191,9 @@ def _serve(client: socket.socket, answer: bytes, password: str) -> None:
         client.sendall(b"\x03")
         while header := _exactly(client, 8):
             kind, size = header[1], struct.unpack("<i", header[4:])[0]
-            sys.stderr.write(_exactly(client, size - 8).hex() + "\n")
-            sys.stderr.flush()
+            with _ASKING:
+                sys.stderr.write(_exactly(client, size - 8).hex() + "\n")
+                sys.stderr.flush()
             if kind == 1:
                 client.sendall(struct.pack("<bbbbi", 1, 2, 0, 0, len(answer) + 8) + answer)
 
@@ -176,4 +213,5 @@ if __name__ == "__main__":
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     while True:
-        _serve(listener.accept()[0], bytes.fromhex(sys.argv[1]), sys.argv[2])
+        arguments = (listener.accept()[0], bytes.fromhex(sys.argv[1]), sys.argv[2])
+        threading.Thread(target=_serve, args=arguments, daemon=True).start()

@@ -20,22 +20,18 @@ from tracebank_assets.definitions import defs
 from tracebank_assets.tsdb_benchmark import assets, automation
 from tracebank_assets.tsdb_benchmark.keys import ENGINE_BY_SCALE, engine_and_scale
 from tracebank_benchmarks.tsdb import archive
-from tracebank_benchmarks.tsdb.data import small_data
-from tracebank_benchmarks.tsdb.datasets import Dataset, opened, write
+from tracebank_benchmarks.tsdb.data import small_set
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engine import EngineState
+from tracebank_benchmarks.tsdb.plan import Plan
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkResult, BenchmarkRun
 from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.tsdb_benchmark import BOOK, TRADES
 
 FAKES = {"duckdb": "fake_engines:Right", "polars": "fake_engines:Wrong", "kdb": "fake_engines:Absent"}
 
 
-def _small(scale: float, seed: int, folder: Path) -> Dataset:
-    place = folder / "small"
-    if (place / "manifest.json").exists():
-        return opened(place)
-    trades, book = small_data(seed)
-    return write(place, [{TRADES.name: trades, BOOK.name: book}], scale, {"seed": seed})
+def _small(settings: Settings, plan: Plan) -> DataSet:
+    return small_set(archive.suite_folder(settings) / "data" / "small", scale=plan.scale, seed=plan.seed)
 
 
 @pytest.fixture

@@ -38,12 +38,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> version1.InfluxDB1:
 # --- points -----------------------------------------------------------------------------------------------------------
 
 
-def _times(stamps: list[int], ordered: bool = False) -> tuple[Times, pl.DataFrame]:
+def _times(stamps: list[int]) -> tuple[Times, pl.DataFrame]:
     trades, _ = small_data(1, max(len(stamps), 3))
     rows = trades.head(len(stamps)).with_columns(
         ts=pl.Series(stamps).cast(pl.Datetime("ns", "UTC")), symbol=pl.lit("a"), seq=pl.int_range(len(stamps))
     )
-    return Times(Layout.of(TRADES), ("symbol",), ordered=ordered), rows
+    return Times(Layout.of(TRADES), ("symbol",)), rows
 
 
 def test_rows_that_tie_move_on_in_their_order() -> None:
@@ -51,9 +51,8 @@ def test_rows_that_tie_move_on_in_their_order() -> None:
     assert times.assign(rows)["time"].to_list() == [5, 6, 7, 8, 100]
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_later_blocks_find_free_times(ordered: bool) -> None:
-    times, rows = _times([5, 5, 5, 6], ordered)
+def test_later_blocks_find_free_times() -> None:
+    times, rows = _times([5, 5, 5, 6])
     first = times.assign(rows)
     second = times.assign(rows.with_columns(seq=pl.col("seq") + 4, ts=pl.lit(6).cast(pl.Datetime("ns", "UTC"))))
     found = [*first["time"], *second["time"]]

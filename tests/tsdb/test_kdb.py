@@ -15,6 +15,7 @@ from tracebank.stores.kdb import NULL_LONG, KdbConnection, pykx
 from tracebank.stores.protocol import StoreError
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
+from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.engines import kdb
 from tracebank_benchmarks.tsdb.workloads import BY_ID, READS, Lane, Workload
 from tracebank_schemas.tsdb_benchmark import TABLES, TRADES
@@ -156,6 +157,50 @@ def test_literals_refuse_what_q_cannot_have(value: Any) -> None:
 
 def test_the_ddl_names_the_attribute_that_the_lane_is_about() -> None:
     connection = KdbConnection(lambda *_: None, lambda: None, "nowhere")
-    ddl = kdb.KdbSession(connection, Lane.IDIOMATIC, "/data/kdb").ddl()
-    assert all(f".Q.dpft[d;p;`symbol;`{table.name}]" in ddl for table in TABLES)
-    assert ".Q.dpft" not in kdb.KdbSession(connection, Lane.PAPER, "/data/kdb").ddl()
+    ddl = kdb.KdbSession(lambda: connection, Lane.IDIOMATIC, "/data/kdb").ddl()
+    assert all("`symbol;t]" in ddl and f";`{table.name};`{table.name}_in]" in ddl for table in TABLES)
+    assert ".Q.dpft" not in kdb.KdbSession(lambda: connection, Lane.PAPER, "/data/kdb").ddl()
+
+
+def test_batches_of_two_connections_are_sorted_before_the_next_question(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trades, _ = small_data(3)
+    answer = {"symbol": ["a"], "highest_bid": [1.0]}
+    question = kdb.Prepared(BY_ID["R3"], "asked")
+    with kdb_double(answer) as double:
+        monkeypatch.setenv(kdb.URL_VARIABLE, f"kdb://127.0.0.1:{double.port}")
+        with kdb.Kdb().session(Lane.PAPER, tmp_path) as session, session.connection() as other:
+            session.append(TRADES, trades[:3].to_arrow())
+            other.append(TRADES, trades[3:4].to_arrow())
+            assert session.execute(question).num_rows == 1
+            assert other.execute(question).num_rows == 1
+    asked = [one if isinstance(one, str) else len(one[1]["seq"]) for one in double.asked]
+    assert asked[2:7] == [3, 1, "`ts`seq xasc `bench_trades", "asked", "asked"]
+
+
+def test_a_historical_database_takes_no_batches_and_q_in_process_one_caller() -> None:
+    trades, _ = small_data(3)
+    connection = KdbConnection(lambda *_: None, lambda: None, "nowhere")
+    session = kdb.KdbSession(lambda: connection, Lane.IDIOMATIC, "/data/kdb")
+    with pytest.raises(UnsupportedError, match="written whole"):
+        session.append(TRADES, trades.to_arrow())
+    with pytest.raises(UnsupportedError, match="one caller"), session.connection():
+        pass
+
+
+def test_a_load_into_partitions_sends_rows_aside_and_merges_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trades, _ = small_data(3)
+    with kdb_double(0) as double:
+        monkeypatch.setenv(kdb.URL_VARIABLE, f"kdb://127.0.0.1:{double.port}")
+        monkeypatch.setenv(kdb.FOLDER_VARIABLE, "/data/hdb")
+        with kdb.Kdb().session(Lane.IDIOMATIC, tmp_path) as session:
+            session.load(TRADES, [trades.to_arrow()])
+    created, _, sent, merged, checked, mapped = double.asked[:6]
+    assert created.startswith("bench_trades_in:([]ts:`timestamp$()")
+    assert "date" not in created
+    assert sent[0] == "{`bench_trades_in insert x;}"
+    assert merged.endswith('[hsym `$"/data/hdb";`bench_trades;`bench_trades_in]')
+    assert (checked, mapped) == ('.Q.chk hsym `$"/data/hdb"', 'system"l ","/data/hdb"')

@@ -36,14 +36,23 @@ def _share(watch: LoadWatch) -> float:
     return watch.foreign_share(before, watch.look())
 
 
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def test_load_of_others_is_told_and_our_own_is_not(spinner: subprocess.Popen[bytes]) -> None:
     strange, own = LoadWatch(), LoadWatch()
     own.add_process(spinner.pid)
-    one_processor = 1 / (psutil.cpu_count() or 1)
-    found = [(_share(strange), _share(own)) for _ in range(3)]
-    # Whatever else this machine does is in both; the spinner's processor is in one only. It may get less than a whole.
-    assert max(theirs - ours for theirs, ours in found) > 0.4 * one_processor
-    assert max(theirs for theirs, _ in found) > 0.4 * one_processor
+    before, spun = (strange.look(), own.look()), _cpu_seconds(spinner.pid)
+    began = time.perf_counter()
+    time.sleep(1)
+    after, spun = (strange.look(), own.look()), _cpu_seconds(spinner.pid) - spun
+    spun /= (time.perf_counter() - began) * (psutil.cpu_count() or 1)
+    theirs, ours = strange.foreign_share(before[0], after[0]), own.foreign_share(before[1], after[1])
+    # Whatever else this machine does is in both; what the spinner got of its processors is in one only.
+    assert theirs - ours == pytest.approx(spun, rel=0.2, abs=0.03)
+    assert spun > 0.05
 
 
 def test_servers_count_with_the_processes_they_start(spinner: subprocess.Popen[bytes]) -> None:

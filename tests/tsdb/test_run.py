@@ -19,21 +19,23 @@ from tracebank.settings import Settings
 from tracebank.stores import open_relational, open_series, upgrade
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.commands import bench
-from tracebank_benchmarks.tsdb.data import small_data
-from tracebank_benchmarks.tsdb.datasets import Dataset, opened, write
+from tracebank_benchmarks.tsdb.data import small_set
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.journal import Journal, Sample
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError, checked_plan
 from tracebank_benchmarks.tsdb.results import Record, export, imported, new_record, settle
 from tracebank_benchmarks.tsdb.run import JOURNAL, measure
 from tracebank_benchmarks.tsdb.schedule import Budget, rounds
+from tracebank_models.market.synthetic_exchange import Instrument, SyntheticMarket, simulate, write_day
+from tracebank_schemas import market
 from tracebank_schemas.benchmarks import SAMPLES, STATUSES
-from tracebank_schemas.tsdb_benchmark import BOOK, TRADES
 
 HERE = Path(__file__).parent
 FAKES = {
     name.lower(): f"fake_engines:{name}"
     for name in ("Right", "Wrong", "LaterWrong", "Lossy", "Swapping", "Erring", "Dying", "Hanging", "Absent",
-                 "Unloadable", "Steady")
+                 "Unloadable", "Steady", "Killed", "Vanishing", "Overrunning", "Sizeless", "Unwilling", "Drifted",
+                 "Influxdb_replacing", "Influxdb_doubling", "Refusing", "Unsorted", "Capped", "Stopped")
 }  # fmt: skip
 Results = dict[tuple[str, str], dict[str, Any]]
 
@@ -43,24 +45,21 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
 
 
-def small(scale: float, seed: int, folder: Path) -> Dataset:
+def small(settings: Settings, plan: Plan) -> DataSet:
     """A small data set in the place of a large one."""
-    place = folder / "small"
-    if (place / "manifest.json").exists():
-        return opened(place)
-    trades, book = small_data(seed)
-    return write(place, [{TRADES.name: trades, BOOK.name: book}], scale, {"seed": seed})
+    return small_set(archive.suite_folder(settings) / "data" / "small", scale=plan.scale, seed=plan.seed)
 
 
 def plan(*engines: str, workloads: str = "R1,R2,R4,W1,S1", **changed: Any) -> Plan:
-    return checked_plan(engines, known=FAKES, workloads=workloads.split(","), **{"minutes": 0.02, **changed})
+    return checked_plan(engines, known=FAKES, workloads=workloads.split(","), **{"minutes": 0.04, **changed})
 
 
 def run(tmp_path: Path, plan: Plan) -> Results:
     """Carry a plan out; results by engine and workload."""
     from tracebank_benchmarks.tsdb.environment import environment
 
-    data = small(plan.scale, plan.seed, tmp_path)
+    # Beside the test's own folder: right answers are kept with the data, and need be worked out once only.
+    data = small_set(tmp_path.parent / "small", scale=plan.scale, seed=plan.seed)
     measure(plan, data, tmp_path / "run", FAKES)
     record = new_record("r", plan, environment(tmp_path), data.hash, data.rows)
     with Journal(tmp_path / "run" / JOURNAL) as journal:
@@ -106,10 +105,10 @@ def test_a_load_that_brought_other_rows_leaves_nothing_to_time(tmp_path: Path, e
 
 
 def test_an_engine_that_dies_or_hangs_costs_only_its_own_result(tmp_path: Path) -> None:
-    found = run(tmp_path, plan("right", "dying", "hanging", workloads="R1,R2,R4", timeout=3.0, minutes=0.4))
+    found = run(tmp_path, plan("right", "dying", "hanging", workloads="R1,R2,R4", timeout=6.0, minutes=0.6))
     assert (found["dying", "R2"]["status"], found["dying", "R2"]["reason"]) == (
         "error", "the engine's process ended with exit code 9")  # fmt: skip
-    assert (found["hanging", "R2"]["status"], found["hanging", "R2"]["reason"]) == ("timeout", "no answer within 3 s")
+    assert (found["hanging", "R2"]["status"], found["hanging", "R2"]["reason"]) == ("timeout", "no answer within 6 s")
     for engine in ("right", "dying", "hanging"):
         assert found[engine, "R1"]["status"] == found[engine, "R4"]["status"] == "verified", engine
     assert found["right", "R2"]["status"] == "verified"
@@ -124,6 +123,70 @@ def test_an_engine_that_is_not_there_or_refuses_leaves_the_others_alone(tmp_path
     assert "password wrong at postgresql://me:***@host/db" in one["reason"]
     with Journal(tmp_path / "run" / JOURNAL) as journal:
         assert journal.engines["absent", "idiomatic"]["absent"] == "no server at 127.0.0.1:1; start one"
+
+
+def test_an_engine_that_is_killed_or_gives_up_by_itself_costs_only_its_own_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(tmp_path, plan("right", "killed", "vanishing", "overrunning", workloads="R1,R2,W1", minutes=0.3))
+    assert (found["killed", "R2"]["status"], found["killed", "R2"]["reason"]) == (
+        "error", "the engine's process was ended by signal SIGKILL")  # fmt: skip
+    assert (found["overrunning", "R2"]["status"], found["overrunning", "R2"]["reason"]) == (
+        "timeout", "statement cancelled after 600 s")  # fmt: skip
+    assert found["vanishing", "R2"]["status"] == "error"
+    assert found["vanishing", "W1"]["status"] == "verified", "what was measured before it went stands"
+    gone = found["vanishing", "R1"]
+    assert gone["status"] == "verified" or gone["reason"] == (
+        "it has ended and cannot be started again: no server at 127.0.0.1:1; start one")  # fmt: skip
+    for engine in ("right", "killed", "overrunning"):
+        assert found[engine, "R1"]["status"] == "verified", engine
+    assert found["right", "R2"]["status"] == "verified"
+
+
+def test_a_server_that_is_stopped_keeps_what_was_measured_and_says_once_why_there_is_no_more(tmp_path: Path) -> None:
+    found = run(tmp_path, plan("right", "stopped", workloads="R1,R2,R4,W1", minutes=0.2))
+    assert found["stopped", "W1"]["status"] == "verified"
+    why = "it has gone in the middle of the run: no server at 127.0.0.1:1; start one"
+    assert (found["stopped", "R2"]["status"], found["stopped", "R2"]["reason"]) == ("error", why)
+    others = [found["stopped", workload] for workload in ("R1", "R4")]
+    assert all(one["status"] == "verified" or one["reason"] == why for one in others)
+    assert {one["status"] for (engine, _), one in found.items() if engine == "right"} == {"verified"}
+
+
+def test_what_an_engine_cannot_hold_or_tell_is_unsupported_with_its_reason(tmp_path: Path) -> None:
+    found = run(tmp_path, plan("right", "sizeless", "unwilling", "drifted", workloads="R2,W1,S1,W3"))
+    assert {workload: found["sizeless", workload]["status"] for workload in ("R2", "W1", "W3")} == dict.fromkeys(
+        ("R2", "W1", "W3"), "verified")  # fmt: skip
+    one = found["sizeless", "S1"]
+    assert (one["status"], one["reason"], one["measures"]) == (
+        "unsupported", "bench_trades: the API tells no bytes", {})  # fmt: skip
+    assert found["sizeless", "W1"]["bytes"] is None
+    assert {found["unwilling", workload]["status"] for workload in ("R2", "W1", "S1", "W3")} == {"unsupported"}
+    assert found["unwilling", "R2"]["reason"] == "the data cannot be loaded: it takes no books"
+    assert {found["drifted", workload]["status"] for workload in ("R2", "W1", "S1", "W3")} == {"error"}
+    assert "column price is String and declared Float64" in found["drifted", "R2"]["reason"]
+    assert {found["right", workload]["status"] for workload in ("R2", "W1", "S1", "W3")} == {"verified"}
+
+
+def test_late_rows_change_no_answer_and_rows_sent_again_do_as_the_store_declares(tmp_path: Path) -> None:
+    names = ("right", "influxdb_replacing", "influxdb_doubling", "refusing", "unsorted")
+    found = run(tmp_path, plan(*names, workloads="R2,W1,W3"))
+    said = {name: (found[name, "W3"]["status"], found[name, "W3"]["reason"]) for name in names}
+    beside, no = "a row of a key that stands is kept beside the one that stands", "late rows changed no answer; "
+    assert said["right"] == ("verified", no + beside)
+    assert said["influxdb_replacing"] == (
+        "verified", f"{no}a row of a key that stands replaces the one that stands, as its store declares")  # fmt: skip
+    assert said["influxdb_doubling"] == ("wrong_answer", f"{no}{beside}, but its store declares 'overwrite'")
+    assert said["refusing"] == ("verified", f"{no}a row of a key that stands is refused (seq 7 stands)")
+    assert said["unsorted"][0] == "wrong_answer"
+    assert said["unsorted"][1].startswith("1% of the rows were late: R")
+    measures = found["right", "W3"]["measures"]
+    assert measures["again_rows"] == measures["again_rows_more"] > 0
+    assert found["influxdb_replacing", "W3"]["measures"]["again_rows_more"] == 0
+    assert measures["late_10_percent_bytes_over_in_order"] == pytest.approx(1, rel=0.2)
+    assert {name for name in measures if name.endswith("as_long")} == {
+        "late_1_percent_times_as_long", "late_10_percent_times_as_long"}  # fmt: skip
 
 
 def test_the_harness_costs_less_than_three_percent_of_a_query_of_a_tenth_of_a_second(tmp_path: Path) -> None:
@@ -200,6 +263,80 @@ def test_rows_reach_both_stores_and_the_file_holds_the_same(settings: Settings, 
     assert len(again.samples) >= len(record.samples)
 
 
+def test_recorded_files_and_stored_days_are_data_as_good_as_synthetic_ones(settings: Settings, tmp_path: Path) -> None:
+    symbols = (Instrument("SYNBTC"), Instrument("SYNETH", tick_size="0.05", base_price="2600.00"))
+    recorded = SyntheticMarket(symbols=symbols, duration_s=30, streams=("trade", "depth10"))
+    write_day(recorded, tmp_path / "recordings")
+    upgrade(settings)
+    day = simulate(recorded, "SYNBTC", recorded.venues[0])
+    series = open_series(settings)
+    series.append(market.TRADES, day.trades)
+    series.append(market.BOOK, day.book)
+    of_files = plan("right", workloads="R2,R14,W1,G1", scale=None, files=[tmp_path / "recordings"])
+    of_days = plan("right", workloads="R2,R14,W1,G1", scale=None, days=[str(recorded.day)])
+    records = []
+    for asked in (of_files, of_days, plan("right", workloads="R2,G1")):
+        source = {} if asked.scale == 0 else {"source": small}
+        record, data = archive.begin(settings, asked, **source)
+        archive.carry_out(settings, record, data, FAKES)
+        found = {one["workload"]: (one["status"], one["reason"]) for one in record.results}
+        assert found["R2"] == ("verified", "")
+        assert found["G1"][0] == "unsupported"
+        records.append(record)
+    assert records[1].data_rows == {"bench_trades": day.trades.height, "bench_book": day.book.height}
+    assert records[0].data_rows["bench_trades"] > day.trades.height
+    relational = open_relational(settings)
+    rows = {run["run_id"]: run for run in archive.listed(relational)}
+    kinds = [(rows[record.run_id]["asked"]["data"][0], rows[record.run_id]["data_hash"]) for record in records]
+    assert [kind for kind, _ in kinds] == ["files", "stored", "synthetic"]
+    assert len({digest for _, digest in kinds}) == 3
+    assert archive.history(relational, records[2]) == [], "runs on other data are no history"
+    relational.close()
+    with pytest.raises(PlanError, match=f"run: {records[0].run_id} has data .*; allowed: runs of data"):
+        archive.earlier_run(settings, records[2], records[0].run_id)
+    again, _ = archive.resume(settings, records[0].run_id, 0.05)
+    assert again.data_hash == records[0].data_hash
+    for faulty, says in (
+        ({"days": ["2000-01-01"]}, "days: .*no rows for bench_trades"),
+        ({"files": [HERE / "fake_engines.py"]}, "data: .*fake_engines"),
+    ):
+        with pytest.raises(PlanError, match=says) as caught:
+            archive.begin(settings, plan("right", scale=None, **faulty))
+        assert "\n" not in str(caught.value)
+
+
+def test_growth_is_told_over_runs_at_several_scales(settings: Settings) -> None:
+    upgrade(settings)
+    records = []
+    for scale in (0.01, 0.1):
+        asked = plan("right", "wrong", workloads="R1,R2,W1,G1", scale=scale)
+        record, data = archive.begin(settings, asked, small)
+        record.data_rows = {name: round(rows * scale * 100) for name, rows in record.data_rows.items()}
+        archive.carry_out(settings, record, data, FAKES)
+        records.append({one["engine"]: one for one in record.results if one["workload"] == "G1"})
+    assert records[0]["right"]["status"] == "unsupported"
+    assert records[0]["right"]["reason"].startswith("only scale 0.01 has been measured in this environment")
+    assert (records[1]["right"]["status"], records[1]["right"]["reason"]) == ("verified", "over scales 0.01, 0.1")
+    assert set(records[1]["right"]["measures"]) == {"R1_slope", "R2_slope", "W1_slope", "median_slope"}
+    assert "R2_slope" not in records[1]["wrong"]["measures"], "wrong answers have no times"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system holds no process to processors")
+def test_caps_hold_the_engines_process_and_are_told(settings: Settings) -> None:
+    upgrade(settings)
+    asked = plan("capped", workloads="R1,M1", threads=1, memory=2.0)
+    record, data = archive.begin(settings, asked, small)
+    archive.carry_out(settings, record, data, FAKES)
+    facts = record.engines["capped/idiomatic"]
+    assert facts["settings"] == {"processors": "1", "data_bytes": "2000000000", "threads": "1", "memory": "2000000000"}
+    assert facts["caps"]["processors"] == "1 by affinity"
+    assert facts["caps"]["memory"].startswith("2000000000 bytes by RLIMIT_DATA")
+    assert record.environment["cpu_threads"] == 1
+    assert record.environment["details"]["memory_cap"] == "2 GB"
+    free, _ = archive.begin(settings, plan("right", workloads="R1"), small)
+    assert free.environment["environment"] != record.environment["environment"]
+
+
 def test_a_run_that_is_not_there_is_one_line(settings: Settings) -> None:
     for run_id, says in (("nothing", "run: 'nothing' is not known here"), ("../x", "is not a run's id")):
         with pytest.raises(PlanError, match=says):
@@ -217,6 +354,12 @@ def test_a_run_that_is_not_there_is_one_line(settings: Settings) -> None:
         ({"minutes": 0.0}, "minutes: 0 is not accepted; allowed: above 0"),
         ({"seed": -1}, "seed: -1 is not accepted; allowed: 0 to"),
         ({"timeout": float("nan")}, "timeout: nan is not accepted"),
+        ({"threads": 100_000}, "threads: 100000 is not accepted; allowed: 1 to "),
+        ({"memory": -1.0}, "memory: -1 is not accepted; allowed: 0.25 to 65536 GB, or 0"),
+        ({"files": [HERE / "nothing.zst"]}, r"data: .*nothing\.zst is not there; allowed: files and folders"),
+        ({"days": ["2026-02-30"]}, "days: '2026-02-30' is no day; allowed: YYYY-MM-DD"),
+        ({"days": ["2026-02-03"], "scale": 0.01}, "data: scale, files and days exclude each other"),
+        ({"days": ["2026-02-03"], "files": [HERE]}, "data: scale, files and days exclude each other"),
     ],
 )
 def test_a_faulty_plan_is_one_line_that_names_what_is_allowed(changed: dict[str, Any], says: str) -> None:
@@ -273,6 +416,9 @@ def test_records_come_back_from_their_file(tmp_path: Path) -> None:
         (["run", "--engines", "oracle12"], "engine: 'oracle12' is not known; allowed: clickhouse_embedded, "),
         (["run", "--workloads", "R99"], "workload: 'R99' is not known; allowed: R1, "),
         (["run", "--scale", "3"], "scale: 3 is not known; allowed: 0.01, 0.1, 1, 10"),
+        (["run", "--scale", "0.01", "--days", "2026-02-03"], "data: scale, files and days exclude each other"),
+        (["run", "--lanes", "fast"], "lane: 'fast' is not known; allowed: paper, idiomatic, all"),
+        (["run", "--data", "/nothing/here"], "data: /nothing/here is not there; allowed: files and folders of them"),
         (["run", "--continue", "nothing"], "run: 'nothing' is not known here"),
         (["report"], "run: there is none yet"),
         (["compare", "nothing"], "run: 'nothing' is not known here"),

@@ -15,36 +15,6 @@ if TYPE_CHECKING:
 
     from tracebank.settings import Settings
 
-QUESTIONS = {
-    "Trades by venue and symbol, with what the catalogue knows of their units (both stores in one query)": """
-SELECT t.venue, t.symbol, count() AS trades, round(sum(t.qty), 3) AS volume, i.qty_unit, i.price_tick
-FROM series.trades AS t
-INNER JOIN relational.instruments AS i ON i.venue = t.venue AND i.symbol = t.symbol
-GROUP BY t.venue, t.symbol, i.qty_unit, i.price_tick
-ORDER BY t.venue, t.symbol""",
-    "Does the book lean before the price moves? Mean move of the mid over the next ten books, in basis points": """
-SELECT symbol, multiIf(imbalance > 0.5, 'bids heavier', imbalance < -0.5, 'asks heavier', 'balanced') AS book_is,
-    count() AS books, round(avg(move), 3) AS mean_move_bps
-FROM (
-    SELECT symbol, (bid_qty_0 - ask_qty_0) / (bid_qty_0 + ask_qty_0) AS imbalance,
-        (bid_price_0 + ask_price_0) / 2 AS mid,
-        1e4 * (leadInFrame(mid, 10, mid) OVER later - mid) / mid AS move
-    FROM series.book
-    WHERE state = 'whole'
-    WINDOW later AS (PARTITION BY venue, symbol ORDER BY ts, seq ROWS BETWEEN CURRENT ROW AND 10 FOLLOWING)
-)
-GROUP BY symbol, book_is
-ORDER BY symbol, mean_move_bps""",
-    "What became of every line of every file": """
-SELECT splitByChar('/', f.path)[-1] AS file, c.venue, c.kind, sum(c.lines) AS lines, sum(c.stored) AS stored,
-    sum(c.duplicate) AS duplicate, sum(c.ignored) AS ignored
-FROM relational.ingest_counts AS c
-INNER JOIN relational.ingest_files AS f ON f.sha256 = c.sha256
-GROUP BY file, c.venue, c.kind
-ORDER BY file, c.venue, c.kind""",
-}
-"""What the demo asks, by what it means."""
-
 
 def demo(
     data: Annotated[
@@ -110,9 +80,11 @@ def _show_stores(settings: Settings, console: Console) -> None:
 
 def _ask(settings: Settings, console: Console) -> None:
     from tracebank.sql.session import connect
+    from tracebank.stores import open_series
+    from tracebank_assets.market.questions import questions
 
     connection = connect(settings)
-    for meaning, query in QUESTIONS.items():
+    for meaning, query in questions(open_series(settings).engine).items():
         console.print(f"\n[bold]{meaning}[/bold]")
         console.print(query.strip(), style="dim", highlight=False)
         console.print(_table(connection.sql(query)))

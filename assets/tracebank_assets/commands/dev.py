@@ -16,11 +16,16 @@ def dev(
 
     from tracebank.settings import Settings
     from tracebank.stores import upgrade
-    from tracebank_assets.dagster_home import prepare_dagster_home
+    from tracebank_assets.dagster_home import dagster_instance
+    from tracebank_assets.executors import executor_named
+    from tracebank_benchmarks.tsdb.servers import read_env_file
 
     settings = Settings.load()
+    executor_named(settings.executor)
     upgrade(settings)
-    home = prepare_dagster_home(settings)
+    read_env_file()
+    with dagster_instance(settings) as instance:
+        home = instance.root_directory
     settings.incoming.mkdir(parents=True, exist_ok=True)
     Console(stderr=True).print(
         f"Dagster UI on http://{host}:{port} (home {home})\nwatching {settings.incoming} for market files"

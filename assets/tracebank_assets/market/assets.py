@@ -13,11 +13,13 @@ from tracebank.metering import Meter, metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.settings import Settings
+from tracebank.stores import held_open
 from tracebank.stores.frames import day_bounds
 from tracebank.stores.protocol import StoreError
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
+from tracebank_assets.market.questions import dialect
 from tracebank_assets.reporting import Figure, Made, report, table_metadata
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
@@ -25,6 +27,7 @@ from tracebank_schemas.series import Partition, SeriesTable
 
 FILE_TABLES: dict[str, SeriesTable] = {table.name: table for table in (TRADES, QUOTES, BOOK)}
 _SQL = Path(__file__).parent / "sql"
+"""Texts of queries, in a folder for each engine; TimescaleDB speaks PostgreSQL's."""
 
 
 class RawFilesConfig(dg.Config):
@@ -83,7 +86,7 @@ def _table_spec(table: SeriesTable) -> dg.AssetSpec:
         description=table.doc,
         group_name=GROUP,
         code_version=CODE_VERSION,
-        kinds={"clickhouse"},
+        kinds={"table"},
         metadata=table_metadata(table),
         skippable=True,
     )
@@ -105,7 +108,7 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
         raise dg.Failure(f"no registered file holds {symbol} on {day}; register one with 'tracebank ingest PATH'")
     with metered() as meter:
         loaded = _load(stores, tables, files, day, symbol)
-    with stores.series.session():
+    with held_open(stores.series):
         results = [_table_result(context, stores, table, files, loaded, meter) for table in tables]
     yield from results
 
@@ -129,7 +132,7 @@ def _load(
             for name, frame in chunk.batches.items():
                 writers[name].write(frame)
             advance(chunk.lines)
-        with stores.series.session():  # one opening for all the commits
+        with held_open(stores.series):  # one opening for all the commits
             stack.close()
     accounts = [account for account in accounting.lines if account.table in names]
     catalogue.settle(stores.relational, files, names, accounts, gaps, day, symbol)
@@ -165,7 +168,7 @@ def _table_result(
     group_name=GROUP,
     code_version=CODE_VERSION,
     partitions_def=DAY_BY_SYMBOL,
-    kinds={"clickhouse", "sql"},
+    kinds={"sql"},
     metadata=table_metadata(BARS),
     check_specs=[checks.schema_check_spec(market_key("bars"))],
 )
@@ -174,7 +177,8 @@ def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeRes
     day, symbol = day_and_symbol(context)
     with metered() as meter:
         frame = _query_day(stores, "bars.sql", day, symbol)
-        written = stores.series.replace(BARS, {"day": day, "symbol": symbol}, frame.select(BARS.polars_schema.names()))
+        frame = frame.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())
+        written = stores.series.replace(BARS, {"day": day, "symbol": symbol}, frame)
     inputs = checks.input_versions(stores, context, ["market/trades", "market/quotes"])
     made = Made(market_key("bars"), written.rows, written.bytes, CODE_VERSION, inputs)
     return report(context, stores, made, meter, checks=[checks.schema_check(stores, market_key("bars"), BARS)])
@@ -186,7 +190,7 @@ def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeRes
     group_name=GROUP,
     code_version=CODE_VERSION,
     partitions_def=DAY_BY_SYMBOL,
-    kinds={"clickhouse", "sql"},
+    kinds={"sql"},
     metadata={"dagster/relation_identifier": "relational.quality_measures"},
     check_specs=checks.quality_check_specs(market_key("quality")),
 )
@@ -204,7 +208,7 @@ def quality(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materialize
 
 def _query_day(stores: Stores, file: str, day: date, symbol: str) -> pl.DataFrame:
     first, after = (_nanoseconds(moment) for moment in day_bounds(day))
-    text = (_SQL / file).read_text(encoding="utf-8")
+    text = (_SQL / dialect(stores.series.engine) / file).read_text(encoding="utf-8")
     answer = pl.from_arrow(stores.series.query(text, {"symbol": symbol, "first": first, "after": after}))
     if not isinstance(answer, pl.DataFrame):
         raise StoreError(f"{file}: the engine gave no table")

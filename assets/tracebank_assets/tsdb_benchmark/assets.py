@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -21,7 +22,7 @@ from tracebank_assets.tsdb_benchmark.keys import (
     engine_and_scale,
 )
 from tracebank_benchmarks.tsdb import archive
-from tracebank_benchmarks.tsdb.datasets import Dataset, dataset
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engines import ENGINES
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError, checked_plan
 from tracebank_benchmarks.tsdb.report.figures import Figures
@@ -53,7 +54,7 @@ class RunConfig(dg.Config):
 
 def data_source() -> archive.DataSource:
     """Where data sets come from; tests put small ones in its place."""
-    return dataset
+    return archive.data_of
 
 
 def engines() -> Mapping[str, str]:
@@ -61,9 +62,9 @@ def engines() -> Mapping[str, str]:
     return ENGINES
 
 
-@dg.asset(key=DATA, group_name=GROUP, code_version=CODE_VERSION, kinds={"arrow"})
+@dg.asset(key=DATA, group_name=GROUP, code_version=CODE_VERSION, kinds={"parquet"})
 def data(context: dg.AssetExecutionContext, config: DataConfig, stores: Stores) -> dg.MaterializeResult:
-    """Trades and ten-level books of five days of the synthetic exchange, as Arrow files under `<home>/benchmarks`."""
+    """Trades and ten-level books of a week of the synthetic exchange, as Parquet files under `<home>/benchmarks`."""
     with metered() as meter:
         found = [_data(stores, scale, config.seed) for scale in config.scales]
     rows = sum(sum(one.rows.values()) for one in found)
@@ -72,8 +73,8 @@ def data(context: dg.AssetExecutionContext, config: DataConfig, stores: Stores) 
     return report(context, stores, made, meter, {"folders": [str(one.folder) for one in found]})
 
 
-def _data(stores: Stores, scale: float, seed: int) -> Dataset:
-    return data_source()(scale, seed, archive.suite_folder(stores.settings) / "data")
+def _data(stores: Stores, scale: float, seed: int) -> DataSet:
+    return data_source()(stores.settings, _checked(list(engines())[:1], scale=scale, seed=seed))
 
 
 @dg.asset(
@@ -103,9 +104,13 @@ def runs(context: dg.AssetExecutionContext, config: RunConfig, stores: Stores) -
 
 def _plan(key: str, config: RunConfig) -> Plan:
     engine, scale = engine_and_scale(key)
+    return _checked([engine], workloads=config.workloads, lanes=config.lanes, scale=scale, minutes=config.minutes,
+                    seed=config.seed)  # fmt: skip
+
+
+def _checked(names: list[str], **asked: Any) -> Plan:
     try:
-        return checked_plan([engine], known=engines(), workloads=config.workloads, lanes=config.lanes, scale=scale,
-                            minutes=config.minutes, seed=config.seed)  # fmt: skip
+        return checked_plan(names, known=engines(), **asked)
     except PlanError as error:
         raise dg.Failure(str(error)) from error
 

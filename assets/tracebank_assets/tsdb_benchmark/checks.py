@@ -3,6 +3,7 @@
 import dagster as dg
 
 from tracebank.resources import Stores
+from tracebank.stores import held_open
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.results import Record
 
@@ -48,7 +49,7 @@ def _verified(key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
 
 def _not_slower(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
     earlier = archive.history(stores.relational, record)
-    with stores.series.session():  # one opening for all the reads
+    with held_open(stores.series):  # one opening for all the reads
         before = archive.samples(stores.series, earlier)
         now = archive.samples(stores.series, [record.run_id] if record.samples else [])
     changes = archive.compare(before, now)

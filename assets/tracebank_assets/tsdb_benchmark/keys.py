@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from tracebank_benchmarks.tsdb.datasets import SCALES
+from tracebank_benchmarks.tsdb.data_set import SCALES
 from tracebank_benchmarks.tsdb.engines import ENGINES
 
 GROUP = "tsdb_benchmark"

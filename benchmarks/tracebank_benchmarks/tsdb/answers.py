@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
+import os
 import pickle
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tracebank_benchmarks.tsdb.datasets import Dataset
+from tracebank_benchmarks.tsdb.data_set import DataSet
+from tracebank_benchmarks.tsdb.oracle.frames import TIME
+from tracebank_benchmarks.tsdb.rewrites import AGAIN, AGAIN_READ, AGAIN_ROWS, OVERWRITTEN, rewritten, sent_again
 from tracebank_benchmarks.tsdb.worker import one_line
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Parameters, Value, Workload
 from tracebank_schemas.tsdb_benchmark import BOOK, TRADES
@@ -33,42 +39,78 @@ class Reference:
     """Why there is no right answer; nothing can be verified then."""
 
 
-def references(data: Dataset, workloads: Sequence[str], seed: int, folder: Path) -> dict[str, Reference]:
-    """Parameters and right answers of reads; those that stand in the folder already are taken from it."""
+def references(data: DataSet, workloads: Sequence[str], seed: int) -> dict[str, Reference]:
+    """Parameters and right answers of reads, kept beside the data; those that stand there already are taken."""
+    folder = data.folder / f"answers-{seed}-{_version()}"
     folder.mkdir(parents=True, exist_ok=True)
     missing = [workload for workload in workloads if not _kept(folder, workload).exists()]
     if missing:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             pool.submit(_work_out, data, missing, seed, folder).result()
-    # The folder is the run's own: these pickles were written by the line above, or by the run that is continued.
-    return {workload: pickle.loads(_kept(folder, workload).read_bytes()) for workload in workloads}
+    # These pickles were written by the line above, or by an earlier run of the same code on the same data.
+    found = {workload: pickle.loads(_kept(folder, workload).read_bytes()) for workload in workloads}
+    # The data may have been moved since.
+    return {
+        name: replace(one, path=str(folder / Path(one.path).name)) if one.path else one for name, one in found.items()
+    }
+
+
+@cache
+def _version() -> str:
+    """Of the code that asks and answers: what another version worked out is not taken."""
+    digest = hashlib.sha256(f"{pl.__version__} {np.__version__}".encode())
+    here = Path(__file__).parent
+    names = ("answers.py", "asked.py", "examples.py", "rewrites.py", "workloads.py")
+    for path in (*(here / name for name in names), *sorted((here / "oracle").glob("*.py"))):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _kept(folder: Path, workload: str) -> Path:
     return folder / f"{workload}.parameters"
 
 
-def _work_out(data: Dataset, workloads: Sequence[str], seed: int, folder: Path) -> None:
-    from tracebank_benchmarks.tsdb.data import example_parameters
-    from tracebank_benchmarks.tsdb.oracle import answer
-
+def _work_out(data: DataSet, names: Sequence[str], seed: int, folder: Path) -> None:
     trades, book = data.frame(TRADES), data.frame(BOOK)
-    for name in workloads:
-        workload, path = BY_ID[name.removeprefix(LOAD_CHECK)], folder / f"{name}.arrow"
+    for name in names:
+        path = folder / f"{name}.arrow"
         try:
-            parameters = (
-                _whole(workload, trades)
-                if name.startswith(LOAD_CHECK)
-                else example_parameters(workload, trades, book, seed)
-            )
-            right = answer(workload, parameters, trades, book)
+            parameters, right = _right(name, trades, book, seed)
         except Exception as error:
             found = Reference({}, "", f"no reference answer: {one_line(error)}")
         else:
-            with pa.ipc.new_file(str(path), right.schema) as writer:
+            staged = folder / f".{path.name}.{os.getpid()}"
+            with pa.ipc.new_file(str(staged), right.schema) as writer:
                 writer.write_table(right)
+            staged.replace(path)
             found = Reference(dict(parameters), str(path))
-        _kept(folder, name).write_bytes(pickle.dumps(found))
+        # Written last and at once: what is there is whole, even if two runs work the same out beside each other.
+        staged = folder / f".{name}.{os.getpid()}"
+        staged.write_bytes(pickle.dumps(found))
+        staged.replace(_kept(folder, name))
+
+
+def _right(name: str, trades: pl.DataFrame, book: pl.DataFrame, seed: int) -> tuple[Parameters, pa.Table]:
+    """Parameters and the right answer; of `AGAIN_ROWS` the rows themselves."""
+    from tracebank_benchmarks.tsdb.data import example_parameters
+    from tracebank_benchmarks.tsdb.oracle import answer
+
+    workload = BY_ID[AGAIN_READ if name in AGAIN else name.removeprefix(LOAD_CHECK)]
+    if name.startswith(LOAD_CHECK):
+        parameters = _whole(workload, trades)
+    else:
+        parameters = example_parameters(workload, trades, book, seed)
+    if name in AGAIN:
+        inside = pl.col("ts").is_between(
+            pl.lit(parameters["start"], TIME), pl.lit(parameters["end"], TIME), closed="left"
+        )
+        again = sent_again(
+            trades, inside & pl.col("symbol").is_in(cast("tuple[str, ...]", parameters["symbols"])), seed
+        )
+        if name == AGAIN_ROWS:
+            return {}, again.to_arrow(compat_level=pl.CompatLevel.oldest())
+        trades = rewritten(trades, again, overwritten=name == OVERWRITTEN)
+    return parameters, answer(workload, parameters, trades, book)
 
 
 def _whole(workload: Workload, trades: pl.DataFrame) -> Parameters:

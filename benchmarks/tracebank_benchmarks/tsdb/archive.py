@@ -6,26 +6,28 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from sqlalchemy import select
 
-from tracebank_benchmarks.tsdb.datasets import Dataset, dataset
+from tracebank_benchmarks.tsdb.data import from_files, from_store, generate
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engines import ENGINES
 from tracebank_benchmarks.tsdb.environment import environment
 from tracebank_benchmarks.tsdb.journal import Journal
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError
 from tracebank_benchmarks.tsdb.results import SUITE, Record, export, imported, new_record, settle, store
 from tracebank_benchmarks.tsdb.run import JOURNAL, measure
+from tracebank_benchmarks.tsdb.slopes import settle_slopes
 from tracebank_benchmarks.tsdb.statistics import RankTest, corrected, rank_test
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
     from tracebank.settings import Settings
-    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
 
 SIGNIFICANT: Final = 0.01
@@ -35,7 +37,8 @@ LEAST_HISTORY: Final = 5
 _RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _FILE = "run.json"
 
-DataSource = Callable[[float, int, Path], Dataset]
+DataSource = Callable[["Settings", Plan], DataSet]
+"""Where the data of a plan come from."""
 
 
 def suite_folder(settings: Settings) -> Path:
@@ -54,18 +57,47 @@ def run_folder(settings: Settings, run_id: str) -> Path:
     return suite_folder(settings) / "runs" / run_id
 
 
-def begin(settings: Settings, plan: Plan, source: DataSource = dataset) -> tuple[Record, Dataset]:
+def data_of(settings: Settings, plan: Plan) -> DataSet:
+    """The data that a plan asks for: made or read, or taken from where they stand already.
+
+    Raises:
+        PlanError: the files or the stored days are no data that can be asked.
+    """
+    folder = suite_folder(settings) / "data"
+    if plan.days:
+        return _stored_days(settings, plan, folder)
+    if not plan.files:
+        return generate(plan.scale, folder, seed=plan.seed)
+    try:
+        return from_files([Path(file) for file in plan.files], folder)
+    except (ValueError, OSError) as error:
+        raise PlanError(f"data: {' '.join(str(error).split())}") from error
+
+
+def _stored_days(settings: Settings, plan: Plan, folder: Path) -> DataSet:
+    from tracebank.stores import open_series
+    from tracebank.stores.protocol import StoreError
+
+    try:
+        return from_store(open_series(settings), [date.fromisoformat(day) for day in plan.days], folder)
+    except (ValueError, StoreError) as error:
+        raise PlanError(f"days: {' '.join(str(error).split())}") from error
+
+
+def begin(settings: Settings, plan: Plan, source: DataSource = data_of) -> tuple[Record, DataSet]:
     """A new run: its id, its environment, its data."""
-    data = source(plan.scale, plan.seed, suite_folder(settings) / "data")
+    data = source(settings, plan)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     folder = run_folder(settings, run_id)
     folder.mkdir(parents=True)
-    record = new_record(run_id, plan, environment(folder), data.hash, data.rows)
+    record = new_record(
+        run_id, plan, environment(folder, threads=plan.threads, memory=plan.memory), data.hash, data.rows
+    )
     export(record, folder / _FILE)
     return record, data
 
 
-def resume(settings: Settings, run_id: str, minutes: float, source: DataSource = dataset) -> tuple[Record, Dataset]:
+def resume(settings: Settings, run_id: str, minutes: float, source: DataSource = data_of) -> tuple[Record, DataSet]:
     """A run that has begun, with more minutes.
 
     Raises:
@@ -73,8 +105,8 @@ def resume(settings: Settings, run_id: str, minutes: float, source: DataSource =
     """
     record = opened(settings, run_id)
     plan = Plan(**{name: getattr(record.plan, name) for name in Plan.__slots__} | {"minutes": minutes})
-    data = source(plan.scale, plan.seed, suite_folder(settings) / "data")
-    now = environment(run_folder(settings, run_id)).environment
+    data = source(settings, plan)
+    now = environment(run_folder(settings, run_id), threads=plan.threads, memory=plan.memory).environment
     if now != record.environment["environment"]:
         raise PlanError(
             f"run: {run_id} was begun in environment {record.environment['environment']}; this machine is {now}"
@@ -85,7 +117,7 @@ def resume(settings: Settings, run_id: str, minutes: float, source: DataSource =
     return record, data
 
 
-def carry_out(settings: Settings, record: Record, data: Dataset, engines: Mapping[str, str] = ENGINES) -> Record:
+def carry_out(settings: Settings, record: Record, data: DataSet, engines: Mapping[str, str] = ENGINES) -> Record:
     """Measure, and keep what was measured however it ends.
 
     Raises:
@@ -98,6 +130,7 @@ def carry_out(settings: Settings, record: Record, data: Dataset, engines: Mappin
     finally:
         with Journal(folder / JOURNAL) as journal:
             settle(record, journal)
+        settle_slopes(record, other_scales(settings, record))
         record.finished_at = datetime.now(UTC) if complete else None
         export(record, folder / _FILE)
         keep(settings, record)
@@ -125,6 +158,22 @@ def opened(settings: Settings, run_id: str) -> Record:
     if not path.exists():
         raise PlanError(f"run: {run_id!r} is not known here; 'tracebank bench list' shows those that are")
     return imported(path)
+
+
+def earlier_run(settings: Settings, record: Record, run_id: str) -> Record:
+    """A run that another may be held against.
+
+    Raises:
+        PlanError: there is none of that id, or it is of other data or of another environment.
+    """
+    other = opened(settings, run_id)
+    for field, mine, its in (
+        ("data", record.data_hash, other.data_hash),
+        ("environment", record.environment["environment"], other.environment["environment"]),
+    ):
+        if mine != its:
+            raise PlanError(f"run: {run_id} has {field} {its}; allowed: runs of {field} {mine}, as {record.run_id} has")
+    return other
 
 
 def listed(relational: RelationalStore) -> list[dict[str, Any]]:
@@ -182,7 +231,7 @@ def _seconds(frame: pl.DataFrame, key: list[str]) -> dict[tuple[str, str, str], 
     return {(engine, lane, workload): seconds for engine, lane, workload, seconds in grouped}
 
 
-def samples(series: ClickHouseStore, runs: Iterable[str]) -> pl.DataFrame:
+def samples(series: SeriesStore, runs: Iterable[str]) -> pl.DataFrame:
     """Raw samples of runs."""
     frames = [series.read(SAMPLES, partition={"run_id": run}, ordered=False) for run in dict.fromkeys(runs)]
     return pl.concat(frames) if frames else pl.DataFrame(schema=SAMPLES.polars_schema)
@@ -200,26 +249,32 @@ def history(relational: RelationalStore, record: Record) -> list[str]:
 
 
 def other_scales(settings: Settings, record: Record) -> list[Record]:
-    """The newest run of each other scale in the same environment, for the slopes of growth."""
-    found: dict[float, Record] = {}
+    """The newest run of each of its engines at each other scale in the same environment, newest first."""
+    found: dict[tuple[float, str], Record] = {}
+    if not record.plan.scale:
+        return []
     for path in sorted((suite_folder(settings) / "runs").glob(f"*/{_FILE}"), reverse=True):
         if path.parent.name == record.run_id:
             continue
         other = imported(path)
-        if other.environment["environment"] == record.environment["environment"]:
-            found.setdefault(other.plan.scale, other)
-    found.pop(record.plan.scale, None)
-    return list(found.values())
+        if other.environment["environment"] != record.environment["environment"]:
+            continue
+        if other.plan.scale not in (0.0, record.plan.scale):
+            for engine in {str(one["engine"]) for one in other.results} & set(record.plan.engines):
+                found.setdefault((other.plan.scale, engine), other)
+    return sorted({one.run_id: one for one in found.values()}.values(), key=lambda one: one.started_at, reverse=True)
 
 
 def newest_runs(settings: Settings) -> dict[float, list[Record]]:
-    """The newest run of every engine that has results, by scale, on the environment and data of the very newest."""
+    """The newest run of every engine that has results, by scale of synthetic data, on the environment and data of the
+    very newest.
+    """
     found: dict[float, dict[str, Record]] = {}
     newest: dict[float, tuple[str, str]] = {}
     for path in sorted((suite_folder(settings) / "runs").glob(f"*/{_FILE}"), reverse=True):
         record = imported(path)
         where = (str(record.environment["environment"]), record.data_hash)
-        if not record.results or newest.setdefault(record.plan.scale, where) != where:
+        if not record.results or not record.plan.scale or newest.setdefault(record.plan.scale, where) != where:
             continue
         for engine in {str(one["engine"]) for one in record.results}:
             found.setdefault(record.plan.scale, {}).setdefault(engine, record)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 bench = typer.Typer(
     help="Measure time-series databases on questions whose answers are checked, and report what came out.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 DEFAULT_ENGINES = "clickhouse_embedded,duckdb,polars"
+
+
+@bench.callback()
+def read_servers() -> None:
+    """Measure time-series databases on questions whose answers are checked, and report what came out."""
+    from tracebank_benchmarks.tsdb.servers import read_env_file
+
+    read_env_file()
 
 
 @contextmanager
@@ -37,12 +46,23 @@ def _one_line() -> Iterator[None]:
 @bench.command()
 def run(
     engines: Annotated[str, typer.Option(help="Engines, with commas between them.")] = DEFAULT_ENGINES,
-    workloads: Annotated[str, typer.Option(help="Workloads, with commas, or all.")] = "all",
-    scale: Annotated[float, typer.Option(help="Scale of the data: 1 is 20 M trades and 33 M book rows.")] = 0.01,
+    workloads: Annotated[str, typer.Option(help="Workloads, with commas; reads is every query, all is all.")] = "all",
+    scale: Annotated[
+        float | None, typer.Option(help="Scale of the data, 0.01 unless told: 1 is 20 M trades and 33 M book rows.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Instead of a scale: a recorded file, or a folder of them; repeatable.")
+    ] = None,
+    days: Annotated[str, typer.Option(help="Instead of a scale: stored UTC days, with commas between them.")] = "",
     lanes: Annotated[str, typer.Option(help="paper, idiomatic, or both with a comma.")] = "idiomatic",
-    minutes: Annotated[float, typer.Option(help="Budget: it decides how often each question is repeated.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(help="Budget of the run; what loading leaves of it, but half at least, is for the reads.")
+    ] = 10.0,
     seed: Annotated[int, typer.Option(help="Of the data, the parameters and the order.")] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds that one execution may take.")] = 60.0,
+    threads: Annotated[int, typer.Option(help="Processors that every engine may use; 0 for all.")] = 0,
+    memory: Annotated[float, typer.Option(help="GB that every engine may use; 0 for no cap.")] = 0.0,
+    full: Annotated[bool, typer.Option("--full", help="Q1, W2, W4 at full size: ten minutes a point.")] = False,
     continued: Annotated[str, typer.Option("--continue", help="Id of a run to go on with, as it was planned.")] = "",
 ) -> None:
     """Measure engines; print the ranking and where the report is. Ctrl-C keeps what is done."""
@@ -58,16 +78,17 @@ def run(
     settings, errors = Settings.load(), Console(stderr=True)
     with _one_line():
         plan = checked_plan(engines.split(","), known=ENGINES, workloads=workloads.split(","), lanes=lanes.split(","),
-                            scale=scale, minutes=minutes, seed=seed, timeout=timeout)  # fmt: skip
+                            scale=scale, minutes=minutes, seed=seed, timeout=timeout, files=data or (),
+                            days=days.split(","), threads=threads, memory=memory, full=full)  # fmt: skip
         if continued:
             archive.opened(settings, continued)
     upgrade(settings)
     with shown_on(errors), _one_line():
         begun = archive.resume(settings, continued, minutes) if continued else archive.begin(settings, plan)
-        record, data = begun
+        record, data_set = begun
         errors.print(f"run {record.run_id}: continue it with 'tracebank bench run --continue {record.run_id}'")
         try:
-            archive.carry_out(settings, record, data)
+            archive.carry_out(settings, record, data_set)
         except KeyboardInterrupt:
             errors.print(f"stopped; {len(record.samples)} samples are kept")
             raise
@@ -106,7 +127,7 @@ def compare(
     settings = Settings.load()
     with _one_line():
         record = archive.opened(settings, run_id)
-        others = [archive.opened(settings, earlier).run_id] if earlier else []
+        others = [archive.earlier_run(settings, record, earlier).run_id] if earlier else []
     relational = open_relational(settings)
     try:
         others = others or archive.history(relational, record)
@@ -128,6 +149,8 @@ def compare(
 def list_runs() -> None:
     """Show every run, and every engine and workload that can be asked for."""
     from rich.console import Console
+    from rich.table import Table
+
     from tracebank.settings import Settings
     from tracebank.stores import open_relational
     from tracebank_benchmarks.tsdb import archive
@@ -139,15 +162,22 @@ def list_runs() -> None:
         runs = archive.listed(relational)
     finally:
         relational.close()
-    table = Table("run", "started (UTC)", "finished", "scale", "engines", "lanes", "environment")
+    table = Table("run", "started (UTC)", "finished", "data", "engines", "lanes", "environment")
     for one in runs:
         asked = one["asked"]
         table.add_row(one["run_id"], f"{one['started_at']:%Y-%m-%d %H:%M}", "yes" if one["finished_at"] else "no",
-                      f"{one['scale']:g}", ", ".join(asked["engines"]), ", ".join(asked["lanes"]),
+                      _shown_data(one), ", ".join(asked["engines"]), ", ".join(asked["lanes"]),
                       one["environment"])  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(table)
     console.print(f"engines: {', '.join(ENGINES)}\nworkloads: {', '.join(WORKLOADS)}", highlight=False)
+
+
+def _shown_data(run: dict[str, Any]) -> str:
+    kind, *what = run["asked"].get("data", ["synthetic"])
+    if kind == "files":
+        return f"{len(what)} files, {run['data_hash']}"
+    return ", ".join(what) if kind == "stored" else f"scale {run['scale']:g}"
 
 
 def _newest(settings: Settings) -> str:

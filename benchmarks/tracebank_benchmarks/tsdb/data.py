@@ -15,7 +15,7 @@ import polars as pl
 from tracebank.progress import track
 from tracebank.stores.protocol import SeriesStore
 from tracebank_benchmarks.tsdb.asked import asked_parameters
-from tracebank_benchmarks.tsdb.data_set import DataSet, DataSetWriter, opened
+from tracebank_benchmarks.tsdb.data_set import SCALES, DataSet, DataSetWriter, opened
 from tracebank_benchmarks.tsdb.examples import edge_parameters, small_data, small_data_sets
 from tracebank_benchmarks.tsdb.workloads import Value, Workload
 from tracebank_models.market.pipeline import load, source_of
@@ -33,10 +33,9 @@ __all__ = [
     "generate",
     "small_data",
     "small_data_sets",
+    "small_set",
 ]
 
-SCALES: Final = (0.01, 0.1, 1.0, 10.0)
-"""Scale factors; 1 has the paper's counts, 20 million trades and 33 million book rows."""
 VERSION: Final = 1
 """Raise where the same scale and seed would give other rows."""
 
@@ -179,6 +178,22 @@ def _made(place: Path) -> DataSet:
     found = opened(place)
     assert found is not None
     return found
+
+
+def small_set(folder: Path, *, scale: float = 0.01, seed: int = 0) -> DataSet:
+    """Return the small data of a seed as a data set in a folder, passed off as one of a scale.
+
+    Args:
+        folder: The data set's own.
+        scale: What the data set says of itself.
+        seed: As `small_data` takes it.
+    """
+    if (standing := opened(folder)) is not None:
+        return standing
+    with DataSetWriter(folder, scale, {"kind": "small", "seed": seed}) as writer:
+        for table, rows in zip((TRADES, BOOK), small_data(seed), strict=True):
+            writer.put(table, rows)
+    return _made(folder)
 
 
 def example_parameters(workload: Workload, trades: pl.DataFrame, book: pl.DataFrame, seed: int) -> dict[str, Value]:

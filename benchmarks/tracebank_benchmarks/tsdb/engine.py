@@ -6,11 +6,12 @@ come back as Arrow tables with all their columns read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -41,9 +42,21 @@ class LoadPhases:
     serialise: float
     """Turning Arrow into what the client sends; 0 where it sends Arrow."""
     send: float
-    """From the first byte sent to the engine's acknowledgement."""
+    """From the first byte sent to the last, or to the engine's acknowledgement where the client cannot tell."""
     settle: float
     """Until nothing more changes by itself: merges, checkpoints, columnstore, fsync."""
+    server: float = 0.0
+    """The engine's own, after the last byte was sent or in place of sending: files that it reads itself, commits."""
+
+
+class FileForm(StrEnum):
+    """Forms of files that are loaded in bulk."""
+
+    CSV = "csv"
+    """A head of names; time stamps in UTC as 2022-06-06 00:00:00.123456789; quotes where they must be."""
+    PARQUET = "parquet"
+    LINES = "lines"
+    """InfluxDB's line protocol, as the lane has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,49 @@ class Session(Protocol):
 
     def ddl(self) -> str:
         """The statements that set the lane up, for the record."""
+
+    def connection(self) -> AbstractContextManager[Session]:
+        """One more connection to the same data, as another client would have it, for one thread of its own.
+
+        It is opened when the block begins, asked by `prepare` and `execute` and added to by `append`, and closed when
+        the block ends; the data stay. What any connection has prepared, every other may execute.
+
+        Raises:
+            UnsupportedError: the engine takes one client at a time.
+        """
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Add a batch; returns when the engine has acknowledged it, as durably as its settings say. Nothing is settled.
+
+        What it needs (a connection to write with, a statement) is kept for the next call.
+
+        Args:
+            table: one of the suite's, whatever the lane.
+            rows: one row or more in the table's Arrow schema. A symbol's time stamps differ by 1 µs or more, and they
+                and `seq` rise on a connection; connections beside each other send other ones, in the same span of time.
+
+        Raises:
+            UnsupportedError: the engine takes no rows in small batches; the message is the reason.
+            StoreError: it refused them, all or some.
+        """
+
+
+@runtime_checkable
+class LoadsFiles(Protocol):
+    """A session whose engine takes whole files."""
+
+    text_form: ClassVar[FileForm]
+    """Of the text files that it reads: CSV, or another where it knows no CSV."""
+    refused_forms: ClassVar[Mapping[FileForm, str]]
+    """Forms that it does not read, and why."""
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Load files with the columns of a table, read by the engine itself where it can: all of them, or none.
+
+        Raises:
+            UnsupportedError: it reads no such files; the message is the reason.
+            StoreError: a file is broken; one line. The table has no more rows than before.
+        """
 
 
 class Engine(Protocol):

@@ -18,20 +18,23 @@ _CPU = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def environment(folder: Path) -> BenchmarkEnvironment:
-    """Look at this machine; what cannot be read is empty.
+def environment(folder: Path, *, threads: int = 0, memory: float = 0.0) -> BenchmarkEnvironment:
+    """Look at this machine; what cannot be read is empty. Other caps make another environment.
 
     Args:
         folder: where embedded engines keep their files; its disk and file system are recorded.
+        threads: processors that every engine is held to; 0 for all.
+        memory: GB that every engine is held to; 0 for no cap.
     """
     total = psutil.virtual_memory().total
+    held = round(memory * 1e9) or total
     device, file_system = _disk(folder)
     columns: dict[str, Any] = {
         "cpu_model": _cpu_model()[:128],
         "cores": psutil.cpu_count() or 1,
-        "cpu_threads": cpu_threads(),
+        "cpu_threads": min(threads, cpu_threads()) if threads else cpu_threads(),
         "memory_bytes": total,
-        "memory_limit_bytes": min(total, _memory_limit() or total),
+        "memory_limit_bytes": min(total, _memory_limit() or total, held),
         "kernel": f"{platform.system()} {platform.release()}"[:128],
         "governor": _text(_CPU / "cpu0/cpufreq/scaling_governor")[:32],
         "huge_pages": _chosen(_text(Path("/sys/kernel/mm/transparent_hugepage/enabled")))[:32],
@@ -41,7 +44,18 @@ def environment(folder: Path) -> BenchmarkEnvironment:
     }
     text = json.dumps(columns, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return BenchmarkEnvironment(environment=key, **columns, details=_details(), first_seen=datetime.now(UTC))
+    return BenchmarkEnvironment(
+        environment=key, **columns, details=_details() | _caps(threads, memory), first_seen=datetime.now(UTC)
+    )
+
+
+def _caps(threads: int, memory: float) -> dict[str, str]:
+    """What engines are held to; what each could be held to in fact stands with the engine in the run's record."""
+    return {
+        "threads_cap": str(threads) if threads else "none",
+        "memory_cap": f"{memory:g} GB" if memory else "none",
+        "caps_of_servers": "by their sessions' settings alone: their processes are not the suite's",
+    }
 
 
 def cpu_threads() -> int:

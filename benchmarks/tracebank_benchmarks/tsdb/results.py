@@ -18,7 +18,7 @@ from tracebank_benchmarks.tsdb.statistics import median_interval
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
-    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
 
 SUITE = "tsdb"
@@ -51,7 +51,7 @@ class Record:
     @property
     def overhead_share(self) -> float | None:
         """Median of the harness's own time over the engine's, of the executions that are long enough to tell."""
-        long = [one for one in self.samples if one.kind != "load" and one.seconds >= _OVERHEAD_FROM]
+        long = [one for one in self.samples if one.kind in ("cold", "warm") and one.seconds >= _OVERHEAD_FROM]
         return median(one.harness_seconds / one.seconds for one in long) if long else None
 
 
@@ -62,22 +62,35 @@ def settle(record: Record, journal: Journal) -> Record:
     for engine in record.plan.engines:
         for lane in record.plan.lanes:
             facts = journal.engines.get((engine, lane), {})
-            if facts.get(
-                "absent"
-            ):  # an engine that is not here has no results, good or bad; its reason is in `engines`
+            # An engine that is not here has no results, good or bad; its reason is in `engines`.
+            if facts.get("absent") and not _measured(record, journal, engine, lane):
                 continue
             for workload in record.plan.workloads:
                 case = journal.case((engine, lane, workload))
-                record.results.append(_result(record, case, str(facts.get("failed") or "")))
+                record.results.append(_result(record, case, _failure(facts)))
                 record.samples += case.samples
                 if case.text:
                     record.texts[f"{engine}/{lane}/{workload}"] = case.text.text
     return record
 
 
-def _result(record: Record, case: Case, failed: str) -> dict[str, Any]:
+def _measured(record: Record, journal: Journal, engine: str, lane: str) -> bool:
+    """Whether an engine that is gone now had been measured before."""
+    return any(journal.case((engine, lane, workload)).samples for workload in record.plan.workloads)
+
+
+def _failure(facts: dict[str, Any]) -> tuple[str, str]:
+    """Status and reason of what an engine was not asked; empty where it works."""
+    if absent := str(facts.get("absent") or ""):
+        return "error", f"not to be had here any more: {absent}"
+    if failed := str(facts.get("failed") or ""):
+        return str(facts.get("failed_status") or "error"), failed
+    return "", ""
+
+
+def _result(record: Record, case: Case, failure: tuple[str, str]) -> dict[str, Any]:
     engine, lane, workload = case.key
-    status, reason = _status(case, failed)
+    status, reason = _status(case, failure)
     # Loads have one sample each time that the engine was loaded; reads count warm samples only.
     kept = (case.of("warm") or case.of("load")) if status in ("verified", "partial") else []
     interval = median_interval([one.seconds for one in kept], record.plan.seed) if kept else None
@@ -94,7 +107,7 @@ def _result(record: Record, case: Case, failed: str) -> dict[str, Any]:
         "high_seconds": interval.high if interval else None,
         "cpu_seconds": median(one.cpu_seconds for one in kept) if kept else None,
         "rows": kept[-1].rows if kept else None,
-        "bytes": kept[-1].bytes if kept else None,
+        "bytes": (kept[-1].bytes or None) if kept else None,
         "repetitions": len(kept),
         "foreign_share": sum(one.disturbed for one in kept) / len(kept) if kept else None,
         "text_hash": case.text.hash if case.text else "",
@@ -102,18 +115,18 @@ def _result(record: Record, case: Case, failed: str) -> dict[str, Any]:
     }
 
 
-def _status(case: Case, failed: str) -> tuple[str, str]:
+def _status(case: Case, failure: tuple[str, str]) -> tuple[str, str]:
     if case.verdict:
         return case.verdict.status, case.verdict.reason
     if case.of("warm"):
         partial = case.text.partial if case.text else ""
         return ("partial", partial) if partial else ("verified", "")
-    if failed:
-        return "error", failed
+    if failure[0]:
+        return failure
     return "timeout", UNMEASURED
 
 
-def store(record: Record, relational: RelationalStore, series: ClickHouseStore) -> None:
+def store(record: Record, relational: RelationalStore, series: SeriesStore) -> None:
     """Write a run's rows; writing it again, after it went on, replaces them."""
     environment = dict(record.environment)
     run = {
@@ -129,6 +142,7 @@ def store(record: Record, relational: RelationalStore, series: ClickHouseStore) 
             "engines": list(record.plan.engines),
             "lanes": list(record.plan.lanes),
             "workloads": list(record.plan.workloads),
+            "data": record.plan.data,
         },
         "engines": record.engines,
         "data_hash": record.data_hash,
@@ -170,7 +184,7 @@ def export(record: Record, path: Path) -> Path:
         "finished_at": record.finished_at.isoformat() if record.finished_at else None,
         "plan": asdict(record.plan),
         "environment": {name: _plain(value) for name, value in record.environment.items()},
-        "data": {"hash": record.data_hash, "rows": record.data_rows},
+        "data": {"asked": record.plan.data, "hash": record.data_hash, "rows": record.data_rows},
         "engines": record.engines,
         "overhead_share": record.overhead_share,
         "results": record.results,

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tracebank.progress import track
-from tracebank_benchmarks.tsdb import system_workloads
+from tracebank_benchmarks.tsdb import file_loads, late_rows, system_workloads
 from tracebank_benchmarks.tsdb.answers import LOAD_CHECK, references
-from tracebank_benchmarks.tsdb.datasets import Dataset
+from tracebank_benchmarks.tsdb.concurrency import steps as concurrent_steps
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engines import ENGINES
 from tracebank_benchmarks.tsdb.journal import Journal
 from tracebank_benchmarks.tsdb.measurement import LoadWatch
 from tracebank_benchmarks.tsdb.plan import Plan
+from tracebank_benchmarks.tsdb.rewrites import AGAIN
 from tracebank_benchmarks.tsdb.schedule import Budget, rounds
 from tracebank_benchmarks.tsdb.station import Setting, Station
 from tracebank_benchmarks.tsdb.workloads import Lane
@@ -23,7 +25,7 @@ from tracebank_benchmarks.tsdb.workloads import Lane
 JOURNAL = "journal.jsonl"
 
 
-def measure(plan: Plan, data: Dataset, folder: Path, engines: Mapping[str, str] = ENGINES) -> bool:
+def measure(plan: Plan, data: DataSet, folder: Path, engines: Mapping[str, str] = ENGINES) -> bool:
     """Carry a run out, or go on with it: all that is found out stands in the folder's journal, at once.
 
     Args:
@@ -36,12 +38,14 @@ def measure(plan: Plan, data: Dataset, folder: Path, engines: Mapping[str, str] 
         Whether everything was measured; False where the budget ended first.
     """
     # W3 asks its reads again, so their right answers are needed whether or not they are asked for themselves.
-    extra = system_workloads.LATE_READS if "W3" in plan.workloads else ()
+    extra = (*late_rows.LATE_READS, *AGAIN) if "W3" in plan.workloads else ()
+    mixed = concurrent_steps.READS if {"Q1", "W4"} & set(plan.workloads) else ()
     checks = [f"{LOAD_CHECK}{workload}" for workload in system_workloads.LOAD_CHECKS]
-    names = [*dict.fromkeys([*plan.reads, *extra]), *checks]
-    right = references(data, names, plan.seed, folder / "answers")
+    names = [*dict.fromkeys([*plan.reads, *extra, *mixed]), *checks]
+    budget = Budget(plan.minutes)
+    right = references(data, names, plan.seed)
     with Journal(folder / JOURNAL) as journal:
-        setting = Setting(plan, data, right, journal, LoadWatch(), Budget(plan.minutes), folder)
+        setting = Setting(plan, data, right, journal, LoadWatch(), budget, folder)
         stations = [
             Station(engine, Lane(lane), engines[engine], setting) for engine in plan.engines for lane in plan.lanes
         ]
@@ -69,7 +73,7 @@ def _measured(setting: Setting, stations: list[Station]) -> bool:
     alive = [station for station in stations if not station.given_up]
     cases = [(station, workload) for station in alive for workload in setting.plan.reads]
     setting.budget.begin()
-    with track("measuring", setting.plan.minutes * 60) as advance:
+    with track("measuring", setting.budget.allowed) as advance:
         spent = 0.0
         for station, workload in rounds(cases, setting.plan.seed, _workload, _done, setting.budget):
             station.visit(workload)
@@ -97,7 +101,8 @@ def _workload(case: tuple[Station, str]) -> str:
 
 def _finish(station: Station) -> None:
     asked = station.setting.plan.workloads
-    steps = {"M1": system_workloads.resources, "Q2": system_workloads.cold_and_warm, "W3": system_workloads.late_load}
-    for workload, step in steps.items():
+    steps = {"M1": system_workloads.resources, "Q2": system_workloads.cold_and_warm, "W3": late_rows.late_load}
+    steps |= {file_loads.TEXT: file_loads.load_text, file_loads.PARQUET: file_loads.load_parquet}
+    for workload, step in (steps | concurrent_steps.STEPS).items():
         if workload in asked and station.worker is not None:
             step(station)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tracebank_benchmarks.tsdb import system_workloads
 from tracebank_benchmarks.tsdb.answers import Reference
-from tracebank_benchmarks.tsdb.datasets import Dataset
+from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.journal import Case, EngineNote, Journal, Sample, Text, Verdict
 from tracebank_benchmarks.tsdb.measurement import WARM_UPS, LoadWatch, enough, peers, timed_call
@@ -21,6 +21,7 @@ from tracebank_benchmarks.tsdb.worker import (
     EngineAbsent,
     EngineDied,
     EngineFailed,
+    EngineOverran,
     EngineTimeout,
     Execution,
     Worker,
@@ -42,7 +43,7 @@ class Setting:
     """What all stations of a run share."""
 
     plan: Plan
-    data: Dataset
+    data: DataSet
     references: dict[str, Reference]
     journal: Journal
     watch: LoadWatch
@@ -78,18 +79,35 @@ class Station:
             self.note({**facts, "ddl_hash": hashlib.sha256(facts["ddl"].encode()).hexdigest()[:16]})
             system_workloads.load(self)
         except EngineAbsent as error:
+            if self.starts > 1:  # it was here when the run began
+                self._fail(f"it has ended and cannot be started again: {error}")
+                return
             self.given_up = f"not to be had here: {error}"
             self.note({"absent": str(error)})
-        except FAILURES as error:
-            self.given_up = f"could not be set up and loaded: {error}"
-            self.note({"failed": self.given_up})
+        except UnsupportedError as error:
+            for workload in self.setting.plan.workloads:
+                self.decide(workload, "unsupported", f"the data cannot be loaded: {error}")
+            self.given_up = str(error)
             self.close()
+        except EngineTimeout as error:
+            self._fail(f"could not be set up and loaded: {error}", status="timeout")
+        except FAILURES as error:
+            self._fail(f"could not be set up and loaded: {error}")
+
+    def _fail(self, reason: str, *, status: str = "error") -> None:
+        """Ask nothing more of it; what was not measured has this status and reason."""
+        self.given_up = reason
+        self.note({"failed": reason, "failed_status": status})
+        self.close()
 
     def opened(self, place: str) -> Worker:
         """The engine in a fresh process, empty."""
         folder = self.setting.folder / "work" / f"{self.engine}-{self.lane.value}-{place}"
         shutil.rmtree(folder, ignore_errors=True)
-        worker = Worker(self.reference, self.lane, folder, timeout=self.setting.plan.timeout)
+        plan = self.setting.plan
+        worker = Worker(
+            self.reference, self.lane, folder, timeout=plan.timeout, threads=plan.threads, memory=plan.memory
+        )
         self.setting.watch.add_process(worker.pid)
         return worker
 
@@ -137,13 +155,24 @@ class Station:
         except WrongAnswer as error:
             self.decide(workload, "wrong_answer", str(error))
         except EngineFailed as error:
-            self.decide(workload, "error", str(error))
+            if gone := self._gone():  # what was measured before stands
+                self._fail(f"it has gone in the middle of the run: {gone}")
+            else:
+                self.decide(workload, "error", str(error))
+        except EngineOverran as error:
+            self.decide(workload, "timeout", str(error))
         except EngineTimeout as error:
             self.decide(workload, "timeout", str(error))
             self.restart()
         except EngineDied as error:
             self.decide(workload, "error", str(error))
             self.restart()
+
+    def _gone(self) -> str:
+        try:
+            return str(self.call("gone"))
+        except FAILURES as error:
+            return str(error)
 
     def restart(self) -> None:
         """Start again after the process has ended, if it is worth it."""
@@ -154,24 +183,29 @@ class Station:
         why = f"its process has ended {self.starts} times"
         if self.starts < MOST_STARTS:
             why = "its process ended, and there was no time left to load the data again"
-        self.given_up = f"{why}; nothing more was asked of it"
-        self.note({"failed": self.given_up})
+        self._fail(f"{why}; nothing more was asked of it")
 
     def _sample(self, workload: str) -> None:
         first = self.prepare(workload)
         case = self.case(workload)
         if first and not case.samples and "Q2" in self.setting.plan.workloads:
-            if self.call("cold"):
+            if self._made_cold():
                 self.execute(workload, workload, "cold")
             else:
                 self.note({"cold": "not possible"})
         last = self._warm_up(workload, WARM_UPS if first else 1)
-        for _ in range(BURST):
+        for _ in range(BURST if case.of("warm") else 1):  # the first round has to come round
             if enough([sample.seconds for sample in case.of("warm")]):
                 return
             last = self.execute(workload, workload, "warm")
             if last > SLOW_SECONDS and self.setting.budget.ended:
                 return
+
+    def _made_cold(self) -> bool:
+        try:
+            return bool(self.call("cold"))
+        except UnsupportedError:
+            return False
 
     def _warm_up(self, workload: str, times: int) -> float:
         """Execute without keeping the time; a slow query is warm after one."""

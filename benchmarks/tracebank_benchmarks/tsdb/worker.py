@@ -13,9 +13,10 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, cast
@@ -23,13 +24,47 @@ from typing import Any, Final, cast
 import psutil
 import pyarrow as pa
 
-from tracebank_benchmarks.tsdb.engine import Engine, Prepared, Session, UnsupportedError
+from tracebank.stores.protocol import StoreError
+from tracebank_benchmarks.tsdb.caps import cap, started_with
+from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Outcome, QueryLoad
+from tracebank_benchmarks.tsdb.engine import Engine, FileForm, LoadsFiles, Prepared, Session, UnsupportedError
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane, Parameters
 from tracebank_schemas.series import SeriesTable
-from tracebank_schemas.tsdb_benchmark import TABLES, naive
+from tracebank_schemas.tsdb_benchmark import TABLES, TRADES, naive
 
 _STOP_SECONDS: Final = 10.0
+_START_SECONDS: Final = 60.0
+"""An engine may take so long to be started and set up, however little time one execution has."""
 _MOST_TEXT: Final = 300
+_SHARE_HELD: Final = 4
+"""Rows of a load are in memory before its clock starts up to this part of the memory that is left."""
+
+
+class _Counted:
+    """Frames on their way, and how many rows they were."""
+
+    def __init__(self, frames: Iterable[pa.Table]) -> None:
+        self._frames = iter(frames)
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return self
+
+    def __next__(self) -> pa.Table:
+        frame = next(self._frames)
+        self.rows += frame.num_rows
+        return frame
+
+
+def _held(frames: Iterator[pa.Table], most: int) -> Iterable[pa.Table]:
+    """The frames, as many of them in memory already as `most` bytes allow."""
+    kept, size = [], 0
+    for frame in frames:
+        kept.append(frame)
+        size += frame.nbytes
+        if size > most:
+            return chain(kept, frames)
+    return kept
 
 
 class EngineFailed(Exception):
@@ -46,6 +81,10 @@ class EngineDied(Exception):
 
 class EngineTimeout(Exception):
     """The engine did not answer in time; its process was ended."""
+
+
+class EngineOverran(EngineTimeout):
+    """The engine itself gave up after too long; it can be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +109,25 @@ class Loaded:
     settle: float
     cpu_seconds: float
     rows: int
+    """That were sent."""
+    stored: int | None
+    """That the engine says it holds; none where it cannot tell."""
     bytes: int
-    """On disk."""
-    raw_bytes: int
+    """On disk; 0 where it cannot tell."""
+    no_size: str
+    """Why it cannot tell them."""
+    server: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Rows sent to where rows of their keys stand."""
+
+    rows: int
+    more: int | None
+    """Rows that the table holds more than before; none where the engine cannot tell."""
+    refused: str
+    """What it said, where it refused them."""
 
 
 @dataclass(slots=True)
@@ -82,6 +137,7 @@ class _Child:
     engine: Engine
     session: Session
     lane: Lane
+    caps: dict[str, str]
     prepared: dict[str, Prepared] = field(default_factory=dict)
     expected: dict[str, pa.Table] = field(default_factory=dict)
     verified: dict[str, pa.Table] = field(default_factory=dict)
@@ -90,17 +146,66 @@ class _Child:
         """What the run's record says of the engine."""
         state = self.engine.state()
         ddl = self.session.ddl()
-        return {"version": state.version, "edition": state.edition, "settings": self.engine.settings(), "ddl": ddl}
+        settings = self.engine.settings()
+        return {"version": state.version, "edition": state.edition, "settings": settings, "ddl": ddl, "caps": self.caps}
 
     def load(self, table_name: str, frames: Callable[[SeriesTable], Iterator[pa.Table]]) -> Loaded:
-        """Load a table from frames that are in memory, or mapped, before the clock starts."""
+        """Load a table from frames that are in memory before the clock starts, or read on the way where they are too
+        many; how long reading takes is not the engine's time, but then in its CPU time.
+        """
         table = self._table(table_name)
-        blocks = list(frames(table))
+        blocks = _Counted(_held(frames(table), psutil.virtual_memory().available // _SHARE_HELD))
         cpu = time.process_time()
         phases = self.session.load(table, blocks)
         cpu = time.process_time() - cpu
-        size = self.session.size(table)
-        return Loaded(phases.serialise, phases.send, phases.settle, cpu, size.rows, size.bytes, size.raw_bytes)
+        stored, size, why = self._size(table)
+        return Loaded(phases.serialise, phases.send, phases.settle, cpu, blocks.rows, stored, size, why, phases.server)
+
+    def text_form(self) -> FileForm:
+        """The form of text files that the engine reads."""
+        return self._files().text_form
+
+    def accept(self, form: FileForm) -> None:
+        """Raise UnsupportedError where the engine does not read files of a form."""
+        if reason := self._files().refused_forms.get(form):
+            raise UnsupportedError(reason)
+
+    def load_files(self, table_name: str, paths: Sequence[Path], form: FileForm) -> Loaded:
+        """Load a table from files."""
+        table, session = self._table(table_name), self._files()
+        cpu = time.process_time()
+        phases = session.load_files(table, paths, form)
+        cpu = time.process_time() - cpu
+        stored, size, why = self._size(table)
+        return Loaded(phases.serialise, phases.send, phases.settle, cpu, stored or 0, stored, size, why, phases.server)
+
+    def _files(self) -> LoadsFiles:
+        if not isinstance(self.session, LoadsFiles):
+            raise UnsupportedError("the engine's adapter loads no files, only rows that the client has in memory")
+        return self.session
+
+    def _size(self, table: SeriesTable) -> tuple[int | None, int, str]:
+        try:
+            size = self.session.size(table)
+        except UnsupportedError as error:
+            return None, 0, one_line(error, kind=False)
+        return size.rows, size.bytes, ""
+
+    def rewrite(self, table_name: str, frames: Callable[[SeriesTable], Iterator[pa.Table]]) -> Rewritten:
+        """Send rows of keys that stand, as a batch, or as a bulk load where the engine takes no batches."""
+        table = next(table for table in TABLES if table.name == table_name)
+        rows = pa.concat_tables(list(frames(table)))
+        before, _, _ = self._size(self._table(table_name))
+        try:
+            try:
+                self.session.append(table, rows)
+            except UnsupportedError:
+                self.session.load(self._table(table_name), [rows])
+        except StoreError as error:
+            return Rewritten(rows.num_rows, None, one_line(error, kind=False))
+        after, _, _ = self._size(self._table(table_name))
+        more = None if before is None or after is None else after - before
+        return Rewritten(rows.num_rows, more, "")
 
     def _table(self, name: str) -> SeriesTable:
         declared = next(table for table in TABLES if table.name == name)
@@ -133,6 +238,11 @@ class _Child:
             self.verified[case] = answer
         return Execution(wall, cpu, answer.num_rows, answer.nbytes, faults)
 
+    def gone(self) -> str:
+        """Why the engine is not to be had any more; empty where it is."""
+        state = self.engine.state()
+        return "" if state.available else state.reason or "it does not answer"
+
     def cold(self) -> str:
         """Make the next execution a cold one."""
         return self.session.cold()
@@ -147,26 +257,42 @@ class _Child:
             found |= {"read_bytes": float(counters.read_bytes), "written_bytes": float(counters.write_bytes)}
         return found
 
+    def concurrent(self, queries: QueryLoad | None, ingest: IngestLoad | None,
+                   frames: Callable[[SeriesTable], Iterator[pa.Table]]) -> Outcome:  # fmt: skip
+        """Have several clients ask, write, or both at once."""
+        from tracebank_benchmarks.tsdb.concurrency.measure import measure
+        from tracebank_benchmarks.tsdb.concurrency.queries import CheckedRead
+
+        names = queries.reads if queries is not None else ()
+        reads = {name: CheckedRead(self.prepared[name], self.expected[name]) for name in names}
+        return measure(
+            self.session, one_line, queries=queries, reads=reads, ingest=ingest, models=frames(self._table(TRADES.name))
+        )
+
     def servers(self) -> list[int]:
         """Processes that the engine names as its servers; empty where it names none."""
         named = getattr(self.session, "processes", None)
         return list(named()) if callable(named) else []
 
 
-_COMMANDS: Final = ("describe", "load", "prepare", "execute", "cold", "resources", "servers")
+_COMMANDS: Final = (
+    "describe", "load", "load_files", "text_form", "accept",
+    "prepare", "execute", "rewrite", "gone", "cold", "resources", "concurrent", "servers",
+)  # fmt: skip
 
 
-def serve(connection: Connection, reference: str, lane: str, folder: str) -> None:
+def serve(connection: Connection, reference: str, lane: str, folder: str, threads: int, memory: float) -> None:
     """Body of the child: answer commands until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to handle
     try:
+        caps = cap(threads, memory)
         engine = loaded_engine(reference)
         state = engine.state()
         if not state.available:
             connection.send(("absent", state.reason))
             return
         with engine.session(Lane(lane), Path(folder)) as session:
-            child = _Child(engine, session, Lane(lane))
+            child = _Child(engine, session, Lane(lane), caps)
             connection.send(("ok", None))
             _answer(connection, child)
     except (EOFError, BrokenPipeError):
@@ -188,6 +314,8 @@ def _answer(connection: Connection, child: _Child) -> None:
             connection.send(("ok", getattr(child, command)(*arguments)))
         except UnsupportedError as error:
             connection.send(("unsupported", one_line(error, kind=False)))
+        except TimeoutError as error:
+            connection.send(("overran", one_line(error, kind=False)))
         except (EOFError, BrokenPipeError):
             raise
         except Exception as error:
@@ -217,16 +345,19 @@ class Worker:
         EngineFailed, EngineDied, EngineTimeout: it could not be set up.
     """
 
-    def __init__(self, reference: str, lane: Lane, folder: Path, *, timeout: float) -> None:
+    def __init__(
+        self, reference: str, lane: Lane, folder: Path, *, timeout: float, threads: int = 0, memory: float = 0.0
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("spawn")
         self._connection, child = context.Pipe()
-        arguments = (child, reference, lane.value, str(folder))
+        arguments = (child, reference, lane.value, str(folder), threads, memory)
         self._process = context.Process(target=serve, args=arguments, daemon=True)
-        self._process.start()
+        with started_with(threads):
+            self._process.start()
         child.close()
         try:
-            self._receive(timeout)
+            self._receive(max(timeout, _START_SECONDS))
         except BaseException:
             self.close()
             raise
@@ -263,6 +394,8 @@ class Worker:
             raise EngineAbsent(value)
         if kind == "unsupported":
             raise UnsupportedError(value)
+        if kind == "overran":
+            raise EngineOverran(value or "the engine gave up by itself")
         if kind == "error":
             raise EngineFailed(value)
         return value

@@ -1,4 +1,7 @@
-"""Looking at what this installation has: the checks behind `tracebank doctor`. Nothing is changed by looking."""
+"""Looking at what this installation has: the checks behind `tracebank doctor`. Nothing is changed by looking.
+
+Other packages add their checks by entry points of the group `tracebank.doctor`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ _PACKAGES: Final = {
     "dagster": "",
     "torch": "for models: pip install 'tracebank[models]'",
     "transformers": "for models: pip install 'tracebank[models]'",
-    "duckdb": "for the database benchmark: pip install duckdb",
-    "pykx": "for kdb+ in the database benchmark: pip install pykx",
+    "duckdb": "for a series store in DuckDB, and for the database benchmark: pip install 'tracebank[tsdb]'",
+    "pykx": "for kdb+ in the database benchmark: pip install 'tracebank[tsdb]'",
 }
 _SERVERS: Final = {
     "postgres": "a server for TRACEBANK_RELATIONAL_URL; SQLite serves where there is none",
@@ -32,6 +35,9 @@ _SERVERS: Final = {
     "q": "only the database benchmark uses it, with a kdb+ licence",
 }
 _SCARCE: Final = 5 * 2**30
+
+GROUP: Final = "tracebank.doctor"
+"""Entry points: a section's name -> a function of the settings that yields `Finding`s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,11 @@ class Finding:
     state: Literal["ok", "missing", "broken"]
     detail: str
     advice: str = ""
+    version: str = ""
+    edition: str = ""
+    licence: str = ""
+    section: str = "platform"
+    """Under which heading it is shown."""
 
 
 def inspect(settings: Settings) -> list[Finding]:
@@ -53,9 +64,20 @@ def inspect(settings: Settings) -> list[Finding]:
         _devices,
         _packages,
         _servers,
-        _licences,
     )
-    return [finding for check in checks for finding in check(settings)]
+    return [finding for check in (*checks, _others) for finding in check(settings)]
+
+
+def _others(settings: Settings) -> Iterator[Finding]:
+    """What other packages look at. One that cannot be loaded, or fails, does not hide the rest."""
+    for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            yield from point.load()(settings)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            yield Finding(
+                point.name, "broken", f"{point.value} failed: {reason}", "see its package", section=point.name
+            )
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
@@ -82,7 +104,8 @@ def _series(settings: Settings) -> Iterator[Finding]:
     except StoreError as error:
         yield Finding("series store", "broken", str(error), "see TRACEBANK_SERIES_URL")
         return
-    yield Finding("series store", "ok", f"{info.engine} {info.version}, {info.edition}, {shown}")
+    detail = f"{info.engine} {info.version}, {info.edition}, {shown}"
+    yield Finding("series store", "ok", detail, version=info.version, edition=info.edition)
 
 
 def _relational(settings: Settings) -> Iterator[Finding]:
@@ -100,7 +123,7 @@ def _relational(settings: Settings) -> Iterator[Finding]:
         return
     finally:
         store.close()
-    yield Finding("relational store", "ok", f"{info.engine} {info.version}, {shown}")
+    yield Finding("relational store", "ok", f"{info.engine} {info.version}, {shown}", version=info.version)
 
 
 def _devices(settings: Settings) -> Iterator[Finding]:
@@ -139,14 +162,3 @@ def _servers(_settings: Settings) -> Iterator[Finding]:
             if path
             else Finding(f"program {name}", "missing", "not on PATH", advice)
         )
-
-
-def _licences(_settings: Settings) -> Iterator[Finding]:
-    folders = [Path(os.environ[name]) for name in ("QLIC", "QHOME") if os.environ.get(name)] + [Path.home() / ".kx"]
-    files = [str(folder / name) for folder in folders for name in ("kx.lic", "kc.lic", "k4.lic")]
-    found = [path for path in files if Path(path).exists()]
-    found += [name for name in ("KDB_LICENSE_B64", "KDB_K4LICENSE_B64") if os.environ.get(name)]
-    if found:
-        yield Finding("licence kdb+", "ok", found[0])
-    else:
-        yield Finding("licence kdb+", "missing", "no kx.lic, kc.lic or k4.lic", "set QLIC to the folder that holds it")

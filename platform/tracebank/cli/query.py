@@ -33,7 +33,7 @@ _TABLE_ROWS = 1000
 
 def sql(
     query: Annotated[
-        str | None, typer.Argument(help="One statement of ClickHouse SQL; '-' reads it from stdin.")
+        str | None, typer.Argument(help="One statement in the SQL of the series store; '-' reads it from stdin.")
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Read the statement from this file.")] = None,
     form: Annotated[
@@ -44,7 +44,7 @@ def sql(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Most rows to give.", min=0)] = None,
     param: Annotated[
-        list[str] | None, typer.Option(help="name=value for {name:Type} in the statement; may be repeated.")
+        list[str] | None, typer.Option(help="name=value for {name:Type} ($name, %(name)s) in the statement.")
     ] = None,
 ) -> None:
     """Query both stores, read-only: series.*, relational.* and system.*."""

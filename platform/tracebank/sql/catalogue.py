@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tracebank.sql.relational_views import VIEWS
 from tracebank.sql.session import Connection
-from tracebank.stores import StoreError, open_relational, open_series
+from tracebank.stores import SeriesStore, StoreError, held_open, open_relational, open_series
+from tracebank.stores.clickhouse import ClickHouseStore
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def tables(settings: Settings) -> list[TableInfo]:
     Raises:
         StoreError: a store cannot be opened.
     """
-    database = open_series(settings).database
+    series = open_series(settings)
+    if not isinstance(series, ClickHouseStore):
+        return _declared(settings, series)
+    database = series.database
     connection = Connection(settings)
     parameters = {"series": database}
     found = connection.sql(_TABLES, parameters=parameters).rows(named=True)
@@ -71,6 +75,29 @@ def tables(settings: Settings) -> list[TableInfo]:
     finally:
         relational.close()
     return [_table(row, columns.get((row["database"], row["name"]), []), sizes) for row in found]
+
+
+def _declared(settings: Settings, series: SeriesStore) -> list[TableInfo]:
+    """Every declared table that stands, where the engine's own catalogue is not asked."""
+    found = []
+    with held_open(series):
+        for table in TABLES.values():
+            if any(difference.what == "table" for difference in series.differences(table)):
+                continue
+            stored = series.size(table)
+            columns = tuple(ColumnInfo(c.name, str(c.type), c.unit, c.doc) for c in table.columns)
+            found.append(TableInfo("series", table.name, stored.rows, stored.bytes, table.doc, columns))
+    store = open_relational(settings)
+    try:
+        sizes = _relational_sizes(store, list(METADATA.tables))
+    finally:
+        store.close()
+    for name, (rows, size) in sorted(sizes.items()):
+        columns = tuple(
+            ColumnInfo(c.name, str(c.type.compile()), "", c.doc or "") for c in METADATA.tables[name].columns
+        )
+        found.append(TableInfo(VIEWS, name, rows, size, _model_doc(name), columns))
+    return sorted(found, key=lambda entry: (entry.database != "series", entry.name))
 
 
 def _table(row: dict[str, Any], columns: list[ColumnInfo], sizes: dict[str, tuple[int, int | None]]) -> TableInfo:

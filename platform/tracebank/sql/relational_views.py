@@ -15,13 +15,15 @@ from sqlalchemy.engine import URL
 
 from tracebank.sql.column_shapes import shape
 from tracebank.sql.errors import one_line
+from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.stores.postgresql import PostgreSQLStore
 from tracebank.stores.protocol import StoreError
 from tracebank_schemas.catalogue import METADATA
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores import SeriesStore
     from tracebank.stores.relational import RelationalStore
 
 VIEWS: Final = "relational"
@@ -31,7 +33,7 @@ RAW: Final = "_relational"
 """Database of the raw tables, in the engine's memory."""
 
 
-def refresh(series: ClickHouseStore, relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
+def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
     """Make the views anew from the models, and remove those of models that are gone.
 
     Returns:
@@ -40,6 +42,12 @@ def refresh(series: ClickHouseStore, relational: RelationalStore, metadata: Meta
     Raises:
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
+    if isinstance(series, PostgreSQLStore):
+        from tracebank.sql.postgresql_session import in_one_database, make_views
+
+        return make_views(relational, metadata) if in_one_database(series.url, relational.url) else []
+    if not isinstance(series, ClickHouseStore):
+        return []  # the session copies what a query names
     _check_forms(relational)
     with series.session() as client:
         if not attach(client, relational.url, embedded=series.embedded, metadata=metadata):

@@ -81,17 +81,6 @@ class Run:
             close()
 
 
-def first_rows(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
-    """At most `limit` rows: statements other than SELECT do not heed the engine's own limit."""
-    left = limit
-    for batch in batches:
-        if left is None:
-            yield batch
-        elif left > 0:
-            yield batch.slice(0, left)
-            left -= batch.num_rows
-
-
 def bound(name: str, value: object) -> str:
     """A parameter's value as the engine reads it.
 

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from tracebank.settings import Settings
+from tracebank.sql.answer import Answer, Parameters, first_rows
 from tracebank.sql.errors import SqlError, from_engine
 from tracebank.sql.functions import CATALOGUE_QUERY, FunctionCatalogue
 from tracebank.sql.reader import EmbeddedReader, Progress, Reader, ServerReader
 from tracebank.sql.relational_views import attach
-from tracebank.sql.run import Run, bound, first_rows
+from tracebank.sql.run import Run, bound
 from tracebank.sql.statement import admit
 from tracebank.stores import StoreError, open_series
+from tracebank.stores.clickhouse import ClickHouseStore
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from tracebank.stores.clickhouse import ClickHouseStore
-
-Parameters = Mapping[str, object]
+Session = Callable[[Settings, str, Parameters, int | None], contextlib.AbstractContextManager[Answer]]
+"""Opens the answer of a query; progress is ClickHouse's alone."""
 
 _catalogues: dict[str, FunctionCatalogue] = {}
 """Functions by engine version; asked once per process."""
@@ -42,14 +42,6 @@ def connect(settings: Settings | None = None) -> Connection:
     return Connection(settings or Settings.load())
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A query under way: its schema, and its batches as they come."""
-
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
-
-
 class Connection:
     """Queries over `series`, `relational` and `system`. Each query opens the store, and closes it when it ends."""
 
@@ -60,9 +52,9 @@ class Connection:
         """Answer a query as Polars.
 
         Args:
-            query: one statement of ClickHouse's SQL that reads: SELECT, SHOW, DESCRIBE, EXISTS or EXPLAIN. Tables
-                without a database are those of `series`.
-            parameters: values of `{name:Type}` in the query.
+            query: one statement that reads, in the SQL of the engine that holds the series: SELECT, SHOW, DESCRIBE,
+                EXISTS or EXPLAIN. Tables without a database are those of `series`.
+            parameters: values of `{name:Type}` in ClickHouse's SQL, `$name` in DuckDB's, `%(name)s` in PostgreSQL's.
             limit: most rows to give.
 
         Returns:
@@ -102,8 +94,13 @@ class Connection:
         """The answer's schema and batches, with the store open for the length of the block."""
         if limit is not None and limit < 0:
             raise SqlError(f"limit: {limit} is not accepted; use 0 or more")
+        if elsewhere := _session_of(self.settings):
+            with elsewhere(self.settings, query, parameters or {}, limit) as answer:
+                yield answer
+            return
         values = {name: bound(name, value) for name, value in (parameters or {}).items()}
         store = open_series(self.settings)
+        assert isinstance(store, ClickHouseStore)
         with self._reader(store, limit, progress) as reader:
             try:
                 run = Run(reader, admit(query, reader, _functions(reader)), values)
@@ -135,6 +132,20 @@ class Connection:
                 yield reader
             finally:
                 reader.close()
+
+
+def _session_of(settings: Settings) -> Session | None:
+    """What answers in another engine's SQL; None for ClickHouse, whose SQL is this module's."""
+    match settings.series.drivername:
+        case "duckdb":
+            from tracebank.sql import duckdb_session
+
+            return duckdb_session.opened
+        case "postgresql+psycopg" | "timescaledb+psycopg":
+            from tracebank.sql import postgresql_session
+
+            return postgresql_session.opened
+    return None
 
 
 def _functions(reader: Reader) -> FunctionCatalogue:

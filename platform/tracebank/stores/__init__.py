@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracebank.stores.protocol import (
@@ -16,7 +18,6 @@ from tracebank.stores.protocol import (
 
 if TYPE_CHECKING:
     from tracebank.settings import Settings
-    from tracebank.stores.clickhouse import ClickHouseStore
     from tracebank.stores.migrations import SchemaStatus
     from tracebank.stores.relational import RelationalStore
 
@@ -28,17 +29,51 @@ __all__ = [
     "StoreError",
     "TableSize",
     "Written",
+    "held_open",
     "open_relational",
     "open_series",
     "upgrade",
 ]
 
 
-def open_series(settings: Settings) -> ClickHouseStore:
-    """The series store that the settings name; connects only when it is used."""
+def open_series(settings: Settings) -> SeriesStore:
+    """The series store that the settings name; connects only when it is used.
+
+    Raises:
+        StoreError: the engine's client is not installed.
+    """
+    url, wait = settings.series, settings.lock_timeout
+    match url.drivername:
+        case "duckdb":
+            _need("duckdb", url.drivername)
+            from tracebank.stores.duckdb import DuckDBStore
+
+            return DuckDBStore(Path(str(url.database)), lock_timeout=wait)
+        case "postgresql+psycopg" | "timescaledb+psycopg":
+            _need("adbc_driver_postgresql", url.drivername)
+            from tracebank.stores.postgresql import PostgreSQLStore
+            from tracebank.stores.timescaledb import TimescaleDBStore
+
+            kind = TimescaleDBStore if url.drivername.startswith("timescaledb") else PostgreSQLStore
+            return kind(url.set(drivername="postgresql+psycopg"), lock_timeout=wait)
     from tracebank.stores.clickhouse import ClickHouseStore
 
-    return ClickHouseStore(settings.series, lock_timeout=settings.lock_timeout)
+    return ClickHouseStore(url, lock_timeout=wait)
+
+
+def _need(package: str, engine: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise StoreError(f"series store {engine}: {package} is not installed; pip install 'tracebank[tsdb]'")
+
+
+def held_open(store: SeriesStore) -> AbstractContextManager[object]:
+    """Keep an embedded engine open over several operations, each of which would open and close it."""
+    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores.duckdb import DuckDBStore
+
+    return store.session() if isinstance(store, ClickHouseStore | DuckDBStore) else nullcontext()
 
 
 def open_relational(settings: Settings) -> RelationalStore:
@@ -59,6 +94,10 @@ def upgrade(settings: Settings) -> SchemaStatus:
 
     series, relational = open_series(settings), open_relational(settings)
     try:
+        if relational.url.get_backend_name() == "postgresql":
+            from tracebank.sql.postgresql_session import drop_views
+
+            drop_views(relational)
         result = upgrade_stores(series, relational)
         refresh(series, relational)
         return result

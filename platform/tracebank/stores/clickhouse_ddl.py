@@ -60,6 +60,11 @@ def column_type(column: Column) -> str:
     return f"LowCardinality({kind})" if column.repeated else kind
 
 
+def structure(table: SeriesTable) -> str:
+    """Names and types of the columns, as table functions take them."""
+    return ", ".join(f"{quoted(column.name)} {column_type(column)}" for column in table.columns)
+
+
 def column_ddl(column: Column) -> str:
     """Name, type, codec and comment of a column."""
     codec = f" CODEC({column.codec})" if column.codec else ""

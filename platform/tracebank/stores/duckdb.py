@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from tracebank.stores import duckdb_sql as sql
-from tracebank.stores.duckdb_writer import DuckDBWriter
+from tracebank.stores.duckdb_writer import DuckDBWriter, append
 from tracebank.stores.frames import as_frames
 from tracebank.stores.protocol import (
     Difference,
@@ -52,10 +52,11 @@ class DuckDBStore:
     deletes: ClassVar[bool] = True
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]] = "one_process"
 
-    def __init__(self, path: Path, *, lock_timeout: float = 120.0, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, lock_timeout: float = 120.0, threads: int | None = None, memory: int = 0) -> None:
         self._path = path
         self._lock_timeout = lock_timeout
         self._threads = threads
+        self._memory = memory
         self._mutex = threading.Lock()
         self._database: DuckDBPyConnection | None = None
         self._users = 0
@@ -99,6 +100,8 @@ class DuckDBStore:
                 database.execute("SET TimeZone = 'UTC'")
                 if self._threads is not None:
                     database.execute(f"SET threads = {self._threads:d}")
+                if self._memory:
+                    database.execute(f"SET memory_limit = '{self._memory:d}B'")
                 return database
             except OSError as error:
                 raise StoreError(f"series store {self._path}: {error.strerror or error}") from error
@@ -191,9 +194,15 @@ class DuckDBStore:
         """
         return self._drain(DuckDBWriter(self, table, partition), frames)
 
-    def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
-        """Add rows of any partitions. All frames are checked before the first row becomes visible."""
-        return self._drain(DuckDBWriter(self, table, None), frames)
+    def append(self, table: SeriesTable, frames: Frame | Iterable[Frame], *, order: Sequence[str] = ()) -> Written:
+        """Add rows of any partitions. All frames are checked before the first row becomes visible.
+
+        Args:
+            table: the declaration.
+            frames: rows, drawn by the engine's threads while it writes earlier ones.
+            order: columns by which the new rows are sorted before they are written; as they come where none is given.
+        """
+        return append(self, table, as_frames(frames), order)
 
     @staticmethod
     def _drain(writer: DuckDBWriter, frames: Frame | Iterable[Frame]) -> Written:

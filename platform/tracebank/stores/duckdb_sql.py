@@ -120,6 +120,25 @@ def insert(table: SeriesTable, source: str) -> str:
     return f"INSERT INTO {quoted(table.name)} ({names}) SELECT {names} FROM {quoted(source)}"
 
 
+def reading(table: SeriesTable, paths: Sequence[str], form: str) -> str:
+    """A SELECT of the table's columns from files.
+
+    Args:
+        table: the declaration.
+        paths: of the files, which have the table's columns; of CSV files in its order, below a head.
+        form: csv or parquet.
+    """
+    files = f"[{', '.join(map(_literal, paths))}]"
+    if form == "csv":
+        types = ", ".join(f"{_literal(column.name)}: {_literal(_TYPES[column.type][0])}" for column in table.columns)
+        return f"SELECT * FROM read_csv({files}, header = true, auto_detect = false, columns = {{{types}}})"
+    names = (
+        f"make_timestamp_ns(epoch_ns({quoted(c.name)}))" if c.type == TIMESTAMP else quoted(c.name)
+        for c in table.columns
+    )
+    return f"SELECT {', '.join(names)} FROM read_parquet({files})"
+
+
 def without_zones(rows: pa.Table) -> pa.Table:
     """Time stamps as the engine keeps them: nanoseconds without a zone; those with one it cuts to microseconds."""
     fields = [pa.field(f.name, pa.timestamp("ns") if f.type == TIMESTAMP else f.type) for f in rows.schema]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -22,6 +23,8 @@ BLOCK_ROWS: Final = 491_520
 """Rows that a writer gathers before it hands them to the engine: four of its row groups."""
 BLOCK_BYTES: Final = 128 << 20
 """Bytes of Arrow data after which a block is handed over, whatever its rows."""
+DRAWN_ROWS: Final = 122_880
+"""Rows that the engine draws at a time in an append: one of its row groups."""
 
 
 class DuckDBWriter:
@@ -115,3 +118,56 @@ class DuckDBWriter:
         if self._written is None:
             raise RuntimeError(f"the write to {self._table.name} has not ended")
         return self._written
+
+
+class _Drawn:
+    """Frames as the engine draws them: checked one by one, from whichever of its threads asks."""
+
+    def __init__(self, table: SeriesTable, frames: Iterator[Frame]) -> None:
+        self._table = table
+        self._frames = frames
+        self.rows = 0
+        self.fault: Exception | None = None
+        """What a frame, or whoever makes them, raised; the engine would make a text of its own of it."""
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The frames as one stream."""
+        empty = self._table.arrow_schema.empty_table()
+        schema = sql.without_zones(fitted(self._table, empty)).schema
+        return pa.RecordBatchReader.from_batches(schema, self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for frame in self._frames:
+                rows = fitted(self._table, frame)
+                self.rows += rows.num_rows
+                yield from sql.without_zones(rows).to_batches(max_chunksize=DRAWN_ROWS)
+        except Exception as fault:
+            self.fault = fault
+            raise
+
+
+def append(store: DuckDBStore, table: SeriesTable, frames: Iterator[Frame], order: Sequence[str]) -> Written:
+    """Add the rows of frames in one statement, hence in one transaction.
+
+    Raises:
+        FrameRefused: a frame does not fit; nothing was written.
+        StoreError: the engine failed; nothing was written.
+    """
+    import duckdb
+
+    started, drawn = time.perf_counter(), _Drawn(table, frames)
+    sorting = f" ORDER BY {', '.join(map(sql.quoted, order))}" if order else ""
+    with store.session() as connection:
+        store.prepare(connection, table)
+        connection.register("_frames", drawn.reader())
+        try:
+            connection.execute(sql.insert(table, "_frames") + sorting)
+        except duckdb.Error:
+            if drawn.fault is not None:
+                raise drawn.fault from None
+            raise
+        finally:
+            connection.unregister("_frames")
+        size = store.size_in(connection, table)
+    return Written(drawn.rows, time.perf_counter() - started, size.bytes)

@@ -23,7 +23,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from tracebank.settings import shown_url
-from tracebank.stores.clickhouse_ddl import literal
+from tracebank.stores.clickhouse_ddl import literal, quoted
 from tracebank.stores.protocol import StoreBusy, StoreError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SPOOL_ROWS: Final = 262_144
 """Rows of an Arrow batch on their way in: few enough that two of them are read side by side."""
+_WORKERS: Final = 4
+"""Threads that take a block in, at most: each holds a share of it in memory, and writes parts of its own."""
 
 _spooled: Final[set[Path]] = set()
 """Files that this process is handing to the engine."""
@@ -122,12 +124,28 @@ def insert(client: Client, folder: Path, table: str, rows: pa.Table) -> None:
         path.parent.mkdir(exist_ok=True, mode=0o700)
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_table(rows, max_chunksize=SPOOL_ROWS)
-        client.command(f"INSERT INTO {table} FROM INFILE {literal(str(path))} FORMAT Arrow")
+        client.command(_inserting(table, path, rows))
     except OSError as error:
         raise StoreError(f"series store {folder}: {_reason(error)}; the old rows stand") from None
     finally:
         path.unlink(missing_ok=True)
         _spooled.discard(path)
+
+
+def _inserting(table: str, path: Path, rows: pa.Table) -> str:
+    """The statement that takes a file's rows in: by as many threads as its batches are worth.
+
+    One thread has less to set up, but sorts, compresses and writes the batches one after the other.
+    """
+    batches = -(-rows.num_rows // SPOOL_ROWS)
+    if batches == 1:
+        return f"INSERT INTO {table} FROM INFILE {literal(str(path))} FORMAT Arrow"
+    names = ", ".join(map(quoted, rows.schema.names))
+    workers = min(batches, len(os.sched_getaffinity(0)), _WORKERS)
+    return (
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM file({literal(str(path))}, Arrow)"
+        f" SETTINGS max_insert_threads = {workers}"
+    )
 
 
 def sweep(folder: Path) -> None:

@@ -12,13 +12,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
+from tracebank.stores import held_open
 from tracebank.stores.protocol import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tracebank.stores.clickhouse import ClickHouseStore
+    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
 
 _UPGRADE_LOCK: Final = 0x7472616365  # "trace"
@@ -57,7 +58,7 @@ def one_at_a_time(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
 
 
-def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus:
+def upgrade(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
     """Migrate the relational store to the newest revision and create or extend every series table.
 
     Raises:
@@ -67,20 +68,20 @@ def upgrade(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatu
     with relational.connection() as connection:
         one_at_a_time(connection)
         command.upgrade(_config(connection), "head")
-    with series.session() as client:
+    with held_open(series):
         for table in TABLES.values():
-            series.prepare(client, table)
+            series.create(table)
     return status(series, relational)
 
 
-def status(series: ClickHouseStore, relational: RelationalStore) -> SchemaStatus:
+def status(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
     """Compare what stands with what is declared; changes nothing."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     with relational.connection() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         revision = context.get_current_revision()
         found = [_told(change) for change in compare_metadata(context, METADATA)]
-    with series.session():
+    with held_open(series):
         drift = [difference for table in TABLES.values() for difference in series.differences(table)]
     return SchemaStatus(revision, str(head), found, drift)
 

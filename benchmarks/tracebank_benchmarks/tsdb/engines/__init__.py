@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import Final, cast
 
+from tracebank_benchmarks.tsdb.caps import MEMORY_VARIABLE, THREADS_VARIABLE
 from tracebank_benchmarks.tsdb.engine import Engine, EngineState
 
 _HOME: Final = "tracebank_benchmarks.tsdb.engines"
@@ -54,8 +55,17 @@ def state(name: str) -> EngineState:
         return engine(name).state()
     except ImportError as error:
         return EngineState(False, reason=f"cannot be imported: {' '.join(str(error).split())}")
+    except Exception as error:  # a stranger on an engine's port may answer anything, and make a client raise anything
+        return EngineState(False, reason=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def threads() -> int:
     """CPUs that this process may use: the cap of every engine's threads setting, equal for all."""
-    return len(os.sched_getaffinity(0))
+    if told := os.environ.get(THREADS_VARIABLE):
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes that every engine's memory setting allows; 0 where there is no cap."""
+    return int(os.environ.get(MEMORY_VARIABLE) or 0)

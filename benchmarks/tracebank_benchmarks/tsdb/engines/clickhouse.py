@@ -10,8 +10,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -21,14 +21,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.settings import shown_url, without_password
-from tracebank.stores import clickhouse_ddl
+from tracebank.stores import clickhouse_commit, clickhouse_ddl
 from tracebank.stores.clickhouse import ClickHouseStore
 from tracebank.stores.frames import fitted
 from tracebank.stores.protocol import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import clickhouse_cluster as cluster_ddl
-from tracebank_benchmarks.tsdb.engines import sql, threads
+from tracebank_benchmarks.tsdb.engines import memory, sql, threads
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES, naive
@@ -42,6 +42,8 @@ URL_FORM: Final = "clickhouse://user:password@host:8123/ (clickhouses:// for TLS
 _ARROW: Final = {"output_format_arrow_string_as_string": 1, "output_format_arrow_compression_method": "none"}
 _CACHES: Final = ("MARK CACHE", "UNCOMPRESSED CACHE", "QUERY CONDITION CACHE")
 _MERGE_SECONDS: Final = 600.0
+_GATHERED_BELOW: Final = 10_000
+"""Rows of a batch below which the engine's documentation has the server gather inserts."""
 _PAIRS: Final = "Array(Tuple(String, DateTime64(9, 'UTC')))"
 
 
@@ -72,6 +74,9 @@ def _scalar(value: object) -> str:
 
 class ClickHouseSession:
     """A database of its own in one lane; each thread has its own client."""
+
+    text_form: ClassVar[FileForm] = FileForm.CSV
+    refused_forms: ClassVar[Mapping[FileForm, str]] = {FileForm.LINES: "ClickHouse reads no line protocol"}
 
     def __init__(
         self, store: ClickHouseStore, url: URL, lane: Lane, settings: dict[str, object], cluster: str = ""
@@ -124,6 +129,54 @@ class ClickHouseSession:
             self._store.append(declared, timed)
         send = time.perf_counter() - start - timed.seconds
         return LoadPhases(serialise=0.0, send=send, settle=self._settle(table))
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Have the engine read the files where they are (in process), or send them to it as they are.
+
+        Raises:
+            UnsupportedError: the form is line protocol.
+            StoreError: a file is broken; nothing of any of them stands.
+        """
+        if reason := self.refused_forms.get(form):
+            raise UnsupportedError(reason)
+        if self._cluster:
+            raise UnsupportedError("a cluster cannot take back what it has of a broken file: load into one server")
+        declared, start = self.declared(table), time.perf_counter()
+        client, writer = self._client(), uuid.uuid4().hex
+        database, staged = self._store.database, clickhouse_commit.staging_name(table.name, writer)
+        clickhouse_commit.writing.add(writer)
+        try:
+            with self._faults():
+                clickhouse_commit.stage(client, database, table.name, writer, None)
+                for path in paths:
+                    self._take_file(client, staged, declared, path, form)
+                send = time.perf_counter() - start
+                clickhouse_commit.commit(client, database, table.name, writer, None, self._store.embedded)
+        except BaseException:
+            with suppress(StoreError), self._faults():
+                clickhouse_commit.drop_staged(client, database, table.name, writer)
+            raise
+        finally:
+            clickhouse_commit.writing.discard(writer)
+        spent = time.perf_counter() - start
+        in_process = self._store.embedded
+        return LoadPhases(0.0, 0.0 if in_process else send, self._settle(table), spent if in_process else spent - send)
+
+    def _take_file(self, client: Client, staged: str, declared: SeriesTable, path: Path, form: FileForm) -> None:
+        names = declared.arrow_schema.names
+        name = {FileForm.CSV: "CSVWithNames", FileForm.PARQUET: "Parquet"}[form]
+        if self._store.embedded:
+            place = f"{clickhouse_ddl.quoted(self._store.database)}.{clickhouse_ddl.quoted(staged)}"
+            columns = ", ".join(map(clickhouse_ddl.quoted, names))
+            given = f", {clickhouse_ddl.literal(clickhouse_ddl.structure(declared))}" if form is FileForm.CSV else ""
+            client.command(
+                f"INSERT INTO {place} ({columns}) SELECT {columns}"
+                f" FROM file({clickhouse_ddl.literal(str(path))}, {name}{given})"
+                f" SETTINGS max_insert_threads = {threads()}, input_format_csv_empty_as_default = 0"
+            )
+        else:
+            with path.open("rb") as file:
+                client.raw_insert(f"{self._store.database}.{staged}", names, file, fmt=name)
 
     def _settle(self, table: SeriesTable) -> float:
         start = time.perf_counter()
@@ -196,6 +249,31 @@ class ClickHouseSession:
         settle = [text for table in TABLES if (text := self._settlement(table))]
         return ";\n".join([*self._statements(), *settle]) + ";"
 
+    @contextmanager
+    def connection(self) -> Iterator[ClickHouseSession]:
+        """Another client; in process, of the engine that is open already."""
+        other = ClickHouseSession(self._store, self._url, self._lane, self._settings, self._cluster)
+        try:
+            other._client()
+            yield other
+        finally:
+            other.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Insert a batch; a server gathers small ones (idiomatic lane) and acknowledges them once they are written.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
+        client, rows = self._client(), fitted(self.declared(table), rows)
+        with self._faults():
+            if self._store.embedded:
+                self._store.insert(client, table.name, rows)
+            else:
+                gathered = self._lane is Lane.IDIOMATIC and rows.num_rows < _GATHERED_BELOW
+                settings = {"async_insert": 1, "wait_for_async_insert": 1} if gathered else {}
+                client.insert_arrow(table.name, rows, database=self._store.database, settings=settings)
+
     def drop(self) -> None:
         """Remove the database and close every client."""
         name = clickhouse_ddl.quoted(self._store.database)
@@ -246,6 +324,7 @@ class _ClickHouse:
     def _settings(self) -> dict[str, object]:
         return {
             "max_threads": threads(),
+            "max_memory_usage": memory(),
             "max_execution_time": self.statement_timeout,
             "use_query_cache": 0,
             "use_query_condition_cache": 0,

@@ -7,10 +7,9 @@ would compare by its own order.
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +19,11 @@ import pyarrow as pa
 
 from tracebank.stores import duckdb_sql
 from tracebank.stores.duckdb import DuckDBStore
+from tracebank.stores.frames import fitted
 from tracebank.stores.protocol import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
-from tracebank_benchmarks.tsdb.engines import sql, threads
+from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engines import memory, sql, threads
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES, naive
@@ -58,12 +58,11 @@ def _scalar(value: object) -> str:
     raise sql.refused(value)
 
 
-def _loading(table: SeriesTable) -> SeriesTable:
-    return dataclasses.replace(table, name=f"{table.name}_loading")
-
-
 class DuckDBSession:
     """A file of its own in one lane; each thread has its own connection."""
+
+    text_form: ClassVar[FileForm] = FileForm.CSV
+    refused_forms: ClassVar[Mapping[FileForm, str]] = {FileForm.LINES: "DuckDB reads no line protocol"}
 
     def __init__(self, store: DuckDBStore, lane: Lane) -> None:
         self._store = store
@@ -82,25 +81,39 @@ class DuckDBSession:
             self._store.prepare(self._connection(), self.declared(table))
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Insert Arrow as it is, in one transaction; `settle` sorts (idiomatic) and writes the log into the file."""
-        declared, timed = self.declared(table), sql.Timed(frames)
-        start = time.perf_counter()
-        self._store.append(declared if self._lane is Lane.PAPER else _loading(declared), timed)
-        send = time.perf_counter() - start - timed.seconds
-        start = time.perf_counter()
-        for statement in self._settlement(table):
-            self._execute(statement)
-        return LoadPhases(serialise=0.0, send=send, settle=time.perf_counter() - start)
+        """Insert Arrow as it is, sorted on the way (idiomatic), in one statement; `settle` is what the log still has.
 
-    def _settlement(self, table: SeriesTable) -> list[str]:
-        if self._lane is Lane.PAPER:
-            return ["CHECKPOINT"]
-        loading, order = _loading(table).name, ", ".join(map(duckdb_sql.quoted, table.sort_key))
-        return [
-            f"{duckdb_sql.insert(table, loading)} ORDER BY {order}",
-            f"DROP TABLE {duckdb_sql.quoted(loading)}",
-            "CHECKPOINT",
-        ]
+        The adapter writes the log into the file by itself at the end of a load.
+        """
+        start = time.perf_counter()
+        self._store.append(self.declared(table), frames, order=self._order(table))
+        send = time.perf_counter() - start
+        return LoadPhases(serialise=0.0, send=send, settle=self._settle())
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Insert from the engine's own readers, in one statement.
+
+        Raises:
+            UnsupportedError: the form is line protocol.
+            StoreError: a file is broken; nothing was written.
+        """
+        if reason := self.refused_forms.get(form):
+            raise UnsupportedError(reason)
+        declared, start = self.declared(table), time.perf_counter()
+        names = ", ".join(duckdb_sql.quoted(name) for name in declared.arrow_schema.names)
+        order = f" ORDER BY {', '.join(map(duckdb_sql.quoted, self._order(table)))}" if self._order(table) else ""
+        source = duckdb_sql.reading(declared, list(map(str, paths)), form.value)
+        self._execute(f"INSERT INTO {duckdb_sql.quoted(table.name)} ({names}) {source}{order}")
+        server = time.perf_counter() - start
+        return LoadPhases(serialise=0.0, send=0.0, settle=self._settle(), server=server)
+
+    def _order(self, table: SeriesTable) -> tuple[str, ...]:
+        return table.sort_key if self._lane is Lane.IDIOMATIC else ()
+
+    def _settle(self) -> float:
+        start = time.perf_counter()
+        self._execute("CHECKPOINT")
+        return time.perf_counter() - start
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
         """Fill in a workload's text.
@@ -140,8 +153,36 @@ class DuckDBSession:
     def ddl(self) -> str:
         """The statements that set the lane up, for the record."""
         made = [statement for table in TABLES for statement in duckdb_sql.create_table(self.declared(table))]
-        settle = [statement for table in TABLES for statement in self._settlement(table)]
-        return ";\n".join([*made, *settle]) + ";"
+        orders = {table.name: ", ".join(self._order(table)) for table in TABLES}
+        sorting = [f"-- {name}: sorted by {order} as it is loaded" for name, order in orders.items() if order]
+        return "\n".join([*(f"{statement};" for statement in made), *sorting, "CHECKPOINT;"])
+
+    @contextmanager
+    def connection(self) -> Iterator[DuckDBSession]:
+        """Another connection to the file, of this process: no other one could open it."""
+        other = DuckDBSession(self._store, self._lane)
+        try:
+            other._connection()
+            yield other
+        finally:
+            other.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Insert a batch in a transaction of its own; the log is synced when this returns.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
+        import duckdb
+
+        connection = self._connection()
+        try:
+            connection.register("_batch", duckdb_sql.without_zones(fitted(table, rows)))
+            connection.execute(duckdb_sql.insert(table, "_batch"))
+        except duckdb.Error as error:
+            raise StoreError(f"duckdb: {' '.join(str(error).split())[:500]}") from None
+        finally:
+            connection.unregister("_batch")
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -185,7 +226,7 @@ class DuckDB:
         """An empty file in `folder`, removed afterwards."""
         path = folder / f"{lane}.duckdb"
         self._remove(path)
-        session = DuckDBSession(DuckDBStore(path, threads=threads()), lane)
+        session = DuckDBSession(DuckDBStore(path, threads=threads(), memory=memory()), lane)
         try:
             session.set_up()
             yield session
@@ -199,5 +240,10 @@ class DuckDB:
             file.unlink(missing_ok=True)
 
     def settings(self) -> dict[str, str]:
-        """Threads; the log is synced at every commit, the engine's default."""
-        return {"threads": str(threads()), "preserve_insertion_order": "true", "durability": "log synced at commit"}
+        """Threads and memory; the log is synced at every commit, the engine's default."""
+        return {
+            "threads": str(threads()),
+            "memory_limit": str(memory() or "default"),
+            "preserve_insertion_order": "true",
+            "durability": "log synced at commit",
+        }

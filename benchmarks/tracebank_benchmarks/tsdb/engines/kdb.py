@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 from sqlalchemy.engine import URL, make_url
@@ -85,29 +86,44 @@ def _scalar(value: object) -> str:
     raise sql.refused(value)
 
 
+_MERGED: Final = (
+    "{[d;t;i]f:{[d;t;n;p]x:select from n where p=`date$ts;q:.Q.par[d;p;t];"
+    "if[not()~key q;o:select from get ` sv q,`;x:@[o;where(type each flip o)within 20 76h;value],x];"
+    "t set `seq xasc x;.Q.dpft[d;p;`symbol;t]};"
+    "f[d;t;value i]each distinct `date$(value i)`ts;i set 0#value i;![`.;();0b;enlist t]}"
+)
+"""Adds the rows that wait in `i` to the partitions of `t`: each is written anew, sorted, with `p#` on the symbol."""
+
+
 class KdbSession:
     """The suite's tables in a q, in one lane."""
 
-    def __init__(self, connection: KdbConnection, lane: Lane, folder: str) -> None:
-        self._q = connection
+    def __init__(
+        self, connect: Callable[[], KdbConnection], lane: Lane, folder: str, unsorted: set[str] | None = None
+    ) -> None:
+        self._connect = connect
+        self._q = connect()
         self._lane = lane
         self._folder = folder
+        self._unsorted: set[str] = set() if unsorted is None else unsorted
+        """Tables to which batches were added since they were last in the order of time; of all connections."""
+
+    def _waiting(self, table: SeriesTable) -> str:
+        """The table in memory that rows are sent to."""
+        return table.name if self._lane is Lane.PAPER else f"{table.name}_in"
 
     def _create(self, table: SeriesTable) -> str:
         columns = ";".join(f"{column.name}:`{_TYPES[column.type]}$()" for column in table.columns)
-        return f"{table.name}:([]{columns};date:`date$())"
+        date = ";date:`date$()" if self._lane is Lane.PAPER else ""
+        return f"{self._waiting(table)}:([]{columns}{date})"
 
     def _settlement(self, table: SeriesTable) -> list[str]:
         name = table.name
         if self._lane is Lane.PAPER:
             return [f"`ts`seq xasc `{name}"]
         folder = f"hsym `${_text(self._folder)}"
-        return [
-            f"`seq xasc `{name}",
-            f"{{[d]{name}_all:{name};{{[d;t;p]`{name} set delete date from select from t where date=p;"
-            f".Q.dpft[d;p;`symbol;`{name}]}}[d;{name}_all]each distinct {name}_all`date}}[{folder}]",
-            f"delete {name} from `.",
-        ]
+        merged = f"{_MERGED}[{folder};`{name};`{self._waiting(table)}]"
+        return [merged, f".Q.chk {folder}", f'system"l ",{_text(self._folder)}']
 
     def set_up(self) -> None:
         """Make the empty tables."""
@@ -116,22 +132,53 @@ class KdbSession:
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
         """Send columnar batches; `settle` sorts (paper) or writes the partitions and maps them (idiomatic)."""
-        timed, serialise, rows = sql.Timed(frames), 0.0, 0
+        timed, serialise = sql.Timed(frames), 0.0
         start = time.perf_counter()
         for frame in timed:
             for at in range(0, frame.num_rows, BATCH):
                 begun = time.perf_counter()
                 batch = q_table(frame.slice(at, BATCH))
                 serialise += time.perf_counter() - begun
-                rows += len(frame.slice(at, BATCH))
-                self._q.evaluate(f"{{`{table.name} insert update date:`date$ts from x;}}", batch)
+                self._insert(table, batch)
         sent = time.perf_counter() - start - timed.seconds - serialise
         begun = time.perf_counter()
         for text in self._settlement(table):
             self._q.evaluate(text)
-        if self._lane is Lane.IDIOMATIC and table is TABLES[-1]:
-            self._q.evaluate('{system"l ",x}', self._folder)
         return LoadPhases(serialise, sent, time.perf_counter() - begun)
+
+    def _insert(self, table: SeriesTable, batch: Any) -> None:
+        rows = "update date:`date$ts from x" if self._lane is Lane.PAPER else "x"
+        self._q.evaluate(f"{{`{self._waiting(table)} insert {rows};}}", batch)
+
+    @contextmanager
+    def connection(self) -> Iterator[KdbSession]:
+        """Another connection to the q server, which answers one at a time.
+
+        Raises:
+            UnsupportedError: q runs in this process.
+        """
+        if self._q.url is None:
+            raise UnsupportedError(f"q in process has one caller; {URL_VARIABLE} names a q server")
+        other = KdbSession(self._connect, self._lane, self._folder, self._unsorted)
+        try:
+            yield other
+        finally:
+            other._q.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Insert a batch into the table in memory; the next question puts it into the order of time first.
+
+        Raises:
+            UnsupportedError: the lane's tables are on disk.
+            StoreError: q refused it.
+        """
+        if self._lane is Lane.IDIOMATIC:
+            raise UnsupportedError(
+                "a historical database takes no rows in small batches: its partitions are written whole, at the end of"
+                " a day"
+            )
+        self._insert(table, q_table(rows))
+        self._unsorted.add(table.name)
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
         """Fill in a workload's text.
@@ -151,6 +198,9 @@ class KdbSession:
             TimeoutError: it ran longer than it may.
             StoreError: the engine failed.
         """
+        for name in sorted(self._unsorted):
+            self._unsorted.discard(name)
+            self._q.evaluate(f"`ts`seq xasc `{name}")
         return sql.shaped(prepared.workload, self._q.table(prepared.text))
 
     def size(self, table: SeriesTable) -> TableSize:
@@ -174,7 +224,8 @@ class KdbSession:
     def drop(self) -> None:
         """Remove the tables from memory and close; a historical database's files are the session's folder's."""
         for table in TABLES:
-            self._q.evaluate(f"if[`{table.name} in key `.;delete {table.name} from `.]")
+            for name in dict.fromkeys((table.name, self._waiting(table))):
+                self._q.evaluate(f"if[`{name} in key `.;delete {name} from `.]")
         self._q.close()
 
 
@@ -227,7 +278,7 @@ class Kdb:
     def session(self, lane: Lane, folder: Path) -> Iterator[KdbSession]:
         """Make the tables; a server writes its partitions under its own `TRACEBANK_BENCH_KDB_FOLDER`, else `folder`."""
         place = os.environ.get(FOLDER_VARIABLE) or str(folder.absolute() / "kdb")
-        session = KdbSession(self._connect(self.statement_timeout), lane, place)
+        session = KdbSession(partial(self._connect, self.statement_timeout), lane, place)
         try:
             session.set_up()
             yield session

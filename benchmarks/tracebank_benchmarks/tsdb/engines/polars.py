@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,11 +19,11 @@ from typing import ClassVar, Final
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
 
-from tracebank.stores.protocol import TableSize
+from tracebank.stores.protocol import StoreError, TableSize
 from tracebank_benchmarks.tsdb import oracle
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared
-from tracebank_benchmarks.tsdb.engines import sql
+from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import BOOK, TABLES, TRADES
@@ -42,6 +42,9 @@ class PreparedPlan(Prepared):
 class PolarsSession:
     """A folder of Parquet files for each table, in one lane."""
 
+    text_form: ClassVar[FileForm] = FileForm.CSV
+    refused_forms: ClassVar[Mapping[FileForm, str]] = {FileForm.LINES: "Polars reads no line protocol"}
+
     def __init__(self, folder: Path, lane: Lane) -> None:
         self._folder = folder
         self._lane = lane
@@ -55,21 +58,51 @@ class PolarsSession:
             empty.write_parquet(self._folder / table.name / "0.parquet", compression=_COMPRESSION)
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Write Parquet, block by block; `settle` sorts it into a file per day (idiomatic)."""
-        timed = sql.Timed(frames)
-        self._loads += 1
-        path = self._folder / f"{table.name}-{self._loads}.parquet"
+        """Write Parquet, all of Polars' threads at it; `settle` sorts it into a file per day (idiomatic)."""
         start = time.perf_counter()
-        with pq.ParquetWriter(path, table.arrow_schema, compression=_COMPRESSION) as writer:
-            for frame in timed:
-                writer.write_table(frame.cast(table.arrow_schema), row_group_size=_GROUP_ROWS)
-        send = time.perf_counter() - start - timed.seconds
+        place = self._place(table)
+        self._sink(table, _streamed(table, frames), place)
+        send = time.perf_counter() - start
+        return LoadPhases(serialise=0.0, send=send, settle=self._settle(table, place))
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Scan the files into Parquet as a load writes it.
+
+        Raises:
+            UnsupportedError: the form is line protocol.
+            StoreError: a file is broken; nothing was written.
+        """
+        if reason := self.refused_forms.get(form):
+            raise UnsupportedError(reason)
+        start, place = time.perf_counter(), self._place(table)
+        scanned = _scanned_csv(table, paths) if form is FileForm.CSV else pl.scan_parquet(list(paths))
+        self._sink(table, scanned.select(table.arrow_schema.names), place)
+        server = time.perf_counter() - start
+        return LoadPhases(serialise=0.0, send=0.0, settle=self._settle(table, place), server=server)
+
+    def _place(self, table: SeriesTable) -> Path:
+        self._loads += 1
+        return self._folder / f"{table.name}-{self._loads}.parquet"
+
+    def _sink(self, table: SeriesTable, rows: pl.LazyFrame, path: Path) -> None:
+        try:
+            rows.match_to_schema(table.polars_schema).sink_parquet(
+                path, compression=_COMPRESSION, row_group_size=_GROUP_ROWS, maintain_order=True
+            )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            path.unlink(missing_ok=True)
+            raise StoreError(f"polars: {' '.join(str(error).split())[:500]}") from None
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _settle(self, table: SeriesTable, path: Path) -> float:
         start = time.perf_counter()
         if self._lane is Lane.PAPER:
             path.rename(self._folder / table.name / f"{self._loads}.parquet")
         else:
             self._sort(table, path)
-        return LoadPhases(serialise=0.0, send=send, settle=time.perf_counter() - start)
+        return time.perf_counter() - start
 
     def _sort(self, table: SeriesTable, path: Path) -> None:
         rows = pl.scan_parquet(path)
@@ -118,6 +151,42 @@ class PolarsSession:
             )
             for table in TABLES
         )
+
+    @contextmanager
+    def connection(self) -> Iterator[PolarsSession]:
+        """The same files: every execution scans them anew, and nothing is kept open."""
+        yield self
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:  # noqa: ARG002 - the protocol's own
+        """Not here.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            "Parquet files take no rows once they are written, and Polars has no log to keep small batches in"
+        )
+
+
+def _scanned_csv(table: SeriesTable, paths: Sequence[Path]) -> pl.LazyFrame:
+    stamps = [name for name, kind in table.polars_schema.items() if isinstance(kind, pl.Datetime)]
+    text = {name: pl.String() if name in stamps else kind for name, kind in table.polars_schema.items()}
+    read = (pl.col(name).str.to_datetime("%Y-%m-%d %H:%M:%S%.9f", time_unit="ns", time_zone="UTC") for name in stamps)
+    return pl.scan_csv(list(paths), schema=text).with_columns(read)
+
+
+def _streamed(table: SeriesTable, frames: Iterable[pa.Table]) -> pl.LazyFrame:
+    """Frames as a plan that draws them one by one."""
+
+    def drawn(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        assert predicate is None, predicate
+        assert n_rows is None, n_rows
+        for frame in frames:
+            yield pl.DataFrame(frame.cast(table.arrow_schema)).select(with_columns or pl.all())
+
+    return register_io_source(drawn, schema=table.polars_schema)
 
 
 class Polars:

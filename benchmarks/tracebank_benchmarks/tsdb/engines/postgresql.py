@@ -11,28 +11,30 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import psutil
+import psycopg
 import pyarrow as pa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.settings import shown_url
 from tracebank.stores import postgresql_ddl
+from tracebank.stores.frames import fitted
 from tracebank.stores.postgresql import PostgreSQLStore
 from tracebank.stores.postgresql_writer import PostgreSQLWriter
 from tracebank.stores.protocol import StoreError, TableSize
 from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
 from tracebank_benchmarks.tsdb import queries
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
-from tracebank_benchmarks.tsdb.engines import sql, threads
+from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engines import memory, sql, threads
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
-from tracebank_schemas.series import SeriesTable
+from tracebank_schemas.series import TIMESTAMP, SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES, naive
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 URL_FORM: Final = "postgresql+psycopg://user:password@host:5432/database"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PIECE: Final = 4 << 20
+"""Bytes of a file that are sent at a time."""
 _NO_MOMENTS: Final = "(NULL::text, NULL::bigint, NULL::timestamptz)"
 _RECORDED: Final = (
     "fsync",
@@ -91,6 +95,11 @@ class PostgreSQLSession:
     """A schema of its own in one lane; each thread has its own connection."""
 
     families: ClassVar[tuple[str, ...]] = ("postgresql",)
+    text_form: ClassVar[FileForm] = FileForm.CSV
+    refused_forms: ClassVar[Mapping[FileForm, str]] = {
+        FileForm.PARQUET: "PostgreSQL reads no Parquet by itself: COPY takes text, CSV or binary",
+        FileForm.LINES: "PostgreSQL reads no line protocol",
+    }
 
     def __init__(self, store: PostgreSQLStore, lane: Lane) -> None:
         self._store = store
@@ -120,6 +129,30 @@ class PostgreSQLSession:
                 writer.write(frame)
         send = time.perf_counter() - start - timed.seconds - writer.serialise_seconds
         return LoadPhases(serialise=writer.serialise_seconds, send=send, settle=self._settle(table))
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Stream CSV as it is by COPY into a temporary table, and have the server read the time stamps out of it.
+
+        Raises:
+            UnsupportedError: PostgreSQL reads no such files.
+            StoreError: a file is broken; nothing was written.
+        """
+        if reason := self.refused_forms.get(form):
+            raise UnsupportedError(reason)
+        declared, start = self.declared(table), time.perf_counter()
+        loading = postgresql_ddl.quoted(f"{table.name}_loading")
+        with self._store.faults(), psycopg.connect(self._store.conninfo()) as connection:
+            connection.execute(_loading_table(declared, loading).encode())
+            for path in paths:
+                with path.open("rb") as file, connection.cursor() as cursor:
+                    text = f"COPY {loading} FROM STDIN (FORMAT csv, HEADER match)"
+                    with cursor.copy(text.encode()) as copy:
+                        while piece := file.read(_PIECE):
+                            copy.write(piece)
+            send = time.perf_counter() - start
+            connection.execute(_from_loading(declared, self._store.schema, loading).encode())
+        server = time.perf_counter() - start - send
+        return LoadPhases(serialise=0.0, send=send, settle=self._settle(table), server=server)
 
     def _settle(self, table: SeriesTable) -> float:
         start = time.perf_counter()
@@ -189,13 +222,51 @@ class PostgreSQLSession:
                 return []
             return [parent.pid] if parent is not None and "postgres" in process.name() else []
 
-    def drop(self) -> None:
-        """Remove the schema and close every connection."""
+    @contextmanager
+    def connection(self) -> Iterator[PostgreSQLSession]:
+        """Another connection, and one more for batches once there are any."""
+        other = type(self)(self._store, self._lane)
+        try:
+            other._connection()
+            yield other
+        finally:
+            other.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Binary COPY of a batch in a transaction of its own, on a connection that stays open.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
+        from tracebank.stores.postgresql_copy import HEADER, TRAILER, encoded
+
+        declared = self.declared(table)
+        columns = _physical(declared, fitted(declared, rows, postgresql_ddl.LIMITS))
+        names = ", ".join(postgresql_ddl.quoted(name) for name, _ in postgresql_ddl.physical(declared))
+        text = f"COPY {postgresql_ddl.path(self._store.schema, declared)} ({names}) FROM STDIN (FORMAT BINARY)"
+        with self._store.faults(), self._writing().cursor() as cursor, cursor.copy(text.encode()) as copy:
+            copy.write(b"".join((HEADER, *encoded(columns), TRAILER)))
+
+    def close(self) -> None:
+        """Close every connection."""
         with self._guard:
             self._open.close()
             self._connections = threading.local()
+
+    def drop(self) -> None:
+        """Remove the schema and close every connection."""
+        self.close()
         with self._store.connection() as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {postgresql_ddl.quoted(self._store.schema)} CASCADE".encode())
+
+    def _writing(self) -> psycopg.Connection:
+        found: psycopg.Connection | None = getattr(self._connections, "writing", None)
+        if found is None:
+            found = psycopg.connect(self._store.conninfo(), autocommit=True)
+            with self._guard:
+                self._open.enter_context(closing(found))
+            self._connections.writing = found
+        return found
 
     def _connection(self) -> ArrowConnection:
         found: ArrowConnection | None = getattr(self._connections, "connection", None)
@@ -205,6 +276,40 @@ class PostgreSQLSession:
                 self._open.enter_context(closing(found))
             self._connections.connection = found
         return found
+
+
+def _physical(declared: SeriesTable, rows: pa.Table) -> list[pa.Array[Any]]:
+    """Columns as the table has them: time stamps a second time, in nanoseconds."""
+    columns = []
+    for name, source in postgresql_ddl.physical(declared):
+        values = rows.column(source.name).combine_chunks()
+        columns.append(values.cast(pa.int64()) if name != source.name and source.type == TIMESTAMP else values)
+    return columns
+
+
+def _loading_table(declared: SeriesTable, loading: str) -> str:
+    """A table that goes with its transaction; time stamps are text, since the engine would round nanoseconds."""
+    columns = ", ".join(
+        f"{postgresql_ddl.quoted(c.name)} {'text' if c.type == TIMESTAMP else postgresql_ddl.column_type(c.name, c)}"
+        for c in declared.columns
+    )
+    return f"CREATE TEMPORARY TABLE {loading} ({columns}) ON COMMIT DROP"
+
+
+def _from_loading(declared: SeriesTable, schema: str, loading: str) -> str:
+    """Rows of the temporary table into the real one: each time stamp in microseconds, cut off, and in nanoseconds."""
+    physical = postgresql_ddl.physical(declared)
+    values = []
+    for name, source in physical:
+        text = postgresql_ddl.quoted(source.name)
+        if source.type == TIMESTAMP and name == source.name:
+            text = f"left({text}, 26)::timestamptz"
+        elif source.type == TIMESTAMP:
+            seconds = f"extract(epoch FROM left({text}, 19)::timestamp)::bigint * 1000000000"
+            text = f"{seconds} + rpad(substr({text}, 21, 9), 9, '0')::bigint"
+        values.append(text)
+    names = ", ".join(postgresql_ddl.quoted(name) for name, _ in physical)
+    return f"INSERT INTO {postgresql_ddl.path(schema, declared)} ({names}) SELECT {', '.join(values)} FROM {loading}"
 
 
 class TimescaleDBSession(PostgreSQLSession):
@@ -246,11 +351,11 @@ class PostgreSQL:
 
     def _session_settings(self) -> dict[str, str]:
         cap = threads()
-        memory = psutil.virtual_memory().total // (16 * cap)
+        share = (memory() or psutil.virtual_memory().total) // (16 * cap)
         return {
             "max_parallel_workers_per_gather": str(cap - 1),  # the leader works, too
             "max_parallel_workers": str(max(cap - 1, 1)),
-            "work_mem": f"{max(memory >> 20, 64)}MB",
+            "work_mem": f"{max(share >> 20, 64)}MB",
             "statement_timeout": f"{round(self.statement_timeout * 1000)}ms",
         }
 

@@ -11,7 +11,7 @@ from string import Template
 from typing import Any, Final
 
 from tracebank_benchmarks.tsdb import paper
-from tracebank_benchmarks.tsdb.report import advice, plots
+from tracebank_benchmarks.tsdb.report import advice, concurrency, plots
 from tracebank_benchmarks.tsdb.report.figures import STATUS_WORDS, TIMED, Figures, shown_seconds, workload_name
 from tracebank_benchmarks.tsdb.results import Record
 from tracebank_benchmarks.tsdb.statistics import SHIFT_SECONDS
@@ -35,8 +35,8 @@ def write_report(record: Record, path: Path, earlier: Sequence[Record] = ()) -> 
 def page(record: Record, earlier: Sequence[Record] = ()) -> str:
     """The page of a run."""
     figures = Figures(record, earlier)
-    sections = (_head, _advice, _ranking, _heat, _times, _loads, _storage, _others, _growth, _paper, _statuses,
-                _environment, _texts)  # fmt: skip
+    sections = (_head, _advice, _ranking, _heat, _times, _loads, _storage, _queries, _ingest, _mixed, _others,
+                _growth, _paper, _statuses, _environment, _texts)  # fmt: skip
     body = "\n".join(text for section in sections if (text := section(figures)))
     here = resources.files(__package__)
     template = Template(here.joinpath("page.html").read_text(encoding="utf-8"))
@@ -196,10 +196,55 @@ def _storage(figures: Figures) -> str:
     return f"<h2>Storage (S1)</h2>{plot}{_table(head, rows, 1)}"
 
 
+def _queries(figures: Figures) -> str:
+    rows = concurrency.query_rows(figures)
+    if not rows:
+        return ""
+    note = (
+        "A mix of fast reads, every connection in seeded permutations of its own; every answer compared. Closed loop:"
+        " each connection asks again as soon as it is answered. Open loop: requests arrive at random at a share of the"
+        " best closed rate, and their latency counts from when they were due, waiting included. A percentile stands"
+        " only where there were requests enough for it. Beside the engine: the client's own time for each request, and"
+        " the rate as a share of what the same clients come to without an engine; near 100 %, they are the limit."
+    )
+    plot = _figure(plots.latencies(figures), "Open loop: median (dashed) and p99 (p95 or largest, where short).")
+    head = ("engine / lane", "loop, connections", "requests/s", "p50", "p95", "p99", "p99.9", "max", "errors",
+            "client, each", "of the clients' limit")  # fmt: skip
+    return f'<h2>Concurrent queries (Q1)</h2><p class="soft">{note}</p>{plot}{_table(head, _escaped(rows), 2)}'
+
+
+def _ingest(figures: Figures) -> str:
+    rows = concurrency.ingest_rows(figures)
+    if not rows:
+        return ""
+    note = (
+        "Batches at a fixed rate, late ones later, never left out: the acknowledgement counts from when the batch was"
+        " due. Backlog: rows due and not acknowledged at the end. Readable: from sending until another connection reads"
+        " the batch's last row, the median. Every acknowledged row is read back and compared afterwards."
+    )
+    plot = _figure(plots.ingest_rates(figures), "Rows acknowledged in each interval; dotted: the rate offered.")
+    head = ("offered", "engine / lane", "rows/s", "ack p50", "ack p95", "ack p99", "ack max", "backlog", "readable",
+            "lost", "errors", "client, each")  # fmt: skip
+    return f'<h2>Sustained ingest (W2)</h2><p class="soft">{note}</p>{plot}{_table(head, _escaped(rows), 2)}'
+
+
+def _mixed(figures: Figures) -> str:
+    rows = concurrency.mixed_rows(figures)
+    if not rows:
+        return ""
+    note = "Latency of each side alone → beside the other. Queries are of windows that what is written does not touch."
+    head = ("engine / lane", "together", "query p50", "query p95", "query max", "ack p50", "ack p95", "ack max")
+    return f'<h2>Ingest under queries (W4)</h2><p class="soft">{note}</p>{_table(head, _escaped(rows), 2)}'
+
+
+def _escaped(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    return [[escape(cell) for cell in row] for row in rows]
+
+
 def _others(figures: Figures) -> str:
     parts = []
     for workload in figures.record.plan.workloads:
-        if workload in BY_ID or workload in ("W1", "S1") or not (found := figures.measures(workload)):
+        if workload in BY_ID or workload in ("W1", "S1", "Q1", "W2", "W4") or not (found := figures.measures(workload)):
             continue
         names = list(dict.fromkeys(name for one in found.values() for name in one))
         rows = [(escape(e), *(_number(one.get(n)) for n in names)) for e, one in found.items()]

@@ -6,6 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Final
 
+from tracebank_benchmarks.tsdb.report import concurrency
 from tracebank_benchmarks.tsdb.report.figures import Figures
 
 if TYPE_CHECKING:
@@ -101,3 +102,67 @@ def times(figures: Figures) -> str:
     axes.grid(axis="y", alpha=0.3)
     figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside upper left")
     return _svg(figure)
+
+
+def latencies(figures: Figures) -> str:
+    """Latency over requests a second of the open loop: the median dashed, the tail solid."""
+    figure, axes = _figure(9)
+    for entry, found in figures.measures("Q1").items():
+        colour = _COLOURS[figures.entries.index(entry) % len(_COLOURS)]
+        rows = [concurrency.open_point(found, percent) for percent in concurrency.OPEN_PERCENT]
+        kept = [row for row in rows if row is not None]
+        offered = [row.offered for row in kept]
+        axes.plot(offered, [row.p50 for row in kept], "--", color=colour, linewidth=1)
+        axes.plot(offered, [row.tail for row in kept], "o-", color=colour, label=entry, markersize=4)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("requests a second, offered")
+    axes.set_ylabel("seconds from the intended start")
+    axes.grid(alpha=0.3)
+    figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside upper left")
+    return _svg(figure)
+
+
+def ingest_rates(figures: Figures) -> str:
+    """Rows acknowledged a second over time: a panel for each point, a line for each entry, what was offered dotted."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure as NewFigure
+
+    points = concurrency.ingest_points(figures)
+    lines = -(-len(points) // 2)
+    with rc_context({"font.size": 9}):
+        figure = NewFigure(figsize=(_WIDTH, 0.7 + 1.7 * lines), layout="constrained")
+        panels = figure.subplots(lines, 2, squeeze=False)
+    for panel, point in zip(panels.flat, points, strict=False):
+        _ingest_panel(panel, figures, point)
+    for panel in panels.flat[len(points) :]:
+        panel.set_axis_off()
+    handles = {
+        text: line for panel in panels.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(handles.values()), list(handles), frameon=False, fontsize=8, ncols=3, loc="outside upper left")
+    figure.supxlabel("seconds", fontsize=9)
+    figure.supylabel("rows a second", fontsize=9)
+    return _svg(figure)
+
+
+def _ingest_panel(panel: Axes, figures: Figures, point: str) -> None:
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_title(concurrency.point_name(point), fontsize=9)
+    offered = None
+    for number, entry in enumerate(figures.entries):
+        seconds, rates = concurrency.ingest_curve(figures, entry, point)
+        if rates:
+            panel.step(
+                [0.0, *seconds],
+                [rates[0], *rates],
+                where="pre",
+                color=_COLOURS[number % len(_COLOURS)],
+                label=entry,
+                linewidth=1.2,
+            )
+            offered = figures.measures("W2").get(entry, {}).get(f"{point}_offered_rows_per_second", offered)
+    if offered:
+        panel.axhline(offered, color="#7d7d7d", linestyle=":", linewidth=1)
+    panel.set_ylim(bottom=0)
+    panel.grid(axis="y", alpha=0.3)

@@ -7,7 +7,7 @@ therefore gets a time of its own: rows of one key that tie, or crowd, move on by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -91,10 +91,15 @@ class Layout:
             FrameRefused: a value is none that the engine keeps.
         """
         self.check(rows)
+        rows = rows.with_columns(
+            *(_spelt(rows[name].cast(pl.String), _tag_value) for name in self.tags),
+            *(_spelt(rows[column.name], _text_value(column)) for column in self.fields if column.type == pa.string()),
+        )
         head = [pl.lit(_escaped_name(self.table.name))]
-        head += [_tag(name) for name in self.tags]
+        head += [_tag(name, empty=bool((rows[name] == "").any())) for name in self.tags]
         first, *others = sorted(self.fields, key=lambda column: column.name != self.stamp)
-        body = [pl.lit(" "), _field(first), *(pl.lit(",") + _field(column) for column in others)]
+        body = [*_field(first, " "), *(part for column in others for part in _field(column, ","))]
+        # Nulls are left out: of tags and fields that are missing nothing is written.
         line = pl.concat_str([*head, *body, pl.lit(" "), "time", pl.lit("\n")], ignore_nulls=True)
         return rows.select(line=line).to_series()
 
@@ -138,41 +143,62 @@ def _escaped_name(name: str) -> str:
     return name.replace(",", r"\,").replace(" ", r"\ ")
 
 
-def _tag(name: str) -> pl.Expr:
-    value = encoded(pl.col(name).cast(pl.String))
+def _spelt(values: pl.Series, spell: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """Values as they are written; few distinct ones are spelt once each."""
+    distinct = values.unique()
+    if 2 * len(distinct) > len(values):
+        return values.to_frame().select(spell(pl.col(values.name))).to_series()
+    spelt = distinct.to_frame().select(spell(pl.col(values.name))).to_series()
+    return values if spelt.equals(distinct, null_equal=True) else values.replace_strict(distinct, spelt)
+
+
+def _tag_value(value: pl.Expr) -> pl.Expr:
+    value = encoded(value)
     for character in (",", "=", " "):
         value = value.str.replace_all(character, "\\" + character, literal=True)
+    return value
+
+
+def _text_value(column: Column) -> Callable[[pl.Expr], pl.Expr]:
+    def spell(value: pl.Expr) -> pl.Expr:
+        value = encoded(value)
+        if column.nullable:
+            value = pl.when(value == "").then(pl.lit(_EMPTY)).otherwise(value)
+        return value.str.replace_all('"', '\\"', literal=True)
+
+    return spell
+
+
+def _tag(name: str, *, empty: bool) -> pl.Expr:
     key = _escaped_name(name).replace("=", r"\=")
+    text = pl.concat_str([pl.lit(f",{key}="), name])
     # A tag without a value is no tag; it is read back as the empty text.
-    return pl.when(value != "").then(pl.concat_str([pl.lit(f",{key}="), value]))
+    return pl.when(pl.col(name) != "").then(text) if empty else text
 
 
-def _field(column: Column) -> pl.Expr:
-    value = pl.col(column.name)
+def _field(column: Column, before: str) -> list[pl.Expr]:
+    """What one field adds to a line."""
+    key = before + _escaped_name(column.name).replace("=", r"\=") + "="
+    value, opens, closes = pl.col(column.name), "", ""
     if column.type == TIMESTAMP or pa.types.is_integer(column.type) or column.type == pa.date32():
-        text = pl.concat_str([value.cast(pl.Int64).cast(pl.String), pl.lit("i")])
+        value, closes = value.cast(pl.Int64), "i"
     elif column.type == pa.string():
-        spelt = encoded(value)
-        spelt = pl.when(spelt == "").then(pl.lit(_EMPTY)).otherwise(spelt) if column.nullable else spelt
-        text = pl.concat_str([pl.lit('"'), spelt.str.replace_all('"', '\\"', literal=True), pl.lit('"')])
-    else:
-        text = value.cast(pl.String)
-    key = _escaped_name(column.name).replace("=", r"\=")
-    return pl.concat_str([pl.lit(f"{key}="), text])
+        opens, closes = '"', '"'
+    parts = [pl.lit(key + opens), value.cast(pl.String), pl.lit(closes)]
+    parts = parts if closes else parts[:2]
+    return [pl.concat_str(parts)] if column.nullable else parts
 
 
 @dataclass
 class Times:
     """Gives every row of a table a time of its own, block after block.
 
-    Times of blocks are remembered where later blocks may meet them: 16 bytes a row of blocks that overlap in time.
+    Times of blocks are remembered where later blocks may meet them: 16 bytes a row.
     """
 
     layout: Layout
     key: tuple[str, ...]
     """Columns within which times are unique; none for all rows of the table."""
-    ordered: bool = False
-    """Blocks come in the order of time: earlier ones are forgotten as time goes on."""
     _taken: list[tuple[int, int, pl.DataFrame]] = field(default_factory=list)
 
     def assign(self, rows: pl.DataFrame, existing: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -214,20 +240,15 @@ class Times:
 
     def _near(self, rows: pl.DataFrame, existing: pl.DataFrame | None) -> pl.DataFrame | None:
         low, high = rows.select(low=pl.col("time").min(), high=pl.col("time").max()).row(0)
-        if self.ordered:
-            self._taken = [block for block in self._taken if block[1] >= low]
-        near = [frame for first, last, frame in self._taken if first <= high + SECOND and last >= low]
+        meets = pl.col("time").is_between(low, high + SECOND)
+        near = [frame.filter(meets) for first, last, frame in self._taken if first <= high + SECOND and last >= low]
         if existing is not None and existing.height:
             near.append(existing.select("_key", "time"))
         return pl.concat(near) if near else None
 
     def _remember(self, rows: pl.DataFrame) -> None:
         low, high = rows.select(low=pl.col("time").min(), high=pl.col("time").max()).row(0)
-        kept = rows.select("_key", "time")
-        if self.ordered:
-            kept = kept.filter(pl.col("time") >= high - SECOND)
-            low = max(low, high - SECOND)
-        self._taken.append((low, high, kept))
+        self._taken.append((low, high, rows.select("_key", "time")))
 
     def _crowded(self) -> FrameRefused:
         return FrameRefused(

@@ -15,13 +15,14 @@ import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
+from tracebank.stores.declarations import declaration, differences
 from tracebank.stores.frames import as_frames
 from tracebank.stores.influxdb.connection import InfluxConnection, identifier, literal
 from tracebank.stores.influxdb.line_protocol import SECOND, Layout, decoded
 from tracebank.stores.influxdb.select import Selection, partition_conditions, selection
 from tracebank.stores.influxdb.writer import InfluxWriter
 from tracebank.stores.protocol import Difference, EngineInfo, Frame, SchemaDrift, StoreError, TableSize, Written
-from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
+from tracebank_schemas.series import TIMESTAMP, Column, Partition, SeriesTable
 
 _DECLARATIONS: Final = "tracebank_tables"
 _BATCH_ROWS: Final = 131_072
@@ -66,19 +67,19 @@ class InfluxStore:
         Layout.of(table)
         found = self._found(table)
         if found is not None:
-            differences = _differences(table, found)
-            if fatal := [d for d in differences if not d.repairable]:
+            drift = differences(table, found)
+            if fatal := [d for d in drift if not d.repairable]:
                 first = fatal[0]
                 raise SchemaDrift(
                     f"table {self.database}.{table.name}: {first.what} is {first.found}, declared {first.declared}"
                     f" ({len(fatal)} such); copy its rows to a new table, or drop it and materialise again"
                 )
-            if not differences:
+            if not drift:
                 return
         database, name = identifier(self.database), identifier(table.name)
         self.connection.json(f"CREATE DATABASE {database}")
         self.connection.json(f"CREATE RETENTION POLICY {name} ON {database} DURATION INF REPLICATION 1")
-        text = json.dumps(_declaration(table)).replace("\\", "\\\\").replace('"', '\\"')
+        text = json.dumps(declaration(table)).replace("\\", "\\\\").replace('"', '\\"')
         self.connection.write("", f'{_DECLARATIONS},table={table.name} declaration="{text}" 0\n'.encode())
 
     def differences(self, table: SeriesTable) -> list[Difference]:
@@ -86,7 +87,7 @@ class InfluxStore:
         found = self._found(table)
         if found is None:
             return [Difference(table.name, "table", "present", "absent", True)]
-        return _differences(table, found)
+        return differences(table, found)
 
     def _found(self, table: SeriesTable) -> dict[str, Any] | None:
         text = f'SELECT declaration FROM {_DECLARATIONS} WHERE "table" = {literal(table.name)}'
@@ -98,8 +99,8 @@ class InfluxStore:
             raise
         if "series" not in result:
             return None
-        declaration: dict[str, Any] = json.loads(result["series"][0]["values"][0][1])
-        return declaration
+        kept: dict[str, Any] = json.loads(result["series"][0]["values"][0][1])
+        return kept
 
     def drop(self, table: SeriesTable) -> None:
         """Remove the table and its rows, if it is there."""
@@ -242,8 +243,8 @@ class InfluxStore:
         rows = self._count(part.counting) if partition is not None else all_rows
         on_disk = self._disk_bytes(table)
         share = rows / all_rows if all_rows else 0.0
-        width = sum(_width(column) for column in layout.table.columns)
-        return TableSize(rows, round(on_disk * share) if partition is not None else on_disk, rows * width)
+        per_row = sum(width(column) for column in layout.table.columns)
+        return TableSize(rows, round(on_disk * share) if partition is not None else on_disk, rows * per_row)
 
     def _disk_bytes(self, table: SeriesTable) -> int:
         [result] = self.connection.json("SHOW STATS FOR 'shard'")
@@ -259,7 +260,8 @@ def _name(table: SeriesTable) -> str:
     return f"{identifier(table.name)}.{identifier(table.name)}"
 
 
-def _width(column: Column) -> int:
+def width(column: Column) -> int:
+    """Bytes that a value is taken for; the engine does not tell how wide its texts are."""
     return _TEXT_BYTES if column.type == pa.string() else max(column.type.bit_width // 8, 1)
 
 
@@ -290,34 +292,3 @@ def _decoded(layout: Layout, frame: pl.DataFrame, names: Sequence[str], *more: s
             value = value.str.to_date() if name in layout.tags else value.cast(pl.Int32)
         made.append(value.cast(kind).alias(name))
     return frame.select(*made, *more)
-
-
-def _declaration(table: SeriesTable) -> dict[str, Any]:
-    keys = [f"day({key.column})" if isinstance(key, Day) else key for key in table.partition_by]
-    return {
-        "columns": {column.name: _column_text(column) for column in table.columns},
-        "sort key": ", ".join(table.sort_key),
-        "partition key": ", ".join(keys),
-    }
-
-
-def _column_text(column: Column) -> str:
-    return f"{column.type}{' or null' if column.nullable else ''}{', few values' if column.repeated else ''}"
-
-
-def _differences(table: SeriesTable, found: dict[str, Any]) -> list[Difference]:
-    declared = _declaration(table)
-    standing: dict[str, str] = dict(found["columns"])
-    result = []
-    for name, text in declared["columns"].items():
-        has = standing.pop(name, None)
-        if has != text:
-            repairable = has is None and name not in table.sort_key
-            result.append(Difference(table.name, f"column {name}", text, has or "absent", repairable))
-    result += [Difference(table.name, f"column {name}", "absent", has, False) for name, has in standing.items()]
-    result += [
-        Difference(table.name, what, declared[what], found[what], False)
-        for what in ("partition key", "sort key")
-        if declared[what] != found[what]
-    ]
-    return result

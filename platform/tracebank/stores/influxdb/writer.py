@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,7 +22,7 @@ from tracebank.stores.protocol import Frame, Written
 from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:
-    from tracebank.stores.influxdb.connection import Buffer, InfluxConnection
+    from tracebank.stores.influxdb.connection import Buffer
     from tracebank.stores.influxdb.store import InfluxStore
 
 BATCH: Final = 20_000
@@ -32,8 +32,13 @@ WORKERS: Final = 2
 _BLOCK: Final = 262_144
 
 
-def send(connection: InfluxConnection, retention: str, requests: Iterable[Buffer], workers: int = WORKERS) -> None:
+def send(write: Callable[[Buffer], None], requests: Iterable[Buffer], workers: int = WORKERS) -> None:
     """Post bodies, `workers` of them at once.
+
+    Args:
+        write: posts one body; called from several threads at once.
+        requests: the bodies; a few are taken ahead of what has been posted.
+        workers: requests under way at once.
 
     Raises:
         StoreError: the server refused one; those sent before it stand.
@@ -41,7 +46,7 @@ def send(connection: InfluxConnection, retention: str, requests: Iterable[Buffer
     with ThreadPoolExecutor(workers) as pool:
         pending: set[Future[None]] = set()
         for body in requests:
-            pending.add(pool.submit(connection.write, retention, body))
+            pending.add(pool.submit(write, body))
             if len(pending) >= 2 * workers:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -104,7 +109,7 @@ class InfluxWriter:
         if self._partition is not None:
             store.delete(table, self._partition)
         lines = (body for rows in self._placed() for body in bodies(self._layout.lines(rows), BATCH))
-        send(store.connection, table.name, lines)
+        send(lambda body: store.connection.write(table.name, body), lines)
         size = store.size(table, self._partition)
         self._written = Written(self._rows, time.perf_counter() - self._started, size.bytes)
 

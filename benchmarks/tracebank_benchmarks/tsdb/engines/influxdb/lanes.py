@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from tracebank.stores.influxdb.line_protocol import Layout, Times
+from tracebank.stores.influxdb.store import width
 from tracebank.stores.influxdb.writer import polars_rows
 from tracebank_benchmarks.tsdb.workloads import Lane
 from tracebank_schemas.market import BOOK_DEPTH
@@ -63,11 +64,14 @@ class Points:
         self._notional = lane is Lane.IDIOMATIC and table.name == TRADES.name
         self.declared = declared(lane, table)
         self._layout = Layout.of(self.declared)
-        # Within a symbol the order of time is then that of seq, on which first, last and as-of go.
-        self._times = Times(Layout.of(table), ("symbol",), ordered=True)
+        # Within a symbol the order of time is then that of seq, on which first, last and as-of go. Blocks may come late
+        # (W3), so none is forgotten: 16 bytes a row.
+        self._times = Times(Layout.of(table), ("symbol",))
         self.points = 0
         self.per_row = len(SIDES) if self._split else 1
         """Points that one row becomes."""
+        self.raw_bytes = self.per_row * sum(map(width, self.declared.columns))
+        """Of one row, uncompressed; text is taken for as wide as the platform's adapter takes it."""
 
     def described(self) -> str:
         """Which columns are tags and which fields."""

@@ -9,7 +9,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +31,8 @@ from tracebank.stores.influxdb.writer import BATCH, WORKERS, send
 from tracebank.stores.protocol import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.data_files import whole_lines
+from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import sql
 from tracebank_benchmarks.tsdb.engines.influxdb.client_side import FINISHED, FINISHED_PAPER, UNSUPPORTED, Finish
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points, declared
@@ -86,10 +87,20 @@ class PreparedStatements(Prepared):
 class InfluxSession:
     """A database of its own in one lane; threads may share it."""
 
+    text_form: ClassVar[FileForm] = FileForm.LINES
+    refused_forms: ClassVar[Mapping[FileForm, str]] = {
+        FileForm.CSV: "InfluxDB 1.x reads line protocol only, no CSV",
+        FileForm.PARQUET: "InfluxDB 1.x reads line protocol only, no Parquet",
+    }
+
     def __init__(self, url: URL, lane: Lane, timeout: float) -> None:
         self._store = InfluxStore(url, timeout=timeout)
         self._connection: InfluxConnection = self._store.connection
         self._lane = lane
+        self._url = url
+        self._timeout = timeout
+        self._batches: dict[str, Points] = {}
+        """Of rows that were appended: which times they have been given."""
 
     def set_up(self) -> None:
         """Make the empty tables."""
@@ -117,12 +128,33 @@ class InfluxSession:
                     start = time.perf_counter()
 
         start = time.perf_counter()
-        send(self._connection, table.name, made())
+        send(lambda body: self._connection.write(table.name, body), made())
         spent = time.perf_counter() - start - timed.seconds - serialise
         found = self._store.size(points.declared).rows - before
         if found != points.points:
             raise StoreError(f"table {table.name}: {points.points} points were sent, {found} are there")
         return LoadPhases(serialise, spent, 0.0)
+
+    def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
+        """Post files of line protocol as they are, so many whole lines at a time as a load sends.
+
+        Raises:
+            UnsupportedError: it is another form.
+            StoreError: the server refused lines; those of the file that it took are taken back.
+        """
+        if reason := self.refused_forms.get(form):
+            raise UnsupportedError(reason)
+        points = Points(self._lane, table)
+        before = self._store.size(points.declared).rows
+        start = time.perf_counter()
+        try:
+            send(lambda body: self._connection.write(table.name, body), whole_lines(paths, BATCH))
+        except BaseException:
+            if not before:
+                self._store.drop(points.declared)
+                self._store.create(points.declared)
+            raise
+        return LoadPhases(0.0, time.perf_counter() - start, 0.0)
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
         """Fill in a workload's text; moments become one text each.
@@ -227,6 +259,26 @@ class InfluxSession:
             lines.append(f"CREATE RETENTION POLICY {identifier(table.name)} ON {database} DURATION INF REPLICATION 1")
             lines.append(f"-- {table.name}: {Points(self._lane, table).described()}")
         return "\n".join(lines)
+
+    @contextmanager
+    def connection(self) -> Iterator[InfluxSession]:
+        """Another client with connections of its own."""
+        other = InfluxSession(self._url, self._lane, self._timeout)
+        try:
+            yield other
+        finally:
+            other._store.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Post a batch; the server answers once it stands in its synced log.
+
+        Raises:
+            StoreError: the server refused it.
+        """
+        points = self._batches.setdefault(table.name, Points(self._lane, table))
+        for lines in points.lines(rows):
+            for body in bodies(lines, max(1, len(lines))):
+                self._connection.write(table.name, body)
 
     def drop(self) -> None:
         """Remove the database and close the connections."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -19,9 +20,12 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 import pyarrow as pa
+import urllib3
 
 from tracebank.settings import shown_url
+from tracebank.stores.influxdb.connection import Buffer
 from tracebank.stores.influxdb.line_protocol import bodies, decoded, encoded_text
+from tracebank.stores.influxdb.writer import WORKERS, send
 from tracebank.stores.protocol import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
@@ -30,7 +34,7 @@ from tracebank_benchmarks.tsdb.engines import sql
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
-from tracebank_schemas.tsdb_benchmark import BOOK, TABLES
+from tracebank_schemas.tsdb_benchmark import TABLES
 
 URL_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB2_URL"
 TOKEN_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB2_TOKEN"
@@ -39,21 +43,31 @@ BATCH: Final = 20_000
 """Points of one request."""
 
 
-def literal(_name: str, value: Value) -> str:
-    """A parameter as Flux writes it; names as an array.
+def literal(name: str, value: Value) -> str:
+    """A parameter as Flux writes it; tuples as arrays, moments as an array of records.
 
     Raises:
         TypeError: it is of another kind.
         ValueError: a time has no zone, or a number is not finite.
     """
-    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
-        return f"[{', '.join(_text(str(item)) for item in value)}]"
+    if name == "moments":
+        found = [f"{{symbol: {_text(symbol)}, moment: {_scalar(moment)}}}" for symbol, moment in sql.pairs(value)]
+        return f"[{', '.join(found)}]"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_scalar(item) for item in value)}]"
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
     if isinstance(value, datetime):
         return f"{sql.utc(value):%Y-%m-%dT%H:%M:%S.%fZ}"
     if isinstance(value, str):
         return _text(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return sql.number(value)
+    if isinstance(value, float):
+        # Flux has no exponents in its literals.
+        return f'float(v: "{sql.number(value)}")'
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:d}"
     raise sql.refused(value)
 
 
@@ -63,47 +77,86 @@ def _text(value: str) -> str:
 
 
 class InfluxSession:
-    """A bucket of its own in one lane."""
+    """A bucket for each table in one lane."""
 
-    def __init__(self, client: Any, organisation: str, bucket: str, lane: Lane) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[], Any], organisation: str, prefix: str, lane: Lane) -> None:
+        self._open = client
+        self._client = client()
         self._organisation = organisation
-        self._bucket = bucket
+        self._prefix = prefix
         self._lane = lane
+        self._api: Any = None
+        self._batches: dict[str, Points] = {}
+        """Of rows that were appended: which times they have been given."""
 
     def set_up(self) -> None:
-        """Make the empty bucket."""
+        """Make the empty buckets."""
         with faults():
-            self._client.buckets_api().create_bucket(bucket_name=self._bucket, org=self._organisation)
+            for table in TABLES:
+                self._client.buckets_api().create_bucket(bucket_name=self._bucket(table), org=self._organisation)
+
+    def _bucket(self, table: SeriesTable) -> str:
+        return f"{self._prefix}_{table.name}"
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Post line protocol as bytes, one request after the other; the engine compacts in its own time."""
-        from influxdb_client.client.write_api import SYNCHRONOUS
-
+        """Post line protocol as bytes, several requests at once; the engine compacts in its own time."""
         points, timed, serialise = Points(self._lane, table), sql.Timed(frames), 0.0
-        start = time.perf_counter()
-        with faults(), self._client.write_api(write_options=SYNCHRONOUS) as api:
+
+        def made() -> Iterator[Buffer]:
+            nonlocal serialise
             for frame in timed:
                 begun = time.perf_counter()
                 held = [body for lines in points.lines(frame) for body in bodies(lines, BATCH)]
                 serialise += time.perf_counter() - begun
-                for body in held:
-                    api.write(bucket=self._bucket, org=self._organisation, record=bytes(body))
+                yield from held
+
+        start = time.perf_counter()
+        with faults():
+            send(lambda body: self._post(table, body), made())
         return LoadPhases(serialise, time.perf_counter() - start - timed.seconds - serialise, 0.0)
+
+    def _post(self, table: SeriesTable, body: Buffer) -> None:
+        from influxdb_client.client.write_api import SYNCHRONOUS
+
+        if self._api is None:
+            self._api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._api.write(bucket=self._bucket(table), org=self._organisation, record=bytes(body))
+
+    @contextmanager
+    def connection(self) -> Iterator[InfluxSession]:
+        """Another client with connections of its own."""
+        other = InfluxSession(self._open, self._organisation, self._prefix, self._lane)
+        try:
+            yield other
+        finally:
+            other.close()
+
+    def append(self, table: SeriesTable, rows: pa.Table) -> None:
+        """Post a batch; the server answers once it stands in its synced log.
+
+        Raises:
+            StoreError: the server refused it.
+        """
+        points = self._batches.setdefault(table.name, Points(self._lane, table))
+        with faults():
+            for lines in points.lines(rows):
+                for body in bodies(lines, max(1, len(lines))):
+                    self._post(table, body)
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
         """Fill in a workload's text.
 
         Raises:
-            UnsupportedError: there is none for the lane.
+            UnsupportedError: there is none.
         """
-        text = queries.text("flux", workload.id)
+        own = queries.text("flux_paper", workload.id) if self._lane is Lane.PAPER else None
+        text = own or queries.text("flux", workload.id)
         if text is None:
-            raise UnsupportedError(f"{workload.id}: no text in Flux has been written")
-        if self._lane is Lane.PAPER and BOOK.name in text:
-            raise UnsupportedError(f"{workload.id}: no text in Flux joins bid and ask series")
+            raise UnsupportedError(f"{workload.id}: no text in Flux")
         filled = sql.filled(workload, text, parameters, literal)
-        return Prepared(workload, filled.replace("bucket: bench", f'bucket: "{self._bucket}"'))
+        for table in TABLES:
+            filled = filled.replace(f'from(bucket: "{table.name}")', f'from(bucket: "{self._bucket(table)}")')
+        return Prepared(workload, filled)
 
     def execute(self, prepared: Prepared) -> pa.Table:
         """Run it and read the whole answer.
@@ -116,12 +169,39 @@ class InfluxSession:
         return answer(prepared.workload, body)
 
     def size(self, table: SeriesTable) -> TableSize:
-        """Not to be had: the API tells no bytes.
+        """Rows, and bytes of the shards with index and log, as the server's own metrics tell them.
 
         Raises:
-            UnsupportedError: always.
+            UnsupportedError: the server tells no metrics, or none of the bucket yet.
         """
-        raise UnsupportedError(f"{table.name}: InfluxDB 2's API tells no bytes on disk")
+        with faults():
+            bucket = self._client.buckets_api().find_bucket_by_name(self._bucket(table))
+            metrics = urllib3.request("GET", f"{self._client.url.rstrip('/')}/metrics", retries=False)
+        if metrics.status != 200:
+            raise UnsupportedError(f"{table.name}: InfluxDB 2 answers HTTP {metrics.status} to /metrics")
+        shards = re.findall(
+            rf'^storage_shard_disk_size\{{[^}}]*bucket="{bucket.id}"[^}}]*\}} (\S+)',
+            metrics.data.decode(),
+            re.MULTILINE,
+        )
+        if not shards:
+            raise UnsupportedError(
+                f"{table.name}: InfluxDB 2's metrics tell no shard of the bucket; it notes them late"
+            )
+        rows = self.rows(table)
+        return TableSize(rows, round(sum(map(float, shards))), rows * Points(self._lane, table).raw_bytes)
+
+    def rows(self, table: SeriesTable) -> int:
+        """Rows of the suite's table."""
+        text = (
+            f'from(bucket: "{self._bucket(table)}") |> range(start: 1970-01-01T00:00:00Z, stop: 2200-01-01T00:00:00Z)'
+            f' |> filter(fn: (r) => r._measurement == "{table.name}" and r._field == "seq") |> group() |> count()'
+            ' |> keep(columns: ["_value"])'
+        )
+        with faults():
+            body = self._client.query_api().query_raw(text, dialect=_plain()).data
+        found = _blocks(body)
+        return int(found[0]["_value"][0]) // Points(self._lane, table).per_row if found else 0
 
     def cold(self) -> str:
         """Nothing: the API drops no caches."""
@@ -131,13 +211,20 @@ class InfluxSession:
         """Which columns are tags."""
         return "\n".join(f"// {table.name}: {Points(self._lane, table).described()}" for table in TABLES)
 
+    def close(self) -> None:
+        """Close the client."""
+        if self._api is not None:
+            self._api.close()
+        self._client.close()
+
     def drop(self) -> None:
-        """Remove the bucket and close."""
+        """Remove the buckets and close."""
         api = self._client.buckets_api()
         with faults():
-            if (found := api.find_bucket_by_name(self._bucket)) is not None:
-                api.delete_bucket(found)
-        self._client.close()
+            for table in TABLES:
+                if (found := api.find_bucket_by_name(self._bucket(table))) is not None:
+                    api.delete_bucket(found)
+        self.close()
 
 
 def _plain() -> Any:
@@ -151,6 +238,14 @@ def answer(workload: Workload, body: bytes) -> pa.Table:
         StoreError: a table says that the query failed.
     """
     schema = answer_schema(workload)
+    frames = [frame.select(_column(field) for field in schema) for frame in _blocks(body)]
+    if not frames:
+        return schema.empty_table()
+    return sql.shaped(workload, pl.concat(frames).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+
+def _blocks(body: bytes) -> list[pl.DataFrame]:
+    """Tables of an answer, all of text."""
     frames = []
     for block in body.replace(b"\r\n", b"\n").split(b"\n\n"):
         if not block.strip():
@@ -158,10 +253,8 @@ def answer(workload: Workload, body: bytes) -> pa.Table:
         frame = pl.read_csv(io.BytesIO(block), infer_schema=False)
         if "error" in frame.columns:
             raise StoreError(f"influxdb2: {frame['error'][0]}")
-        frames.append(frame.select(_column(field) for field in schema))
-    if not frames:
-        return schema.empty_table()
-    return sql.shaped(workload, pl.concat(frames).to_arrow(compat_level=pl.CompatLevel.oldest()))
+        frames.append(frame)
+    return frames
 
 
 def _column(field: pa.Field[Any]) -> pl.Expr:
@@ -170,13 +263,15 @@ def _column(field: pa.Field[Any]) -> pl.Expr:
         return value.str.to_datetime(time_unit="ns", time_zone="UTC")
     if field.type == pa.string():
         return decoded(value)
-    return value.cast(pl.Float64 if field.type == pa.float64() else pl.Int64)
+    if field.type == pa.float64():
+        # The deviation of one value is none: what is no number here, is null elsewhere.
+        return value.cast(pl.Float64).fill_nan(None)
+    return value.cast(pl.Int64)
 
 
 @contextmanager
 def faults() -> Iterator[None]:
     """The client's errors as one line."""
-    import urllib3
     from influxdb_client.rest import ApiException
 
     try:
@@ -230,9 +325,9 @@ class InfluxDB2:
 
     @contextmanager
     def session(self, lane: Lane, folder: Path) -> Iterator[InfluxSession]:  # noqa: ARG002 - a server has no folder
-        """Make an empty bucket on the server, dropped afterwards."""
-        bucket = f"bench_{lane}_{uuid.uuid4().hex[:12]}"
-        session = InfluxSession(self._client(self.statement_timeout), self._organisation(), bucket, lane)
+        """Make empty buckets on the server, dropped afterwards."""
+        prefix = f"bench_{lane}_{uuid.uuid4().hex[:12]}"
+        session = InfluxSession(lambda: self._client(self.statement_timeout), self._organisation(), prefix, lane)
         try:
             session.set_up()
             yield session
@@ -241,4 +336,4 @@ class InfluxDB2:
 
     def settings(self) -> dict[str, str]:
         """Settings that matter to timings."""
-        return {"batch": str(BATCH), "statement_timeout": f"{self.statement_timeout:g}"}
+        return {"batch": str(BATCH), "workers": str(WORKERS), "statement_timeout": f"{self.statement_timeout:g}"}

@@ -1,5 +1,5 @@
 // Unrun against InfluxDB 2: no package of it was to be had where this was written.
-from(bucket: bench)
+from(bucket: "bench_trades")
   |> range(start: 1970-01-01T00:00:00Z, stop: ${end})
   |> filter(fn: (r) => r._measurement == "bench_trades" and (r._field == "price"))
   |> group()

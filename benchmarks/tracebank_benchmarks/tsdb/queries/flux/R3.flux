@@ -1,5 +1,5 @@
 // Unrun against InfluxDB 2: no package of it was to be had where this was written.
-from(bucket: bench)
+from(bucket: "bench_book")
   |> range(start: ${start}, stop: ${end})
   |> filter(fn: (r) => r._measurement == "bench_book" and (r._field == "bid_price_0") and contains(value: r.symbol, set: ${symbols}))
   |> group(columns: ["symbol"])

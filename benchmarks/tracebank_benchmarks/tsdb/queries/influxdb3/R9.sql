@@ -1,3 +1,3 @@
--- Unrun against InfluxDB 3: no package of it was to be had where this was written.
+-- Unrun against InfluxDB 3, of which no package was to be had; run in tests on DataFusion, the engine inside it.
 SELECT seq, ts, price, qty FROM bench_trades
 WHERE symbol = ${symbol} AND price > ${price} AND time >= ${start} AND time < ${end}
