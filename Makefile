@@ -33,7 +33,7 @@ dev: install  ## Dagster UI, with the schedule and the sensor on
 	$(BIN)/tracebank dev
 
 test: install  ## The whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: install  ## Format, lint, types and import contracts
 	$(BIN)/ruff format --check .

@@ -36,13 +36,17 @@ def engine(name: str) -> Engine:
         ValueError: There is no such engine.
         ImportError: The module, or a client that it needs, is not installed.
     """
-    if name not in ENGINES:
-        raise ValueError(f"engine: {name!r} is not known; allowed: {', '.join(ENGINES)}")
+    _known(name)
     module, _, attribute = ENGINES[name].partition(":")
     kind = getattr(import_module(module), attribute, None)
     if kind is None:
         raise ImportError(f"{module} has no {attribute}")
     return cast(Engine, kind())
+
+
+def _known(name: str) -> None:
+    if name not in ENGINES:
+        raise ValueError(f"engine: {name!r} is not known; allowed: {', '.join(ENGINES)}")
 
 
 def state(name: str) -> EngineState:
@@ -51,6 +55,7 @@ def state(name: str) -> EngineState:
     Raises:
         ValueError: There is no such engine.
     """
+    _known(name)
     try:
         return engine(name).state()
     except ImportError as error:

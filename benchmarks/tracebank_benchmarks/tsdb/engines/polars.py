@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -58,7 +57,7 @@ class PolarsSession:
             empty.write_parquet(self._folder / table.name / "0.parquet", compression=_COMPRESSION)
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Write Parquet, all of Polars' threads at it; `settle` sorts it into a file per day (idiomatic)."""
+        """Write Parquet, all of Polars' threads at it; or spool, and have `settle` sort a file per day (idiomatic)."""
         start = time.perf_counter()
         place = self._place(table)
         self._sink(table, _streamed(table, frames), place)
@@ -82,37 +81,38 @@ class PolarsSession:
 
     def _place(self, table: SeriesTable) -> Path:
         self._loads += 1
-        return self._folder / f"{table.name}-{self._loads}.parquet"
+        return self._folder / f"{table.name}-{self._loads}.part"
 
-    def _sink(self, table: SeriesTable, rows: pl.LazyFrame, path: Path) -> None:
+    def _sink(self, table: SeriesTable, rows: pl.LazyFrame, place: Path) -> None:
+        """Write rows aside: as they shall be (paper), or a folder of Arrow files for each day (idiomatic)."""
+        rows = rows.match_to_schema(table.polars_schema)
         try:
-            rows.match_to_schema(table.polars_schema).sink_parquet(
-                path, compression=_COMPRESSION, row_group_size=_GROUP_ROWS, maintain_order=True
-            )
+            if self._lane is Lane.PAPER:
+                rows.sink_parquet(place, compression=_COMPRESSION, row_group_size=_GROUP_ROWS, maintain_order=True)
+            else:  # read once more and sorted: compressing it would be work for nothing
+                days = pl.PartitionBy(place, key=pl.col("ts").dt.date().alias("day"), include_key=False)
+                rows.sink_ipc(days, compression="uncompressed", mkdir=True)
         except (pl.exceptions.PolarsError, OSError) as error:
-            path.unlink(missing_ok=True)
+            _remove(place)
             raise StoreError(f"polars: {' '.join(str(error).split())[:500]}") from None
         except BaseException:
-            path.unlink(missing_ok=True)
+            _remove(place)
             raise
 
-    def _settle(self, table: SeriesTable, path: Path) -> float:
+    def _settle(self, table: SeriesTable, place: Path) -> float:
         start = time.perf_counter()
         if self._lane is Lane.PAPER:
-            path.rename(self._folder / table.name / f"{self._loads}.parquet")
+            place.rename(self._folder / table.name / f"{self._loads}.parquet")
         else:
-            self._sort(table, path)
+            self._sort(table, place)
         return time.perf_counter() - start
 
-    def _sort(self, table: SeriesTable, path: Path) -> None:
-        rows = pl.scan_parquet(path)
-        days = rows.select(pl.col("ts").dt.date().unique().sort()).collect().to_series()
-        for day in days:
-            assert isinstance(day, date)
-            of_day = rows.filter(pl.col("ts").dt.date() == day).sort(table.sort_key).collect()
-            target = self._folder / table.name / f"{self._loads}-{day}.parquet"
+    def _sort(self, table: SeriesTable, place: Path) -> None:
+        for folder in sorted(place.glob("day=*")):
+            of_day = pl.scan_ipc(folder / "*.ipc", hive_partitioning=False).sort(table.sort_key).collect()
+            target = self._folder / table.name / f"{self._loads}-{folder.name.removeprefix('day=')}.parquet"
             of_day.write_parquet(target, compression=_COMPRESSION, row_group_size=_GROUP_ROWS)
-        path.unlink()
+        _remove(place)
 
     def _scan(self, table: SeriesTable) -> pl.LazyFrame:
         return pl.scan_parquet(self._folder / table.name / "*.parquet", schema=table.polars_schema)
@@ -166,6 +166,14 @@ class PolarsSession:
         raise UnsupportedError(
             "Parquet files take no rows once they are written, and Polars has no log to keep small batches in"
         )
+
+
+def _remove(place: Path) -> None:
+    """A file or a folder, if it is there."""
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _scanned_csv(table: SeriesTable, paths: Sequence[Path]) -> pl.LazyFrame:
