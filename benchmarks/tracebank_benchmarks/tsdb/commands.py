@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest
+
 if TYPE_CHECKING:
     from tracebank.settings import Settings
     from tracebank_benchmarks.tsdb.results import Record
@@ -22,6 +24,9 @@ bench = typer.Typer(
 )
 
 DEFAULT_ENGINES = "clickhouse_embedded,duckdb,polars"
+
+
+bench.command()(ingest)
 
 
 @bench.callback()
