@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from sqlalchemy.engine import make_url
 
 from tracebank.stores.influxdb.line_protocol import Layout, Times, bodies
+from tracebank.stores.influxdb.store import InfluxStore
 from tracebank.stores.protocol import FrameRefused, StoreError
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
@@ -200,3 +203,24 @@ def test_state(engine: version1.InfluxDB1, monkeypatch: pytest.MonkeyPatch) -> N
     assert "is not accepted" in engine.state().reason
     monkeypatch.delenv(version1.URL_VARIABLE)
     assert ".ci/influxdb" in engine.state().reason
+
+
+def test_a_deletion_is_tried_again_while_the_server_closes_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = InfluxStore(make_url("influxdb://127.0.0.1:1/nothing"))
+    asked: list[str] = []
+
+    def answers(text: str) -> list[dict[str, object]]:
+        asked.append(text)
+        if len(asked) < 3:
+            raise StoreError("series store: engine is closed")
+        return []
+
+    monkeypatch.setattr(store.connection, "json", answers)
+    store.delete(TRADES, {"day": date(2026, 1, 1)})
+    assert len(asked) == 3
+    assert len(set(asked)) == 1
+    refused = Mock(side_effect=StoreError("no such database"))
+    monkeypatch.setattr(store.connection, "json", refused)
+    with pytest.raises(StoreError, match="no such database"):
+        store.delete(TRADES, {"day": date(2026, 1, 1)})
+    assert refused.call_count == 1

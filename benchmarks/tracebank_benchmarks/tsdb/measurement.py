@@ -32,6 +32,9 @@ WARM_UPS: Final = 2
 _WINDOW: Final = 0.25
 """Shortest span, s, over which foreign load is told: the kernel counts it in hundredths of a second."""
 
+_CLOSE: Final = 0.02
+"""Seconds within which counters are not read again: reading those of a server with many threads takes milliseconds."""
+
 T = TypeVar("T")
 
 
@@ -57,6 +60,8 @@ class _Moment:
     wall: float
     busy: float
     own: float
+    servers: dict[int, float]
+    """CPU seconds of each server's processes, by its first one."""
 
 
 class LoadWatch:
@@ -92,13 +97,16 @@ class LoadWatch:
         """CPU seconds that servers and their children have used so far."""
         return sum(self._servers[root].seconds() for root in roots if root in self._servers)
 
-    def look(self) -> _Moment:
-        """Remember the counters of this moment."""
+    def look(self, within: float = 0.0) -> _Moment:
+        """Remember the counters of this moment, or take those of so many seconds ago at most."""
+        if self._moments and time.perf_counter() - self._moments[-1].wall < within:
+            return self._moments[-1]
         for pid, process in self._own.items():
             # What has ended keeps what it had used: else its end would look like load of others.
             self._spent[pid] = max(self._spent.get(pid, 0.0), _seconds(process))
-        own = sum(self._spent.values()) + self.server_cpu(self._servers)
-        moment = _Moment(time.perf_counter(), _busy_seconds(), own)
+        servers = {root: tree.seconds() for root, tree in self._servers.items()}
+        own = sum(self._spent.values()) + sum(servers.values())
+        moment = _Moment(time.perf_counter(), _busy_seconds(), own, servers)
         self._moments.append(moment)
         return moment
 
@@ -124,11 +132,12 @@ def timed_call(watch: LoadWatch, roots: Sequence[int], work: Callable[[], T], se
         cpu_seconds: CPU time of the engine's process out of it.
     """
     wall = time.perf_counter()
-    before = watch.look()
-    served = watch.server_cpu(roots)
+    # Executions follow one another closely: the end of one is the beginning of the next.
+    before = watch.look(within=_CLOSE)
     answer = work()
-    served = watch.server_cpu(roots) - served
-    foreign = watch.foreign_share(before, watch.look())
+    after = watch.look()
+    served = sum(after.servers[root] - before.servers[root] for root in roots if root in before.servers)
+    foreign = watch.foreign_share(before, after)
     wall = time.perf_counter() - wall
     return answer, Cost(cpu_seconds(answer) + served, max(0.0, wall - seconds(answer)), foreign)
 

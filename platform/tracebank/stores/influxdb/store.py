@@ -7,6 +7,7 @@ transactions either; see `writer`.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
@@ -26,6 +27,8 @@ from tracebank_schemas.series import TIMESTAMP, Column, Partition, SeriesTable
 
 _DECLARATIONS: Final = "tracebank_tables"
 _BATCH_ROWS: Final = 131_072
+_WAITS: Final = (0.05, 0.2, 1.0)
+"""Seconds between attempts of a deletion."""
 _TEXT_BYTES: Final = 16
 """Taken for the width of a text where raw bytes are told; the engine does not tell."""
 
@@ -138,10 +141,22 @@ class InfluxStore:
         return writer.written
 
     def delete(self, table: SeriesTable, partition: Partition) -> None:
-        """Delete the rows of a partition."""
+        """Delete the rows of a partition.
+
+        Raises:
+            StoreError: the server refused it, or went on telling that a shard is being closed.
+        """
         conditions = partition_conditions(Layout.of(table), partition)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        self.connection.json(f"DELETE FROM {identifier(table.name)}{where}")
+        for wait in (*_WAITS, None):
+            try:
+                self.connection.json(f"DELETE FROM {identifier(table.name)}{where}")
+                return
+            except StoreError as error:
+                # The server walks over shards while it closes those of another database that is dropped meanwhile.
+                if wait is None or "engine is closed" not in str(error):
+                    raise
+                time.sleep(wait)
 
     def points(self, layout: Layout, rows: pl.DataFrame) -> pl.DataFrame:
         """Times, tags and unique keys of the points that stand between the first and the last of `rows`."""
