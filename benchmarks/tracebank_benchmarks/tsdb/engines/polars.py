@@ -10,7 +10,7 @@ import inspect
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -93,10 +93,10 @@ class PolarsSession:
                 days = pl.PartitionBy(place, key=pl.col("ts").dt.date().alias("day"), include_key=False)
                 rows.sink_ipc(days, compression="uncompressed", mkdir=True)
         except (pl.exceptions.PolarsError, OSError) as error:
-            _remove(place)
+            _abandon(place)
             raise StoreError(f"polars: {' '.join(str(error).split())[:500]}") from None
         except BaseException:
-            _remove(place)
+            _abandon(place)
             raise
 
     def _settle(self, table: SeriesTable, place: Path) -> float:
@@ -173,7 +173,15 @@ def _remove(place: Path) -> None:
     if place.is_dir():
         shutil.rmtree(place, ignore_errors=True)
     else:
-        place.unlink(missing_ok=True)
+        with suppress(IsADirectoryError):
+            place.unlink(missing_ok=True)
+
+
+def _abandon(place: Path) -> None:
+    """Remove what a sink that failed has written: its other threads may write on for a moment after the fault is told."""
+    for wait in (0.0, 0.05, 0.2):
+        time.sleep(wait)
+        _remove(place)
 
 
 def _scanned_csv(table: SeriesTable, paths: Sequence[Path]) -> pl.LazyFrame:
