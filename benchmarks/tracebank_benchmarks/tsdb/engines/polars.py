@@ -178,7 +178,7 @@ def _remove(place: Path) -> None:
 
 
 def _abandon(place: Path) -> None:
-    """Remove what a sink that failed has written: its other threads may write on for a moment after the fault is told."""
+    """Remove what a sink that failed has written; its threads may write on for a moment after the fault is told."""
     for wait in (0.0, 0.05, 0.2):
         time.sleep(wait)
         _remove(place)
