@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from tracebank.processors import usable_processors
 from tracebank_schemas.benchmarks import BenchmarkEnvironment
 
 _CPU = Path("/sys/devices/system/cpu")
@@ -32,7 +32,7 @@ def environment(folder: Path, *, threads: int = 0, memory: float = 0.0) -> Bench
     columns: dict[str, Any] = {
         "cpu_model": _cpu_model()[:128],
         "cores": psutil.cpu_count() or 1,
-        "cpu_threads": min(threads, cpu_threads()) if threads else cpu_threads(),
+        "cpu_threads": min(threads, usable_processors()) if threads else usable_processors(),
         "memory_bytes": total,
         "memory_limit_bytes": min(total, _memory_limit() or total, held),
         "kernel": f"{platform.system()} {platform.release()}"[:128],
@@ -56,15 +56,6 @@ def _caps(threads: int, memory: float) -> dict[str, str]:
         "memory_cap": f"{memory:g} GB" if memory else "none",
         "caps_of_servers": "by their sessions' settings alone: their processes are not the suite's",
     }
-
-
-def cpu_threads() -> int:
-    """Logical processors that this process may use: its affinity, and the cgroup's quota where there is one."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    quota, _, period = _text(_CGROUP / "cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        allowed = min(allowed, max(1, int(quota) // int(period)))
-    return allowed
 
 
 def _memory_limit() -> int | None:

@@ -13,16 +13,6 @@ from typing import Final
 QUOTED: Final = "quoted"
 UNSURE: Final = "unsure"
 SYSTEMS: Final = ("kdb+ in memory", "kdb+ on disk", "InfluxDB", "TimescaleDB", "ClickHouse")
-COUNTERPARTS: Final = {
-    "kdb": "kdb+ on disk",
-    "influxdb1": "InfluxDB",
-    "influxdb2": "InfluxDB",
-    "influxdb3": "InfluxDB",
-    "timescaledb": "TimescaleDB",
-    "clickhouse": "ClickHouse",
-    "clickhouse_embedded": "ClickHouse",
-}
-"""Engines of the suite, and the paper's name of the nearest system."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
 
+from tracebank.processors import usable_processors
 from tracebank_benchmarks.tsdb.data_set import SCALES
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane
 
@@ -144,7 +144,7 @@ def checked_plan(
 
 
 def _check_caps(threads: int, memory: float) -> None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_processors()
     if not 0 <= threads <= cores:
         raise PlanError(f"threads: {threads} is not accepted; allowed: 1 to {cores}, or 0 for all")
     if not (memory == 0 or 0.25 <= memory <= 65_536):

@@ -18,7 +18,7 @@ from tracebank.stores import embedded
 from tracebank.stores.clickhouse_commit import recover
 from tracebank.stores.clickhouse_select import ARROW, BATCHES, select
 from tracebank.stores.clickhouse_writer import ClickHouseWriter
-from tracebank.stores.frames import as_frames, checked_partition
+from tracebank.stores.frames import checked_partition, drained
 from tracebank.stores.protocol import (
     Difference,
     EngineInfo,
@@ -178,18 +178,11 @@ class ClickHouseStore:
             FrameRefused: a frame does not fit; the old rows stand.
             StoreError: the engine failed; the old rows stand.
         """
-        return self._drain(ClickHouseWriter(self, table, partition), frames)
+        return drained(ClickHouseWriter(self, table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
         """Add rows of any partitions. All frames are checked before the first row becomes visible."""
-        return self._drain(ClickHouseWriter(self, table, None), frames)
-
-    @staticmethod
-    def _drain(writer: ClickHouseWriter, frames: Frame | Iterable[Frame]) -> Written:
-        with writer:
-            for frame in as_frames(frames):
-                writer.write(frame)
-        return writer.written
+        return drained(ClickHouseWriter(self, table, None), frames)
 
     def read(
         self,

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from tracebank.stores import duckdb_sql as sql
 from tracebank.stores.duckdb_writer import DuckDBWriter, append
-from tracebank.stores.frames import as_frames
+from tracebank.stores.frames import as_frames, drained
 from tracebank.stores.protocol import (
     Difference,
     EngineInfo,
@@ -192,7 +192,7 @@ class DuckDBStore:
             FrameRefused: a frame does not fit; the old rows stand.
             StoreError: the engine failed; the old rows stand.
         """
-        return self._drain(DuckDBWriter(self, table, partition), frames)
+        return drained(DuckDBWriter(self, table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame], *, order: Sequence[str] = ()) -> Written:
         """Add rows of any partitions. All frames are checked before the first row becomes visible.
@@ -203,13 +203,6 @@ class DuckDBStore:
             order: columns by which the new rows are sorted before they are written; as they come where none is given.
         """
         return append(self, table, as_frames(frames), order)
-
-    @staticmethod
-    def _drain(writer: DuckDBWriter, frames: Frame | Iterable[Frame]) -> Written:
-        with writer:
-            for frame in as_frames(frames):
-                writer.write(frame)
-        return writer.written
 
     def read(
         self,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
+from tracebank.processors import usable_processors
 from tracebank.settings import shown_url
 from tracebank.stores.clickhouse_ddl import literal, quoted
 from tracebank.stores.protocol import StoreBusy, StoreError
@@ -141,7 +142,7 @@ def _inserting(table: str, path: Path, rows: pa.Table) -> str:
     if batches == 1:
         return f"INSERT INTO {table} FROM INFILE {literal(str(path))} FORMAT Arrow"
     names = ", ".join(map(quoted, rows.schema.names))
-    workers = min(batches, len(os.sched_getaffinity(0)), _WORKERS)
+    workers = min(batches, usable_processors(), _WORKERS)
     return (
         f"INSERT INTO {table} ({names}) SELECT {names} FROM file({literal(str(path))}, Arrow)"
         f" SETTINGS max_insert_threads = {workers}"

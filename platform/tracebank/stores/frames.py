@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebank.stores.protocol import Frame, FrameRefused
+from tracebank.stores.protocol import Frame, FrameRefused, PartitionWriter, Written
 from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
 _EPOCH: Final = date(1970, 1, 1)
@@ -27,6 +27,18 @@ def as_frames(frames: Frame | Iterable[Frame]) -> Iterator[Frame]:
     if isinstance(frames, pl.DataFrame | pa.Table | pa.RecordBatch):
         return iter((frames,))
     return iter(frames)
+
+
+def drained(writer: PartitionWriter, frames: Frame | Iterable[Frame]) -> Written:
+    """Write all frames and commit them.
+
+    Raises:
+        FrameRefused: a frame does not fit; nothing of the writer's becomes visible.
+    """
+    with writer:
+        for frame in as_frames(frames):
+            writer.write(frame)
+    return writer.written
 
 
 def checked_partition(table: SeriesTable, partition: Partition) -> dict[str, PartitionValue]:

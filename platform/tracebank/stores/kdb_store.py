@@ -27,7 +27,7 @@ import pyarrow as pa
 from sqlalchemy.engine import URL
 
 from tracebank.stores.declarations import declaration, differences
-from tracebank.stores.frames import as_frames, check_belongs, checked_partition, fitted
+from tracebank.stores.frames import check_belongs, checked_partition, drained, fitted
 from tracebank.stores.kdb import NULL_LONG, KdbConnection, arrow, pykx
 from tracebank.stores.kdb_rows import Rows
 from tracebank.stores.protocol import Difference, EngineInfo, Frame, SchemaDrift, StoreError, TableSize, Written
@@ -181,11 +181,11 @@ class KdbStore:
             FrameRefused: a frame does not fit; the old rows stand.
             StoreError: the engine failed; the old rows stand.
         """
-        return _drained(self.replacing(table, partition), frames)
+        return drained(self.replacing(table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
         """Add rows of any partitions; every day that they are of is written anew, sorted."""
-        return _drained(KdbWriter(self, table, None), frames)
+        return drained(KdbWriter(self, table, None), frames)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -349,13 +349,6 @@ class KdbWriter:
         if self._written is None:
             raise RuntimeError(f"the write to {self._table.name} has not ended")
         return self._written
-
-
-def _drained(writer: KdbWriter, frames: Frame | Iterable[Frame]) -> Written:
-    with writer:
-        for frame in as_frames(frames):
-            writer.write(frame)
-    return writer.written
 
 
 @contextmanager

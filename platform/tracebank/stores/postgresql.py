@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from tracebank.settings import without_password
 from tracebank.stores import postgresql_ddl as ddl
-from tracebank.stores.frames import as_frames
+from tracebank.stores.frames import drained
 from tracebank.stores.postgresql_writer import PostgreSQLWriter
 from tracebank.stores.protocol import (
     Difference,
@@ -215,18 +215,11 @@ class PostgreSQLStore:
             StoreBusy: another writer has the partition, and did not end in time.
             StoreError: the engine failed; the old rows stand.
         """
-        return self._drain(PostgreSQLWriter(self, table, partition), frames)
+        return drained(PostgreSQLWriter(self, table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
         """Add rows of any partitions. All frames are checked before the first row becomes visible."""
-        return self._drain(PostgreSQLWriter(self, table, None), frames)
-
-    @staticmethod
-    def _drain(writer: PostgreSQLWriter, frames: Frame | Iterable[Frame]) -> Written:
-        with writer:
-            for frame in as_frames(frames):
-                writer.write(frame)
-        return writer.written
+        return drained(PostgreSQLWriter(self, table, None), frames)
 
     def read(
         self,

@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 from typing import Final, cast
 
+from tracebank.processors import usable_processors
 from tracebank_benchmarks.tsdb.caps import MEMORY_VARIABLE, THREADS_VARIABLE
 from tracebank_benchmarks.tsdb.engine import Engine, EngineState
 
@@ -66,9 +67,7 @@ def state(name: str) -> EngineState:
 
 def threads() -> int:
     """CPUs that this process may use: the cap of every engine's threads setting, equal for all."""
-    if told := os.environ.get(THREADS_VARIABLE):
-        return int(told)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get(THREADS_VARIABLE) or usable_processors())
 
 
 def memory() -> int:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sqlalchemy.engine import URL
 
 from tracebank.stores.declarations import declaration, differences
-from tracebank.stores.frames import as_frames
+from tracebank.stores.frames import drained
 from tracebank.stores.influxdb.connection import InfluxConnection, identifier, literal
 from tracebank.stores.influxdb.line_protocol import SECOND, Layout, decoded
 from tracebank.stores.influxdb.select import Selection, partition_conditions, selection
@@ -127,18 +127,11 @@ class InfluxStore:
             FrameRefused: a frame does not fit; the old rows stand.
             StoreError: the engine failed; the partition may hold a part of its rows until it is written again.
         """
-        return self._drain(InfluxWriter(self, table, partition), frames)
+        return drained(InfluxWriter(self, table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
         """Add rows of any partitions; a row whose time, tags and unique key stand takes that row's place."""
-        return self._drain(InfluxWriter(self, table, None), frames)
-
-    @staticmethod
-    def _drain(writer: InfluxWriter, frames: Frame | Iterable[Frame]) -> Written:
-        with writer:
-            for frame in as_frames(frames):
-                writer.write(frame)
-        return writer.written
+        return drained(InfluxWriter(self, table, None), frames)
 
     def delete(self, table: SeriesTable, partition: Partition) -> None:
         """Delete the rows of a partition.
