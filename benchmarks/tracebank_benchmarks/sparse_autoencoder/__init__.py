@@ -1,0 +1,1 @@
+"""Training sparse autoencoders, measured against the libraries that others use."""

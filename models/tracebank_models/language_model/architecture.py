@@ -1,0 +1,94 @@
+"""GPT-NeoX models in a ladder of sizes, with weights drawn by seed. Training them is done in `pretraining`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerBase
+
+from .field_checks import require, whole
+from .tokenizer import padding_id
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Shape of a GPT-NeoX model; embedding and unembedding are untied, as in Pythia."""
+
+    hidden_size: int
+    """Width of the residual stream."""
+    layers: int
+    attention_heads: int
+    vocabulary_size: int = 2048
+    context_length: int = 256
+    """Most tokens in one sequence."""
+    mlp_factor: int = 4
+    """Width of the MLP over the residual stream's."""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: A field is out of range; the line names it, its value and what is allowed.
+        """
+        whole(self, 8, 65_536, "hidden_size")
+        whole(self, 1, 1_000, "layers", "attention_heads", "mlp_factor")
+        whole(self, 258, 10_000_000, "vocabulary_size")
+        whole(self, 2, 1_000_000, "context_length")
+        # Rotary embeddings turn pairs within the first quarter of a head.
+        divides = self.hidden_size % (8 * self.attention_heads) == 0
+        require(self, "attention_heads", f"one that makes heads of a multiple of 8 out of {self.hidden_size}", divides)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained parameters."""
+        width, inner = self.hidden_size, self.mlp_factor * self.hidden_size
+        attention = 4 * width * (width + 1)
+        mlp = 2 * width * inner + inner + width
+        return 2 * self.vocabulary_size * width + self.layers * (attention + mlp + 4 * width) + 2 * width
+
+
+SIZES: Final[dict[str, ModelSize]] = {
+    "small": ModelSize(hidden_size=64, layers=6, attention_heads=4),
+    "medium": ModelSize(hidden_size=128, layers=8, attention_heads=4),
+    "large": ModelSize(hidden_size=256, layers=9, attention_heads=8),
+}
+"""The ladder: about 0.56, 2.1 and 8.2 million parameters."""
+
+
+def model_size(name: str) -> ModelSize:
+    """A size of the ladder.
+
+    Raises:
+        ValueError: There is no such size.
+    """
+    if name not in SIZES:
+        raise ValueError(f"size: {name!r} is not allowed; allowed: {', '.join(SIZES)}")
+    return SIZES[name]
+
+
+def build_model(size: ModelSize, tokenizer: PreTrainedTokenizerBase, seed: int = 0) -> GPTNeoXForCausalLM:
+    """A GPT-NeoX model with random weights; the caller's random state is left as it was.
+
+    Raises:
+        ValueError: The tokenizer has more tokens than the size.
+    """
+    if len(tokenizer) > size.vocabulary_size:
+        allowed = f"at least the tokenizer's {len(tokenizer)}"
+        raise ValueError(f"vocabulary_size: {size.vocabulary_size} is not allowed; allowed: {allowed}")
+    configuration = GPTNeoXConfig(
+        vocab_size=size.vocabulary_size,
+        hidden_size=size.hidden_size,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.attention_heads,
+        intermediate_size=size.mlp_factor * size.hidden_size,
+        max_position_embeddings=size.context_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=padding_id(tokenizer),
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GPTNeoXForCausalLM(configuration)

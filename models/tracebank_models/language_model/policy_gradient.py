@@ -1,0 +1,129 @@
+"""The formulas of proximal policy optimisation, on tensors alone: shaped rewards, advantages, clipped losses, KL.
+
+Schulman et al. 2017 (clipped surrogate) and 2016 (generalised advantages); Ziegler et al. 2019 (KL in the reward, and
+its coefficient's controller). All tensors are [rows, response length] with a mask of the same shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the places where the mask is 1; a scalar."""
+    weights = mask.to(values.dtype)
+    return (values * weights).sum() / weights.sum()
+
+
+def shaped_rewards(
+    scores: torch.Tensor,
+    log_probabilities: torch.Tensor,
+    reference_log_probabilities: torch.Tensor,
+    mask: torch.Tensor,
+    kl_coefficient: float,
+) -> torch.Tensor:
+    """Reward of each token: minus the KL penalty everywhere, plus the response's score at its last token.
+
+    Args:
+        scores: Reward of each response, shape [rows].
+        log_probabilities: Of the chosen tokens under the policy.
+        reference_log_probabilities: The same under the frozen reference.
+        mask: 1 where there is a token; every row has at least one.
+        kl_coefficient: Weight of the penalty, in reward per nat.
+    """
+    rewards = -kl_coefficient * (log_probabilities - reference_log_probabilities) * mask
+    last = mask.long().sum(dim=1) - 1
+    rewards[torch.arange(len(rewards), device=rewards.device), last] += scores.to(rewards.dtype)
+    return rewards
+
+
+def generalized_advantages(
+    rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, discount: float, trace_decay: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Generalised advantage estimates and the returns that the value head learns.
+
+    Args:
+        rewards: Reward of each token.
+        values: Value head's estimate at each token.
+        mask: 1 where there is a token; a row's tokens stand at its beginning.
+        discount: Gamma.
+        trace_decay: Lambda; 1 gives the discounted sum of rewards minus the value, 0 the one-step error.
+
+    Returns:
+        Advantages and returns, 0 where there is no token.
+    """
+    weights = mask.to(rewards.dtype)
+    rewards, values = rewards * weights, values * weights
+    following = torch.cat((values[:, 1:], torch.zeros_like(values[:, :1])), dim=1)
+    errors = rewards + discount * following - values
+    advantages = torch.zeros_like(rewards)
+    trace = torch.zeros_like(rewards[:, 0])
+    for place in range(rewards.shape[1] - 1, -1, -1):
+        trace = errors[:, place] + discount * trace_decay * trace
+        advantages[:, place] = trace
+    return advantages * weights, (advantages + values) * weights
+
+
+def whiten(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Values shifted and scaled to mean 0 and variance 1 over the mask; 0 elsewhere."""
+    mean = masked_mean(values, mask)
+    variance = masked_mean((values - mean) ** 2, mask)
+    return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
+
+
+def clipped_surrogate(
+    log_probabilities: torch.Tensor,
+    old_log_probabilities: torch.Tensor,
+    advantages: torch.Tensor,
+    mask: torch.Tensor,
+    clip: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """PPO's policy loss: minus the mean of min(ratio * A, clip(ratio, 1 - clip, 1 + clip) * A).
+
+    Returns:
+        The loss and the share of tokens at which the clipped branch was taken; scalars.
+    """
+    ratio = torch.exp(log_probabilities - old_log_probabilities)
+    plain = ratio * advantages
+    clipped = ratio.clamp(1 - clip, 1 + clip) * advantages
+    return -masked_mean(torch.minimum(plain, clipped), mask), masked_mean((clipped < plain).float(), mask)
+
+
+def clipped_value_loss(
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor, clip: float
+) -> torch.Tensor:
+    """Half the mean squared error of the values, of which a step may move each by no more than `clip`; a scalar."""
+    moved = old_values + (values - old_values).clamp(-clip, clip)
+    return 0.5 * masked_mean(torch.maximum((values - returns) ** 2, (moved - returns) ** 2), mask)
+
+
+def exact_kl(log_probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """KL(policy || reference) of the next token at each place, in nats; input [..., vocabulary], output [...]."""
+    return (log_probabilities.exp() * (log_probabilities - reference)).sum(dim=-1)
+
+
+@dataclass(slots=True)
+class KLController:
+    """The KL coefficient, held, or steered towards a target KL per response."""
+
+    coefficient: float
+    target: float | None = None
+    """Nats per response; None holds the coefficient."""
+    horizon: float = 10_000.0
+    """Responses after which a steady error of 20 % has moved the coefficient by about as much."""
+
+    def update(self, kl: float, responses: int) -> None:
+        """Take the mean KL per response of a step into account."""
+        if self.target is not None:
+            error = min(0.2, max(-0.2, kl / self.target - 1))
+            self.coefficient *= 1 + error * responses / self.horizon
+
+    def state_dict(self) -> dict[str, float]:
+        """State to keep in a checkpoint."""
+        return {"coefficient": self.coefficient}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Take a state that was kept."""
+        self.coefficient = state_dict["coefficient"]

@@ -1,0 +1,109 @@
+"""Prompts for tuning: the first few tokens of documents, drawn by step, with the lengths of the responses wanted.
+
+What is drawn at a step is a pure function of seed and step, so that a resumed run asks the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from .corpus import checked_corpus
+from .field_checks import whole
+from .fingerprint import settings_hash
+from .pretraining import batch_rows
+from .token_blocks import encode_documents, padded_batch
+from .tokenizer import padding_id
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLengths:
+    """Lengths in tokens, each drawn uniformly; the defaults are the paper's (2310.08164)."""
+
+    prompt_shortest: int = 2
+    prompt_longest: int = 10
+    response_shortest: int = 8
+    response_longest: int = 20
+    document_characters: int = 200
+    """Documents must be longer than this."""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: A field is out of range; the line names it, its value and what is allowed.
+        """
+        whole(self, 1, 10**6, "prompt_shortest", "response_shortest")
+        whole(self, self.prompt_shortest, 10**6, "prompt_longest")
+        whole(self, self.response_shortest, 10**6, "response_longest")
+        whole(self, 0, 10**9, "document_characters")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBatch:
+    """Prompts of one step."""
+
+    ids: torch.Tensor
+    """Int64 [prompts, longest], padded on the left."""
+    mask: torch.Tensor
+    response_lengths: torch.Tensor
+    """Most tokens of each response, int64 [prompts]."""
+
+
+class PromptSource:
+    """Draws prompts from the starts of a corpus's documents.
+
+    Args:
+        tokenizer: Of the model that continues them.
+        corpus: Documents, as `corpus_frame` makes them.
+        lengths: Lengths in tokens.
+        seed: Seed of documents, prompt lengths and response lengths.
+
+    Raises:
+        ValueError: No document is long enough.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        corpus: pl.DataFrame,
+        lengths: PromptLengths | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.lengths = lengths or PromptLengths()
+        self.seed = seed
+        self._padding = padding_id(tokenizer)
+        longest = self.lengths.prompt_longest
+        kept = checked_corpus(corpus).filter(pl.col("text").str.len_chars() > self.lengths.document_characters)
+        # A token is at least one character long only on average; ten characters a token leave room enough.
+        heads = kept["text"].str.slice(0, 10 * longest + 20).to_list()
+        self._starts = [ids[:longest] for ids in encode_documents(tokenizer, heads) if len(ids) >= longest]
+        if not self._starts:
+            allowed = f"documents of more than {self.lengths.document_characters} characters and {longest} tokens"
+            raise ValueError(f"corpus: none of {corpus.height} documents gives a prompt; allowed: {allowed}")
+
+    def content_hash(self) -> str:
+        """Hash of the prompts and of how they are drawn."""
+        return settings_hash(self.lengths, self.seed, [start.tolist() for start in self._starts])
+
+    def batch(self, count: int, step: int) -> PromptBatch:
+        """The prompts of a step; documents are taken in epochs, each in an order of its own."""
+        stream = np.random.default_rng((self.seed, 1, step))
+        limits = self.lengths
+        sizes = stream.integers(limits.prompt_shortest, limits.prompt_longest, size=count, endpoint=True)
+        wanted = stream.integers(limits.response_shortest, limits.response_longest, size=count, endpoint=True)
+        rows = batch_rows(len(self._starts), count, step, self.seed)
+        prompts: list[npt.NDArray[np.int32]] = [self._starts[row][:size] for row, size in zip(rows, sizes, strict=True)]
+        ids, mask = padded_batch(prompts, self._padding, left=True)
+        return PromptBatch(ids, mask, torch.from_numpy(wanted))
+
+
+def step_generator(device: torch.device, seed: int, step: int) -> torch.Generator:
+    """A source of chance for one step, the same whenever that step is taken."""
+    number = int(np.random.default_rng((seed, 2, step)).integers(2**63 - 1))
+    return torch.Generator(device=device).manual_seed(number)

@@ -1,0 +1,150 @@
+"""Completions of prompts: batched sampling with a key-value cache, and the log-probabilities of what was sampled.
+
+Prompts are padded on the left, responses on the right; padding is masked out of attention and out of every number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .tokenizer import padding_id
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """Prompts and their responses. Masks are 1 where there is a token; all tensors are int64."""
+
+    prompt_ids: torch.Tensor
+    """Shape [rows, prompt length], padded on the left."""
+    prompt_mask: torch.Tensor
+    response_ids: torch.Tensor
+    """Shape [rows, response length], padded on the right; an end-of-text token is part of the response."""
+    response_mask: torch.Tensor
+
+    @property
+    def input_ids(self) -> torch.Tensor:
+        """Prompt and response side by side."""
+        return torch.cat((self.prompt_ids, self.response_ids), dim=1)
+
+    @property
+    def attention_mask(self) -> torch.Tensor:
+        """Mask of `input_ids`."""
+        return torch.cat((self.prompt_mask, self.response_mask), dim=1)
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """Tokens of each response, shape [rows]."""
+        return self.response_mask.sum(dim=1)
+
+    def rows(self, index: torch.Tensor) -> Completions:
+        """Some of the rows."""
+        parts = (self.prompt_ids, self.prompt_mask, self.response_ids, self.response_mask)
+        return Completions(*(part[index] for part in parts))
+
+    def texts(self, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+        """The responses alone, decoded, special tokens left out."""
+        kept = zip(self.response_ids.tolist(), self.lengths.tolist(), strict=True)
+        sequences = [ids[:length] for ids, length in kept]
+        return [str(text) for text in tokenizer.batch_decode(sequences, skip_special_tokens=True)]
+
+
+def position_ids(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Positions that count tokens only, whatever padding stands before them; int64, shape of the mask."""
+    return (attention_mask.cumsum(dim=1) - 1).clamp_min(0)
+
+
+@torch.no_grad()
+def sample_completions(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: tuple[torch.Tensor, torch.Tensor],
+    lengths: torch.Tensor,
+    generator: torch.Generator | None = None,
+    temperature: float = 1.0,
+) -> Completions:
+    """Continue prompts, from the full distribution (no top-k, no top-p) or greedily.
+
+    Args:
+        model: In evaluation mode.
+        tokenizer: For the end-of-text and padding ids.
+        prompts: Ids and mask, int64 [rows, prompt length], padded on the left.
+        lengths: Most tokens of each response, int64 [rows]; an end-of-text token ends one earlier.
+        generator: Source of chance, on the model's device; None with temperature 0.
+        temperature: Logits are divided by it; 0 takes the likeliest token.
+
+    Raises:
+        ValueError: The temperature is negative, a length is below 1, or prompt and response exceed the context.
+    """
+    ids, mask = (part.to(model.device) for part in prompts)
+    lengths = lengths.to(model.device)
+    _check(model, ids, lengths, generator, temperature)
+    padding, end = padding_id(tokenizer), tokenizer.eos_token_id
+    alive = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    tokens, masks, cache, full, step_ids = [], [], None, mask, ids
+    for step in range(int(lengths.max())):
+        positions = position_ids(full)[:, -step_ids.shape[1] :]
+        out = model(
+            input_ids=step_ids, attention_mask=full, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+        cache = out.past_key_values
+        alive = alive & (step < lengths)
+        drawn = torch.where(alive, _draw(out.logits[:, -1], generator, temperature), padding)
+        tokens.append(drawn)
+        masks.append(alive.long())
+        full = torch.cat((full, alive.long()[:, None]), dim=1)
+        step_ids = drawn[:, None]
+        alive = alive & (drawn != end)
+    return Completions(ids, mask, torch.stack(tokens, dim=1), torch.stack(masks, dim=1))
+
+
+def response_logits(model: PreTrainedModel, completions: Completions) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a model says at the places where the response's tokens were chosen.
+
+    Returns:
+        Log-probabilities over the vocabulary, fp32 [rows, response length, vocabulary], and the last hidden states
+        there, [rows, response length, hidden size].
+    """
+    mask = completions.attention_mask
+    out = model(
+        input_ids=completions.input_ids,
+        attention_mask=mask,
+        position_ids=position_ids(mask),
+        use_cache=False,
+        output_hidden_states=True,
+        logits_to_keep=completions.response_ids.shape[1] + 1,
+    )
+    hidden = out.hidden_states[-1][:, completions.prompt_ids.shape[1] - 1 : -1]
+    return torch.log_softmax(out.logits[:, :-1].float(), dim=-1), hidden
+
+
+def chosen_log_probabilities(log_probabilities: torch.Tensor, completions: Completions) -> torch.Tensor:
+    """Log-probability of each response token, fp32 [rows, response length]; 0 where there is none."""
+    chosen = log_probabilities.gather(2, completions.response_ids[..., None]).squeeze(2)
+    return chosen.masked_fill(completions.response_mask == 0, 0.0)
+
+
+def _draw(logits: torch.Tensor, generator: torch.Generator | None, temperature: float) -> torch.Tensor:
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities = torch.softmax(logits.float() / temperature, dim=-1)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
+
+def _check(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    lengths: torch.Tensor,
+    generator: torch.Generator | None,
+    temperature: float,
+) -> None:
+    if temperature < 0 or (temperature > 0 and generator is None):
+        raise ValueError(f"temperature: {temperature} is not allowed; allowed: 0, or above 0 with a generator")
+    if int(lengths.min()) < 1:
+        raise ValueError(f"lengths: {int(lengths.min())} is not allowed; allowed: at least one token")
+    context = getattr(model.config, "max_position_embeddings", None)
+    total = ids.shape[1] + int(lengths.max())
+    if context is not None and total > context:
+        raise ValueError(f"lengths: {total} tokens with the prompt are not allowed; allowed: at most {context}")

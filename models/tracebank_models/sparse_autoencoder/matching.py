@@ -1,0 +1,57 @@
+"""Features of two dictionaries matched one to one, and how alike dictionaries are: MMCS and PW-MCC.
+
+Both are the mean cosine of a one-to-one assignment that makes it largest (Hungarian method); MMCS names two
+dictionaries of any sizes (arXiv:2310.08164), PW-MCC the mean over all pairs of seeds (arXiv:2505.20254).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import polars as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def match_features(first: Tensor, second: Tensor) -> pl.DataFrame:
+    """Match the rows of two dictionaries one to one.
+
+    Args:
+        first: (features, width), any row norms.
+        second: (other features, width).
+
+    Returns:
+        `feature`, `matched_feature`, `cosine`, most alike first; as many rows as the smaller dictionary has.
+
+    Raises:
+        ValueError: The widths differ.
+    """
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(f"dictionaries of shapes {tuple(first.shape)} and {tuple(second.shape)}: must agree in width")
+    cosines = functional.normalize(first.detach().float().cpu(), dim=1)
+    cosines = (cosines @ functional.normalize(second.detach().float().cpu(), dim=1).T).clamp_(-1, 1)
+    rows, columns = linear_sum_assignment(cosines.numpy(), maximize=True)
+    frame = pl.DataFrame({"feature": rows, "matched_feature": columns, "cosine": cosines.numpy()[rows, columns]})
+    types = {"feature": pl.Int64, "matched_feature": pl.Int64, "cosine": pl.Float64}
+    return frame.cast(types).sort("cosine", descending=True, maintain_order=True)  # type: ignore[arg-type]
+
+
+def mmcs(first: Tensor, second: Tensor) -> float:
+    """Return the mean of the matched cosines of two dictionaries, (features, width) each."""
+    return float(match_features(first, second)["cosine"].mean())  # type: ignore[arg-type]
+
+
+def pw_mcc(dictionaries: Sequence[Tensor]) -> float:
+    """Return the mean MMCS over all pairs of dictionaries, which differ in their seed.
+
+    Raises:
+        ValueError: There are fewer than two.
+    """
+    if len(dictionaries) < 2:
+        raise ValueError(f"dictionaries: {len(dictionaries)} given, PW-MCC needs at least two seeds")
+    pairs = [mmcs(first, second) for first, second in combinations(dictionaries, 2)]
+    return float(torch.tensor(pairs, dtype=torch.float64).mean())

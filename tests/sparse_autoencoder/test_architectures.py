@@ -1,0 +1,165 @@
+"""What each architecture computes and learns: planted features found, closed forms, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tracebank_models.sparse_autoencoder.architectures import build
+from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.sparse_autoencoder.matching import mmcs
+from tracebank_models.sparse_autoencoder.planted import PlantedFeatures
+from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining, curve_frame
+
+PLANTED = PlantedFeatures(d_in=40, n_features=48, active=2)
+LEARNING: dict[str, dict[str, Any]] = {
+    "topk": {"k": 2},
+    "batchtopk": {"k": 2},
+    "matryoshka": {"k": 2, "prefixes": (32, 64)},
+    "jumprelu": {"l0": 0.05, "jump_threshold": 0.1},
+    "relu": {"l1": 0.01},
+    "tied_relu": {"l1": 0.01},
+}
+
+
+def config_of(architecture: str, **values: Any) -> DictionaryConfig:
+    own: dict[str, Any] = {"prefixes": (8, 16)} if architecture == "matryoshka" else {}
+    own |= {"sites": ("base", "tuned")} if architecture == "crosscoder" else {}
+    defaults = {"name": architecture, "d_in": 6, "d_sae": 16, "k": 3} | own
+    return DictionaryConfig(architecture=architecture, **(defaults | values))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trained() -> StreamTraining:
+    """One dictionary of each kind, all from one stream."""
+    configs = [
+        config_of(name, d_in=40, d_sae=64, learning_rate=5e-3, dead_after_tokens=20_000, **values)
+        for name, values in LEARNING.items()
+    ]
+    training = StreamTraining(configs, "cpu")
+    stream = (ActivationBatch({"activations": x}) for x, _ in PLANTED.batches(512, 600))
+    points = [point for step in training.train(stream, log_every=300) for point in step]
+    frame = curve_frame(points)
+    assert frame.height == 2 * len(configs)
+    assert frame["fvu"].is_between(0, 1).all()
+    return training
+
+
+@pytest.mark.parametrize("architecture", list(LEARNING))
+def test_a_planted_dictionary_is_recovered(trained: StreamTraining, architecture: str) -> None:
+    assert mmcs(trained.dictionaries[architecture].decoder_rows(), PLANTED.directions()) > 0.9
+
+
+def test_a_random_dictionary_is_not_the_planted_one() -> None:
+    assert mmcs(build(config_of("topk", d_in=40, d_sae=64)).decoder_rows(), PLANTED.directions()) < 0.7
+
+
+def test_the_batch_s_threshold_gives_about_k_at_inference(trained: StreamTraining) -> None:
+    x, strengths = next(PLANTED.batches(2048, 1))
+    wanted = float((strengths > 0).sum(1).double().mean())
+    found = float((trained.dictionaries["batchtopk"].eval().encode(x) > 0).sum(1).double().mean())
+    assert found == pytest.approx(wanted, rel=0.25)
+
+
+@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name not in ("tied_relu", "crosscoder")])
+def test_decoder_rows_keep_norm_1(architecture: str) -> None:
+    training = StreamTraining([config_of(architecture)], "cpu")
+    for _ in training.train(ActivationBatch({"activations": torch.randn(64, 6)}) for _ in range(5)):
+        pass
+    norms = training.dictionaries[architecture].decoder_rows().norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(16))
+
+
+def test_the_tied_dictionary_is_the_paper_s() -> None:
+    dictionary = build(config_of("tied_relu", l1=0.01))
+    x = torch.randn(10, 6)
+    rows = dictionary.encoder.detach() / dictionary.encoder.detach().norm(dim=1, keepdim=True)
+    codes = (x @ rows.T + dictionary.encoder_bias).relu()
+    output = codes @ rows + dictionary.decoder_bias
+    torch.testing.assert_close(dictionary.encode(x), codes)
+    torch.testing.assert_close(dictionary(x), output)
+    loss = dictionary.step_loss(x, torch.zeros(16, dtype=torch.bool)).total
+    torch.testing.assert_close(loss, (output - x).square().mean() + 0.01 * codes.sum(1).mean())
+
+
+def test_jump_relu_s_threshold_hears_of_errors_nearby() -> None:
+    dictionary = build(config_of("jumprelu", jump_threshold=0.3, bandwidth=0.4, l0=0.1))
+    x = torch.randn(200, 6)
+    dictionary.step_loss(x, torch.zeros(16, dtype=torch.bool)).total.backward()  # type: ignore[no-untyped-call]
+    threshold = torch.tensor(0.3)
+    before = dictionary.pre_activations(x).relu().detach()
+    codes = before * (before > threshold)
+    upstream = 2 * (codes @ dictionary.decoder + dictionary.decoder_bias - x) @ dictionary.decoder.T / 200
+    near = ((before - threshold).abs() < 0.2) / 0.4
+    wanted = -(near * (threshold * upstream + 0.1 / 200)).sum(0) * threshold
+    found = dictionary.get_parameter("log_threshold").grad
+    assert found is not None
+    torch.testing.assert_close(found, wanted.detach())
+
+
+def test_dead_features_learn_from_the_auxiliary_loss_and_only_they() -> None:
+    dictionary = build(config_of("topk", k=1, auxiliary=1.0))
+    with torch.no_grad():
+        dictionary.encoder[:4] *= 1e-3
+    dead = torch.zeros(16, dtype=torch.bool)
+    dead[:4] = True
+    x = torch.randn(64, 6)
+    without = dictionary.step_loss(x, torch.zeros_like(dead))
+    loss = dictionary.step_loss(x, dead)
+    assert float(without.auxiliary) == 0
+    assert float(loss.auxiliary.detach()) > 0
+    assert not loss.fired[:4].any()
+    gradients = torch.autograd.grad(loss.auxiliary, [dictionary.encoder, dictionary.decoder], retain_graph=True)
+    for gradient in gradients:
+        assert gradient[:4].any()
+        assert not gradient[4:].any()
+
+
+def test_features_die_after_the_tokens_that_are_set_and_live_again() -> None:
+    training = StreamTraining([config_of("topk", k=1, dead_after_tokens=100, auxiliary=0.0)], "cpu")
+    part = training.trainings["topk"]
+    x = part.dictionary.encoder.detach()[:1].repeat(60, 1) * 9
+    part.step(x, describe=False)
+    assert not part.dead.any()
+    part.step(x, describe=False)
+    assert int(part.dead.sum()) == 15
+    assert not part.dead[0]
+    part.step(part.dictionary.encoder.detach()[1:2] * 9, describe=False)
+    assert not part.dead[1]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_scale_of_the_input_is_found_and_undone(architecture: str) -> None:
+    config = config_of(architecture, normalize_activations=True)
+    training = StreamTraining([config], "cpu")
+    x = torch.randn(256, 6)
+    batch = ActivationBatch({"activations": 40 * x, "base": 40 * x, "tuned": 0.01 * x})
+    list(training.train([batch]))
+    dictionary = training.dictionaries[architecture]
+    scaled = dictionary.scaled(batch.rows(config.sites))
+    for site in range(len(config.sites)):
+        assert float(scaled[:, site * 6 : site * 6 + 6].norm(dim=1).mean()) == pytest.approx(6**0.5, rel=1e-4)
+    output = dictionary.decode(torch.zeros(1, 16))
+    torch.testing.assert_close(output * dictionary.input_scale, dictionary.decoder_bias[None])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"k": 17}, r"k = 17: must be between 1 and d_sae \(16\)"),
+        ({"architecture": "gated"}, "architecture = 'gated': must be one of tied_relu, relu"),
+        ({"d_in": 0}, "d_in = 0: must be at least 1"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: must be above 0"),
+        ({"architecture": "matryoshka", "prefixes": (8, 4, 16)}, r"prefixes = \(8, 4, 16\): must ascend"),
+        ({"prefixes": (16,)}, "only matryoshka has them"),
+        ({"architecture": "crosscoder"}, r"sites = \('activations',\): a crosscoder reads at least two"),
+        ({"sites": ("a", "b")}, "topk reads exactly one"),
+        ({"name": "a/b"}, "name = 'a/b': must be a file name"),
+    ],
+)
+def test_a_bad_configuration_is_one_clear_error(values: dict[str, Any], message: str) -> None:
+    defaults: dict[str, Any] = {"name": "a", "architecture": "topk", "d_in": 6, "d_sae": 16, "k": 3}
+    with pytest.raises(ValueError, match=message):
+        DictionaryConfig(**(defaults | values))

@@ -1,0 +1,133 @@
+"""The SAELens format: its own loader and ours compute the same; what cannot be kept is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
+from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.sae_lens_format import export_sae_lens, import_sae_lens
+from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining
+
+KINDS = ("tied_relu", "relu", "topk", "batchtopk", "matryoshka", "jumprelu")
+X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) * 5 + 1
+
+
+def _trained(kind: str) -> Dictionary:
+    """A dictionary whose every parameter, threshold and scale has moved."""
+    config = DictionaryConfig(
+        name=kind,
+        architecture=kind,  # type: ignore[arg-type]
+        d_in=8,
+        d_sae=24,
+        k=4,
+        prefixes=(8, 24) if kind == "matryoshka" else (),
+        normalize_activations=True,
+        learning_rate=0.02,
+        warm_up_steps=0,
+    )
+    training = StreamTraining([config], "cpu")
+    for _ in training.train(ActivationBatch({"activations": X}) for _ in range(10)):
+        pass
+    return training.dictionaries[kind].eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_exported_and_imported_computes_the_same(tmp_path: Path, kind: str) -> None:
+    dictionary = _trained(kind)
+    export_sae_lens(dictionary, tmp_path / "sae", {"hook_name": "blocks.1.mlp"})
+    back, metadata = import_sae_lens(tmp_path / "sae", "back")
+    assert metadata["hook_name"] == "blocks.1.mlp"
+    assert metadata["tracebank_architecture"] == kind
+    assert (dictionary.encode(X) > 0).any()
+    torch.testing.assert_close(back.encode(X), dictionary.encode(X), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(back(X), dictionary(X), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sae_lens_loads_the_export_and_computes_the_same(tmp_path: Path, kind: str) -> None:
+    sae_lens = pytest.importorskip("sae_lens", reason="SAELens is not installed: pip install sae-lens")
+    dictionary = _trained(kind)
+    export_sae_lens(dictionary, tmp_path / "sae", {"hook_name": "blocks.1.mlp", "model_name": "tiny"})
+    sae = sae_lens.SAE.load_from_disk(tmp_path / "sae")
+    torch.testing.assert_close(sae.encode(X), dictionary.encode(X), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(sae(X), dictionary(X), rtol=1e-4, atol=1e-4)
+    assert sae.cfg.metadata.hook_name == "blocks.1.mlp"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("standard", {"apply_b_dec_to_input": True}),
+        ("standard", {"apply_b_dec_to_input": False}),
+        ("topk", {"k": 5, "apply_b_dec_to_input": False}),
+        ("topk", {"k": 5, "rescale_acts_by_decoder_norm": True}),
+        ("jumprelu", {}),
+    ],
+)
+def test_what_sae_lens_writes_is_read(tmp_path: Path, kind: str, values: dict[str, Any]) -> None:
+    sae_lens = pytest.importorskip("sae_lens", reason="SAELens is not installed: pip install sae-lens")
+    config_class = {
+        "standard": sae_lens.StandardSAEConfig,
+        "topk": sae_lens.TopKSAEConfig,
+        "jumprelu": sae_lens.JumpReLUSAEConfig,
+    }[kind]
+    sae = sae_lens.SAE.from_dict(config_class(d_in=8, d_sae=24, **values).to_dict())
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.copy_(torch.rand_like(parameter) - 0.4)
+        if kind == "jumprelu":
+            sae.threshold.abs_()
+    sae.save_model(tmp_path)
+    dictionary, _ = import_sae_lens(tmp_path, "theirs")
+    codes = dictionary.encode(X)
+    assert (codes > 0).any()
+    torch.testing.assert_close(dictionary(X), sae(X), rtol=1e-4, atol=1e-4)
+    if not values.get("rescale_acts_by_decoder_norm"):
+        torch.testing.assert_close(codes, sae.encode(X), rtol=1e-4, atol=1e-4)
+
+
+def test_a_crosscoder_is_refused(tmp_path: Path) -> None:
+    config = DictionaryConfig(name="c", architecture="crosscoder", d_in=8, d_sae=24, sites=("a", "b"), k=2)
+    with pytest.raises(ValueError, match="architecture = 'crosscoder': SAELens knows tied_relu"):
+        export_sae_lens(build(config), tmp_path / "c", {})
+    assert not (tmp_path / "c").exists()
+
+
+def _change(folder: Path, **values: Any) -> None:
+    config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+    (folder / "cfg.json").write_text(json.dumps(config | values), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"architecture": "gated"}, "architecture = 'gated': must be one of standard, topk, jumprelu"),
+        ({"normalize_activations": "layer_norm"}, "normalize_activations = 'layer_norm': must be 'none'"),
+        ({"d_sae": 23}, r"W_enc: has shape \(8, 24\), must be \(8, 23\)"),
+        ({"architecture": "jumprelu"}, r"threshold: has shape None, must be \(24,\)"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_error(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    export_sae_lens(_trained("topk"), tmp_path, {})
+    _change(tmp_path, **values)
+    with pytest.raises(ValueError, match=message):
+        import_sae_lens(tmp_path, "one")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no SAELens dictionary \(no cfg.json\)"):
+        import_sae_lens(tmp_path, "one")
+    export_sae_lens(_trained("topk"), tmp_path, {})
+    tensors = load_file(tmp_path / "sae_weights.safetensors")
+    assert set(tensors) == {"W_enc", "b_enc", "W_dec", "b_dec"}
+    save_file(tensors, tmp_path / "other.safetensors")
+    (tmp_path / "sae_weights.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no sae_weights\.safetensors"):
+        import_sae_lens(tmp_path, "one")
