@@ -1,0 +1,100 @@
+"""Language models and what is known of them: the catalogue, layer divergence, corpora, and curves of every training."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+from sqlalchemy import Float, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tracebank_schemas.relational import Base
+from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
+
+
+class LanguageModel(Base):
+    """A causal language model as it was at one moment: a base, a tuned one, or a checkpoint on the way to it."""
+
+    __tablename__ = "language_models"
+    __table_args__ = (Index(None, "parent"), Index(None, "weights_hash"))
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="name; a checkpoint ends in @ and its step")
+    parent: Mapped[str | None] = mapped_column(String(200), doc="model that it was tuned from")
+    parent_weights_hash: Mapped[str | None] = mapped_column(String(64), doc="of the parent")
+    method: Mapped[str] = mapped_column(String(16), doc="pretraining, ppo, dpo, or loaded")
+    step: Mapped[int | None] = mapped_column(doc="steps of that method, where it ran here")
+    source: Mapped[str] = mapped_column(Text, doc="recipe of the ladder, Hugging Face id, or folder")
+    revision: Mapped[str] = mapped_column(String(64), doc="commit of the Hub; of a local model the weights hash")
+    architecture: Mapped[str] = mapped_column(String(64), doc="class in transformers")
+    layers: Mapped[int] = mapped_column(doc="blocks")
+    hidden_size: Mapped[int] = mapped_column(doc="width of the residual stream")
+    mlp_size: Mapped[int] = mapped_column(doc="width of the MLP's inner layer")
+    attention_heads: Mapped[int] = mapped_column(doc="heads of a block")
+    vocabulary_size: Mapped[int] = mapped_column(doc="tokens")
+    context_length: Mapped[int | None] = mapped_column(doc="most tokens in one sequence")
+    parameters: Mapped[int] = mapped_column(doc="trained numbers")
+    dtype: Mapped[str] = mapped_column(String(16), doc="type of the weights")
+    tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of what decides about ids")
+    weights_hash: Mapped[str] = mapped_column(String(64), doc="of every tensor")
+    path: Mapped[str] = mapped_column(Text, doc="folder that transformers can load, or the Hub's id")
+    catalogued_at: Mapped[datetime] = mapped_column(doc="UTC")
+
+
+class LayerDivergence(Base):
+    """How far one layer of a tuned model is from its parent's, by one definition."""
+
+    __tablename__ = "layer_divergences"
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    layer: Mapped[int] = mapped_column(primary_key=True, doc="from 0; -1 for the whole model")
+    definition: Mapped[str] = mapped_column(String(48), primary_key=True, doc="how it is measured")
+    parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
+    value: Mapped[float] = mapped_column(Float, doc="0 where the two are the same")
+
+
+class Corpus(Base):
+    """Documents as one tokenizer cuts them: what activations are captured on."""
+
+    __tablename__ = "corpora"
+
+    corpus_hash: Mapped[str] = mapped_column(
+        String(64), primary_key=True, doc="of token ids, document starts, tokenizer"
+    )
+    tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of the tokenizer")
+    study: Mapped[str] = mapped_column(String(200), doc="reward study that captures it")
+    shard: Mapped[int] = mapped_column(doc="which part of the study's documents, from 0")
+    documents: Mapped[int] = mapped_column(doc="documents with a token")
+    tokens: Mapped[int] = mapped_column(doc="tokens of all")
+    max_tokens: Mapped[int] = mapped_column(doc="where documents are cut")
+
+
+class CorpusDocument(Base):
+    """One document of a corpus, by the number that activations and examples name."""
+
+    __tablename__ = "corpus_documents"
+
+    corpus_hash: Mapped[str] = mapped_column(String(64), primary_key=True, doc="corpus")
+    document: Mapped[int] = mapped_column(primary_key=True, doc="number in the corpus")
+    document_id: Mapped[str] = mapped_column(String(300), doc="name, the same in every run")
+    source: Mapped[str] = mapped_column(String(64), doc="where it is from")
+    text: Mapped[str] = mapped_column(Text, doc="whole, also where the corpus cuts it")
+
+
+TRAINING_CURVES: Final = SeriesTable(
+    name="training_curves",
+    doc="What every step of every training showed: language models, their tuning, and sparse autoencoders.",
+    columns=(
+        Column("run", pa.string(), "training: a model's name, or a study's dictionaries", repeated=True),
+        Column("name", pa.string(), "model or dictionary that is trained", repeated=True),
+        Column("method", pa.string(), "pretraining, ppo, dpo or sparse_autoencoder", repeated=True),
+        Column("seed", pa.int64(), "of the training"),
+        Column("step", pa.int64(), "from 1", codec="Delta, ZSTD"),
+        Column("metric", pa.string(), "what was measured", repeated=True),
+        Column("value", pa.float64(), "of the metric", codec="ZSTD"),
+        Column("ts", TIMESTAMP, "when the training was written", "UTC", codec="Delta, ZSTD"),
+    ),
+    sort_key=("name", "metric", "step"),
+    partition_by=("run",),
+    unique_key=("name", "metric", "step"),
+)

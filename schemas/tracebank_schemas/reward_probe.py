@@ -1,0 +1,116 @@
+"""What probes read out of features about a reward, what ablating features does to it, and how both come about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+from sqlalchemy import Float, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tracebank_schemas.relational import Base
+from tracebank_schemas.series import Column, SeriesTable
+
+
+class Probe(Base):
+    """A linear probe on the codes (or the raw activations) of one model."""
+
+    __tablename__ = "probes"
+    __table_args__ = (Index(None, "study"),)
+
+    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="model, task, kind, representation and seed")
+    study: Mapped[str] = mapped_column(String(200), doc="reward study")
+    model: Mapped[str] = mapped_column(String(200), doc="model whose activations it reads")
+    task: Mapped[str] = mapped_column(String(16), doc="reward or preference")
+    kind: Mapped[str] = mapped_column(String(16), doc="ridge, logistic, or random for a control")
+    representation: Mapped[str] = mapped_column(String(24), doc="sparse_codes, or raw_activations for a control")
+    seed: Mapped[int] = mapped_column(doc="of the split, and of a random probe's weights")
+    inputs: Mapped[int] = mapped_column(doc="numbers that it reads")
+    train_rows: Mapped[int] = mapped_column(doc="rows that it was fitted on; 0 for a random one")
+    test_rows: Mapped[int] = mapped_column(doc="rows that it was measured on")
+
+
+class ProbeMetric(Base):
+    """One figure of merit of a probe on rows that it had not seen."""
+
+    __tablename__ = "probe_metrics"
+
+    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
+    metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="kendall_tau, sign_share, accuracy, ...")
+    value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
+    p_value: Mapped[float | None] = mapped_column(Float, doc="two-sided, of no association; null where none is given")
+    count: Mapped[int] = mapped_column(doc="words or rows behind it")
+
+
+class ProbeWeight(Base):
+    """The weight that a probe gives to one feature."""
+
+    __tablename__ = "probe_weights"
+    __table_args__ = (Index(None, "dictionary", "feature"),)
+
+    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
+    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
+    weight: Mapped[float] = mapped_column(Float, doc="in the probe's units per unit of activation")
+    rank: Mapped[int] = mapped_column(doc="1 has the largest magnitude of the probe")
+
+
+class ReconstructedReward(Base):
+    """What a probe makes of a word's reward, beside the reward that tuning gave it."""
+
+    __tablename__ = "reconstructed_rewards"
+
+    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
+    word: Mapped[str] = mapped_column(String(64), primary_key=True, doc="word")
+    reconstructed: Mapped[float] = mapped_column(Float, doc="mean over its places, on the lexicon's scale")
+    lexicon: Mapped[float] = mapped_column(Float, doc="valence that the reward knows")
+    count: Mapped[int] = mapped_column(doc="places behind the mean")
+
+
+class Ablation(Base):
+    """The reward of what a model writes while some of its features are held at zero."""
+
+    __tablename__ = "ablations"
+
+    study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
+    condition: Mapped[str] = mapped_column(
+        String(24), primary_key=True, doc="none, reconstruction, features, or random_features"
+    )
+    seed: Mapped[int] = mapped_column(primary_key=True, doc="of random features; 0 elsewhere")
+    features: Mapped[int] = mapped_column(doc="features held at zero")
+    prompts: Mapped[int] = mapped_column(doc="texts written")
+    mean_reward: Mapped[float] = mapped_column(Float, doc="of the new texts")
+    difference: Mapped[float] = mapped_column(Float, doc="mean of reward less the untouched model's, by prompt")
+    standard_error: Mapped[float | None] = mapped_column(Float, doc="of that mean")
+
+
+class FeatureDynamic(Base):
+    """How often a feature of the tuned model's dictionary fires in a checkpoint on the way to it."""
+
+    __tablename__ = "feature_dynamics"
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="checkpoint")
+    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary of the tuned model")
+    feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
+    step: Mapped[int] = mapped_column(doc="of tuning")
+    density: Mapped[float] = mapped_column(Float, doc="share of tokens that it fires on")
+    mean_activation: Mapped[float] = mapped_column(Float, doc="where it fires")
+    state: Mapped[str] = mapped_column(String(8), doc="alive, dead, born or died, against the checkpoint before")
+
+
+ABLATION_TEXTS: Final = SeriesTable(
+    name="ablation_texts",
+    doc="What the model wrote under each condition of an ablation, with its reward.",
+    columns=(
+        Column("study", pa.string(), "reward study", repeated=True),
+        Column("condition", pa.string(), "as in ablations", repeated=True),
+        Column("seed", pa.int64(), "of random features; 0 elsewhere"),
+        Column("prompt", pa.int64(), "number of the prompt"),
+        Column("prompt_text", pa.string(), "what was given"),
+        Column("text", pa.string(), "what came"),
+        Column("reward", pa.float64(), "of what came"),
+    ),
+    sort_key=("condition", "seed", "prompt"),
+    partition_by=("study",),
+    unique_key=("condition", "seed", "prompt"),
+)
