@@ -140,8 +140,14 @@ class Settings(BaseSettings):
     """Seconds to wait for the embedded series store while another process has it open."""
     watch: Path | None = None
     """Folder that the new-files sensor watches (`TRACEBANK_WATCH`); default `<home>/incoming`."""
+    studies: Path | None = None
+    """TOML file with reward studies besides those of the ladder (`TRACEBANK_STUDIES`)."""
+    explainer_url: str = ""
+    """OpenAI-compatible endpoint that explains features (`TRACEBANK_EXPLAINER_URL`); empty: executable ones only."""
+    explainer_model: str = ""
+    """The endpoint's name of the model that explains (`TRACEBANK_EXPLAINER_MODEL`)."""
 
-    @field_validator("home", "watch")
+    @field_validator("home", "watch", "studies")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
@@ -167,6 +173,11 @@ class Settings(BaseSettings):
         """Folder whose new files the sensor picks up."""
         return self.watch or self.home / "incoming"
 
+    @property
+    def activations(self) -> Path:
+        """Folder of the shards of activations, which `series.activations` reads in place."""
+        return self.home / "activations"
+
     def environment(self) -> dict[str, str]:
         """Variables that give a child process these same settings, whatever its folder's `.env` says."""
         return {
@@ -177,6 +188,9 @@ class Settings(BaseSettings):
             "TRACEBANK_EXECUTOR": self.executor,
             "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
             "TRACEBANK_WATCH": str(self.incoming),
+            "TRACEBANK_STUDIES": str(self.studies or ""),
+            "TRACEBANK_EXPLAINER_URL": self.explainer_url,
+            "TRACEBANK_EXPLAINER_MODEL": self.explainer_model,
         }
 
     def redact(self, text: str) -> str:

@@ -54,9 +54,10 @@ class LayerDivergence(Base):
 
 
 class Corpus(Base):
-    """Documents as one tokenizer cuts them: what activations are captured on."""
+    """Documents as one tokenizer cuts them: what activations are captured on. Studies may share one."""
 
     __tablename__ = "corpora"
+    __table_args__ = (Index(None, "corpus_hash"),)
 
     corpus_hash: Mapped[str] = mapped_column(
         String(64), primary_key=True, doc="of token ids, document starts, tokenizer"

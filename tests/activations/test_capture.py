@@ -11,9 +11,10 @@ from tests.activations.conftest import TEXTS
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from tracebank_models.activations.capture import forward, site_widths, stream_activations
-from tracebank_models.activations.corpus import TokenCorpus, tokenizer_hash
-from tracebank_models.activations.error import ActivationError
-from tracebank_models.activations.sites import named_sites, replaced, resolve_sites
+from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.activations.sites import replaced, resolve_sites
+from tracebank_models.language_model.blocks import named_modules
+from tracebank_models.language_model.tokenizer import tokenizer_hash
 
 SITES = ["layers.1.mlp", "layers.2.resid", "layers.0.attn", "gpt_neox.embed_in"]
 
@@ -90,7 +91,7 @@ def test_sites_of_other_architectures() -> None:
     )
     for other in (gpt2, llama):
         names = [f"layers.{n}.{part}" for n in range(2) for part in ("attn", "mlp", "resid")]
-        assert sorted(named_sites(other)) == names
+        assert sorted(named_modules(other)) == names
         assert site_widths(other, resolve_sites(other, names)) == dict.fromkeys(names, 8)
 
 
@@ -118,14 +119,14 @@ def test_a_replaced_output_is_what_the_model_goes_on_with(model: Any, tokenizer:
     ],
 )
 def test_unknown_sites_are_refused(model: Any, names: list[str], message: str) -> None:
-    with pytest.raises(ActivationError, match=message) as failure:
+    with pytest.raises(ValueError, match=message) as failure:
         resolve_sites(model, names)
     assert "\n" not in str(failure.value)
 
 
 def test_a_site_that_gives_no_hidden_states_is_refused(model: Any) -> None:
     before = _hooks(model)
-    with pytest.raises(ActivationError, match=r"'gpt_neox' gives"):
+    with pytest.raises(ValueError, match=r"'gpt_neox' gives"):
         site_widths(model, resolve_sites(model, ["gpt_neox"]))
     assert _hooks(model) == before
 
@@ -139,23 +140,23 @@ def test_nan_is_refused_where_it_is(model: Any, tokenizer: Any) -> None:
 
     with (
         replaced(model, {site: spoil}),
-        pytest.raises(ActivationError, match=r"^activations: site 'layers.1.mlp' has nan at document 1, position 2:"),
+        pytest.raises(ValueError, match=r"^activations: site 'layers.1.mlp' has nan at document 1, position 2:"),
     ):
         list(stream_activations(model, corpus, ["layers.1.mlp"]))
 
 
 def test_an_empty_corpus_is_refused(tokenizer: Any) -> None:
     for texts in ([], ["", ""]):
-        with pytest.raises(ActivationError, match=r"^corpus: 0 tokens: at least one"):
+        with pytest.raises(ValueError, match=r"^corpus: 0 tokens: at least one"):
             TokenCorpus.from_texts(texts, tokenizer)
 
 
 def test_another_tokenizer_is_refused(model: Any, tokenizer: Any) -> None:
     corpus = _corpus(tokenizer)
-    with pytest.raises(ActivationError, match=r"^tokenizer: the corpus was tokenized by"):
+    with pytest.raises(ValueError, match=r"^tokenizer: the corpus was tokenized by"):
         next(iter(stream_activations(model, corpus, ["layers.0.mlp"], expected_tokenizer="f" * 64)))
     beyond = TokenCorpus(np.array([3, 256], np.int32), np.array([0, 2]), np.array([0]), "x")
-    with pytest.raises(ActivationError, match="token 256: allowed are 0 to 255"):
+    with pytest.raises(ValueError, match="token 256: allowed are 0 to 255"):
         next(iter(stream_activations(model, beyond, ["layers.0.mlp"])))
 
 

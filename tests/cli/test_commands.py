@@ -66,7 +66,8 @@ def test_db_upgrade_then_status_then_tables() -> None:
     assert status["revision"] == status["head"]
     listed = json.loads(runner.invoke(app, ["tables", "--json"]).output)
     names = {(entry["database"], entry["name"]) for entry in listed}
-    assert names == {("series", name) for name in TABLES} | {("relational", m.__tablename__) for m in MODELS}
+    series = {("series", name) for name in (*TABLES, "activations")}
+    assert names == series | {("relational", m.__tablename__) for m in MODELS}
     shown = runner.invoke(app, ["tables"]).output
     assert "trades" in shown
     assert "Executions, one row each." in shown

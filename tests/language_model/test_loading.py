@@ -76,5 +76,6 @@ def test_bad_names_are_refused(tmp_path: Path) -> None:
         load_language_model(str(tmp_path), "main", device="cpu")
     with pytest.raises(ValueError, match="dtype: 'int8' is not allowed; allowed: float32, float16, bfloat16"):
         load_language_model(str(tmp_path), dtype="int8")
-    with pytest.raises(ValueError, match="device: 'tpu' is not allowed; allowed here: auto, "):
-        load_language_model(str(tmp_path), device="tpu")
+    for device in ("tpu", "cpu:1", "cuda:99", "cpu:"):
+        with pytest.raises(ValueError, match=f"device: '{device}' is not allowed; allowed here: auto, "):
+            load_language_model(str(tmp_path), device=device)

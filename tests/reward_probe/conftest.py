@@ -50,19 +50,19 @@ def narrow() -> NarrowCoder:
 
 @pytest.fixture(scope="package")
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Every byte is a token."""
+    """Every byte is a token, and so is the padding."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     made = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=made)
+    return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<|padding|>")
 
 
 @pytest.fixture(scope="package")
 def model() -> GPTNeoXForCausalLM:
     torch.manual_seed(3)
     config = GPTNeoXConfig(
-        vocab_size=256,
+        vocab_size=257,
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,

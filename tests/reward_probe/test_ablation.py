@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from tracebank_models.reward_probe.ablation import ablate, ablations, generate_greedily, reconstruct_without
-from tracebank_models.reward_probe.error import RewardProbeError
 
 PROMPTS = [[3, 4, 5], [7], [1, 2, 3, 4, 5, 6], [200, 100]]
 SITE = "layers.1.mlp"
@@ -25,7 +24,7 @@ def test_greedy_generation_is_not_changed_by_padding(model: Any, tokenizer: Any)
         ids = torch.tensor([prompt])
         for _ in range(6):
             ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], dim=1)
-        assert text == tokenizer.decode(ids[0, len(prompt) :])
+        assert text == tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True)
 
 
 def test_the_four_conditions(model: Any, tokenizer: Any, signed: Any) -> None:
@@ -75,15 +74,17 @@ def test_random_features_are_never_the_chosen_ones() -> None:
     ],
 )
 def test_bad_features_are_refused(model: Any, tokenizer: Any, signed: Any, features: list[int], message: str) -> None:
-    with pytest.raises(RewardProbeError, match=message):
+    with pytest.raises(ValueError, match=message):
         ablate(model, tokenizer, PROMPTS, {SITE: signed}, {SITE: torch.tensor(features)}, _longest)
 
 
 def test_bad_dictionaries_and_prompts_are_refused(model: Any, tokenizer: Any, narrow: Any, signed: Any) -> None:
     chosen = {SITE: torch.tensor([1])}
-    with pytest.raises(RewardProbeError, match=r"^dictionary: that of 'layers.1.mlp' does not take"):
+    with pytest.raises(ValueError, match=r"^dictionary: that of 'layers.1.mlp' does not take"):
         ablate(model, tokenizer, PROMPTS, {SITE: narrow}, chosen, _longest)
-    with pytest.raises(RewardProbeError, match=r"^features: .* have no dictionary"):
+    with pytest.raises(ValueError, match=r"^features: .* have no dictionary"):
         ablate(model, tokenizer, PROMPTS, {}, chosen, _longest)
-    with pytest.raises(RewardProbeError, match=r"^prompts: one is empty"):
+    with pytest.raises(ValueError, match=r"^lengths: 102 tokens with the prompt are not allowed; allowed: at most 64"):
+        generate_greedily(model, tokenizer, [[1, 2]], new_tokens=100)
+    with pytest.raises(ValueError, match=r"^prompts: one is empty"):
         ablate(model, tokenizer, [[]], {SITE: signed}, chosen, _longest)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tracebank_models.reward_probe.endpoint_explainer import EndpointExplainer, ExampleText, explanation_prompt
-from tracebank_models.reward_probe.error import RewardProbeError
 
 
 class Double:
@@ -90,7 +89,7 @@ def test_the_prompt_scales_and_names_rare_tokens_again() -> None:
     assert "Text 1: 'so' 0, ' good' 10" in prompt
     assert "Tokens of text 2 that it fires on: ' fine' 5" in prompt
     assert "Tokens of text 1" not in prompt
-    with pytest.raises(RewardProbeError, match="never fires"):
+    with pytest.raises(ValueError, match="never fires"):
         explanation_prompt([ExampleText(["a"], [0.0])])
 
 
@@ -105,7 +104,7 @@ def test_relation_to_the_target(double: Double) -> None:
     double.says(" 1.\n")
     assert EndpointExplainer(double.url, "m").related("praise", "sentiment")[0] is True
     double.says("maybe")
-    with pytest.raises(RewardProbeError, match=r"^answer: 'maybe' is not allowed: 1 or 0"):
+    with pytest.raises(ValueError, match=r"^answer: 'maybe' is not allowed: 1 or 0"):
         EndpointExplainer(double.url, "m").related("praise", "sentiment")
 
 
@@ -127,16 +126,16 @@ def test_a_busy_endpoint_is_asked_again(double: Double) -> None:
 )
 def test_bad_answers_are_one_clear_line(double: Double, status: int, answer: Any, message: str) -> None:
     double.answers.append((status, answer))
-    with pytest.raises(RewardProbeError, match=message) as failure:
+    with pytest.raises(ValueError, match=message) as failure:
         EndpointExplainer(double.url, "m", retries=0).ask("?")
     assert "\n" not in str(failure.value)
 
 
 def test_bad_detections_and_addresses_are_refused(double: Double) -> None:
     double.says("[1]")
-    with pytest.raises(RewardProbeError, match="a JSON list of 2 digits"):
+    with pytest.raises(ValueError, match="a JSON list of 2 digits"):
         EndpointExplainer(double.url, "m").detect("x", ["a", "b"], [True, False])
-    with pytest.raises(RewardProbeError, match=r"^texts: 1 with 0 of 1 firing"):
+    with pytest.raises(ValueError, match=r"^texts: 1 with 0 of 1 firing"):
         EndpointExplainer(double.url, "m").detect("x", ["a"], [False])
-    with pytest.raises(RewardProbeError, match=r"^url: 'ftp://x' is not allowed"):
+    with pytest.raises(ValueError, match=r"^url: 'ftp://x' is not allowed"):
         EndpointExplainer("ftp://x", "m")

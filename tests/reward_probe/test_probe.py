@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple, contrastive_triples
-from tracebank_models.reward_probe.error import RewardProbeError
 from tracebank_models.reward_probe.linear_probes import fit_logistic, fit_ridge, random_probe
 from tracebank_models.reward_probe.probe import (
     fit_preference_probe,
@@ -67,7 +66,7 @@ def test_triples_differ_in_the_last_word_alone() -> None:
     ],
 )
 def test_bad_words_are_refused(lexicon: dict[str, float], neutral: list[str], message: str) -> None:
-    with pytest.raises(RewardProbeError, match=message):
+    with pytest.raises(ValueError, match=message):
         list(contrastive_triples(["a"], lexicon, neutral, seed=0))
 
 
@@ -85,10 +84,10 @@ def test_codes_are_those_of_the_last_token(model: Any, tokenizer: Any, signed: A
 
 
 def test_codes_refuse_what_they_cannot_take(model: Any, tokenizer: Any, narrow: Any, signed: Any) -> None:
-    with pytest.raises(RewardProbeError, match=r"^dictionary: that of 'layers.0.mlp' does not take .* width 16"):
+    with pytest.raises(ValueError, match=r"^dictionary: that of 'layers.0.mlp' does not take .* width 16"):
         text_codes(model, tokenizer, ["a"], {"layers.0.mlp": narrow}, over="last")
     for texts in (["abcde"], ["a", ""]):
-        with pytest.raises(RewardProbeError, match=r"^texts: a text has no token or more than 4"):
+        with pytest.raises(ValueError, match=r"^texts: a text has no token or more than 4"):
             text_codes(model, tokenizer, texts, {"layers.0.mlp": signed}, over="last", max_tokens=4)
 
 
@@ -161,6 +160,7 @@ def test_logistic_regression_is_at_its_optimum() -> None:
     error = torch.sigmoid(probe.predict(x)) - y
     assert float((2 * x.T @ error + probe.weights).abs().max()) < 1e-4
     assert float(error.sum().abs()) < 1e-4
+    assert torch.equal(fit_logistic(x, y, c=2.0).weights, probe.weights)
 
 
 def test_preference_is_told_where_there_is_one() -> None:
@@ -183,7 +183,19 @@ def test_tau_of_ties_and_its_p_value() -> None:
     assert found.tau == pytest.approx(0.690292517269669, abs=1e-12)
     assert found.p_value == pytest.approx(0.004707020944779379, rel=1e-9)
     assert kendall_tau(x, -y).tau == pytest.approx(-found.tau)
-    assert math.isnan(kendall_tau(x, torch.ones(12)).tau)
+    constant = kendall_tau(x, torch.ones(12))
+    assert math.isnan(constant.tau)
+    assert math.isnan(constant.p_value)
+    assert math.isnan(kendall_tau(x[:1], y[:1]).tau)
+
+
+@pytest.mark.parametrize(("count", "p_value"), [(2, 1.0), (3, 2 / 6), (5, 2 / 120)])
+def test_the_p_value_of_a_few_values_is_that_of_their_permutations(count: int, p_value: float) -> None:
+    """Two of the permutations, one order and its reverse, agree as much."""
+    values = torch.arange(count)
+    found = kendall_tau(values, values.double() * 3)
+    assert (found.tau, found.count) == (pytest.approx(1), count)
+    assert found.p_value == pytest.approx(p_value)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
@@ -233,7 +245,7 @@ def test_bad_probes_are_refused() -> None:
         (lambda: fit_preference_probe(x, torch.ones(2, 2)), "^codes: "),
         (lambda: kendall_tau(torch.tensor([math.nan]), torch.ones(1)), "^values: one is not finite"),
     ):
-        with pytest.raises(RewardProbeError, match=message):
+        with pytest.raises(ValueError, match=message):
             call()
 
 

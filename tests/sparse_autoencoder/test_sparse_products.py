@@ -19,6 +19,8 @@ BY_LOOPS, BY_TORCH = "compiled loops", "torch"
 
 @pytest.fixture(params=[BY_LOOPS, BY_TORCH], autouse=True)
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    # Several blocks of rows in a batch of test size.
+    monkeypatch.setattr(sparse_products, "_ROWS", 256)
     if request.param == BY_TORCH:
         monkeypatch.setattr(sparse_products, "compiled", lambda tensor: False)
     return str(request.param)

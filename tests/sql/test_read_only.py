@@ -278,7 +278,7 @@ def test_after_all_attempts_everything_stands(connection: Connection) -> None:
     assert found.rows() == [("BTCUSDT", 50, 6225.0), ("ETHUSDT", 50, 6225.0)]
     assert connection.sql("SELECT count() AS n FROM relational.instruments")["n"].to_list() == [1]
     names = connection.sql("SHOW TABLES FROM series")["name"].to_list()
-    assert names == sorted(TABLES)
+    assert names == sorted([*TABLES, "activations"])
 
 
 @pytest.fixture(scope="module")

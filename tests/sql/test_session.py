@@ -146,7 +146,7 @@ def test_a_bad_parameter_is_told(connection: Connection, parameters: dict[str, o
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 1000])
 @pytest.mark.parametrize(
-    ("query", "rows"), [("SELECT seq FROM trades ORDER BY seq", 100), ("SHOW TABLES FROM series", len(TABLES))]
+    ("query", "rows"), [("SELECT seq FROM trades ORDER BY seq", 100), ("SHOW TABLES FROM series", len(TABLES) + 1)]
 )
 def test_limit(connection: Connection, query: str, rows: int, limit: int) -> None:
     assert connection.sql(query, limit=limit).height == min(limit, rows)
@@ -266,8 +266,8 @@ def test_retyped_leaves_plain_types_alone() -> None:
 
 def test_the_catalogue_lists_both_stores(warehouse: Settings) -> None:
     found = {f"{entry.database}.{entry.name}": entry for entry in tables(warehouse)}
-    wanted = {f"series.{name}" for name in TABLES} | {f"relational.{model.__tablename__}" for model in MODELS}
-    assert set(found) == wanted
+    series = {f"series.{name}" for name in (*TABLES, "activations")}
+    assert set(found) == series | {f"relational.{model.__tablename__}" for model in MODELS}
     trades = found["series.trades"]
     assert trades.rows == 100
     assert trades.bytes is not None

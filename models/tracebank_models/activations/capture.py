@@ -6,7 +6,6 @@ Padding never reaches a consumer, and each row keeps its token, document and pos
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.activations.error import ActivationError
-from tracebank_models.activations.sites import Site, hooked, resolve_sites
+from tracebank_models.activations.sites import Site, resolve_sites
+from tracebank_models.language_model.blocks import evaluating, watched
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,18 +38,6 @@ class ActivationBatch:
     """Place of each token in the corpus, int64, shape (tokens,)."""
 
 
-@contextmanager
-def evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Without gradients and without dropout; the model's mode is put back afterwards."""
-    training = model.training
-    model.train(False)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
-
-
 def forward(
     model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, sites: Sequence[Site]
 ) -> dict[str, Tensor]:
@@ -68,11 +55,11 @@ def forward(
     prefix = model.base_model_prefix
     inside = all(site.module.partition(".")[0] == prefix for site in sites)
     runner = getattr(model, prefix) if inside and hasattr(model, prefix) else model
-    with evaluating(model), hooked(model, sites) as seen:
+    with evaluating(model), watched(model, {site.name: site.module for site in sites}) as seen:
         runner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
     missing = [site.name for site in sites if site.name not in seen]
     if missing:
-        raise ActivationError(f"sites: {missing[0]!r} did not run in a forward pass: allowed are modules that do")
+        raise ValueError(f"sites: {missing[0]!r} did not run in a forward pass: allowed are modules that do")
     return seen
 
 
@@ -103,10 +90,10 @@ def stream_activations(
         expected_tokenizer: Hash of the model's tokenizer, to be compared with the corpus's.
 
     Raises:
-        ActivationError: A site is not known, the tokenizer is another's, or an activation is not finite.
+        ValueError: A site is not known, the tokenizer is another's, or an activation is not finite.
     """
     if batch_tokens < 1:
-        raise ActivationError(f"batch_tokens: {batch_tokens} is not allowed: 1 or more")
+        raise ValueError(f"batch_tokens: {batch_tokens} is not allowed: 1 or more")
     found = resolve_sites(model, sites)
     corpus.check_model(model, expected_tokenizer)
     chosen = documents if documents is not None else range(corpus.documents)
@@ -161,13 +148,13 @@ def check_finite(site: str, values: Tensor, batch: ActivationBatch) -> None:
     """Refuse NaN and infinity.
 
     Raises:
-        ActivationError: There is one; the message says where the first is.
+        ValueError: There is one; the message says where the first is.
     """
     low, high = torch.aminmax(values)
     if torch.isfinite(low) and torch.isfinite(high):
         return
     row, column = (int(number) for number in (~torch.isfinite(values)).nonzero()[0])
-    raise ActivationError(
+    raise ValueError(
         f"activations: site {site!r} has {float(values[row, column])} at document {int(batch.documents[row])}, position"
         f" {int(batch.positions[row])}: allowed are finite numbers"
     )

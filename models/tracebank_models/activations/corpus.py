@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,24 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from tracebank_models.activations.error import ActivationError
+from tracebank_models.language_model.tokenizer import tokenizer_hash
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _TEXTS_AT_ONCE = 1_000
-
-
-def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Hash of what a tokenizer does to a text; how it happens to pad or to cut just now has no part in it."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        rules = dict(sorted(tokenizer.get_vocab().items()))
-    else:
-        rules = json.loads(backend.to_str())
-        rules.pop("truncation", None)
-        rules.pop("padding", None)
-    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class TokenCorpus:
     def __post_init__(self) -> None:
         """Refuse an empty corpus."""
         if self.token_ids.size == 0:
-            raise ActivationError("corpus: 0 tokens: at least one document with a token is needed")
+            raise ValueError("corpus: 0 tokens: at least one document with a token is needed")
 
     @classmethod
     def from_texts(
@@ -59,10 +46,10 @@ class TokenCorpus:
         """Tokenize texts, each cut to its first `max_tokens` tokens, without special tokens.
 
         Raises:
-            ActivationError: No text has a token, or `max_tokens` is not positive.
+            ValueError: No text has a token, or `max_tokens` is not positive.
         """
         if max_tokens < 1:
-            raise ActivationError(f"max_tokens: {max_tokens} is not allowed: 1 or more")
+            raise ValueError(f"max_tokens: {max_tokens} is not allowed: 1 or more")
         rows, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         remaining = iter(texts)
         while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):
@@ -100,17 +87,17 @@ class TokenCorpus:
             expected_tokenizer: `tokenizer_hash` of the model's tokenizer, where it is known.
 
         Raises:
-            ActivationError: The tokenizer is another one, or an id is beyond the model's embedding.
+            ValueError: The tokenizer is another one, or an id is beyond the model's embedding.
         """
         if expected_tokenizer is not None and expected_tokenizer != self.tokenizer_hash:
-            raise ActivationError(
+            raise ValueError(
                 f"tokenizer: the corpus was tokenized by {self.tokenizer_hash[:12]}: allowed is the model's own,"
                 f" {expected_tokenizer[:12]}"
             )
         embedding = cast(nn.Embedding, model.get_input_embeddings())
         rows, largest = embedding.num_embeddings, int(self.token_ids.max())
         if largest >= rows:
-            raise ActivationError(
+            raise ValueError(
                 f"tokenizer: the corpus holds token {largest}: allowed are 0 to {rows - 1}, the model's vocabulary"
             )
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tracebank_models.activations.error import ActivationError
 from tracebank_models.activations.shards import ShardFolder
 
 _COLUMNS: dict[str, type[np.number[Any]]] = {"token_id": np.int32, "document": np.int64, "position": np.int32}
@@ -56,23 +55,31 @@ def _mapped(path: Path) -> tuple[Tensor, ...]:
 
 
 class ActivationShards:
-    """The shards of a folder, as many as there are when it is opened."""
+    """The shards of one folder or of several (parts of a corpus, one after the other), as many as there are now."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a folder `<root>/<hash>`.
+    def __init__(self, *paths: Path) -> None:
+        """Open folders `<root>/<hash>`.
 
         Raises:
-            ActivationError: It is none, or has no shard.
+            ValueError: One is none, has no shard, or differs from the first in width or dtype.
         """
-        self.folder = ShardFolder.open(path)
-        self._paths = list(self.folder.shards().values())
+        self.folders = [ShardFolder.open(path) for path in paths]
+        self._paths: list[Path] = []
+        for folder in self.folders:
+            found = list(folder.shards().values())
+            if not found:
+                raise ValueError(f"activations: {folder.path} holds 0 shards: at least one is needed")
+            layout, first = (folder.width, folder.key.dtype), (self.folders[0].width, self.folders[0].key.dtype)
+            if layout != first:
+                raise ValueError(f"activations: {folder.path} has width and dtype {layout}: allowed are {first}")
+            self._paths += found
         if not self._paths:
-            raise ActivationError(f"activations: {path} holds 0 shards: at least one is needed")
+            raise ValueError("activations: no folder is given: at least one is needed")
 
     @property
     def width(self) -> int:
         """Numbers of a vector."""
-        return self.folder.width
+        return self.folders[0].width
 
     @cached_property
     def _shards(self) -> list[tuple[Tensor, ...]]:
@@ -121,7 +128,7 @@ class ActivationShards:
             dtype: Of the activations.
 
         Raises:
-            ActivationError: A size is not positive, or the pool is smaller than a batch or a block.
+            ValueError: A size is not positive, or the pool is smaller than a batch or a block.
         """
         _check_sizes(batch_tokens, pool_tokens, block_tokens)
         generator = torch.Generator().manual_seed((seed << 20) + epoch)
@@ -175,10 +182,10 @@ def _check_sizes(batch_tokens: int, pool_tokens: int, block_tokens: int) -> None
     sizes = {"batch_tokens": batch_tokens, "block_tokens": block_tokens}
     for field, value in sizes.items():
         if not 1 <= value <= pool_tokens:
-            raise ActivationError(f"{field}: {value} is not allowed: 1 to pool_tokens, which is {pool_tokens}")
+            raise ValueError(f"{field}: {value} is not allowed: 1 to pool_tokens, which is {pool_tokens}")
     # What a batch leaves over stays in the pool, so there must be room for a block beside it.
     if pool_tokens < batch_tokens + block_tokens:
-        raise ActivationError(
+        raise ValueError(
             f"pool_tokens: {pool_tokens} is not allowed: batch_tokens + block_tokens = {batch_tokens + block_tokens}"
             " or more"
         )

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from tracebank_models.activations.capture import site_widths, stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.activations.error import ActivationError
 from tracebank_models.activations.shards import DTYPES, SHARD_COLUMNS, ActivationKey, ShardFolder, shard_columns
 from tracebank_models.activations.sites import resolve_sites
 
@@ -39,16 +38,16 @@ class CaptureSettings:
         """Refuse settings whose buffers are larger than allowed.
 
         Raises:
-            ActivationError: They are, or a setting is not positive.
+            ValueError: They are, or a setting is not positive.
         """
         for field in ("batch_tokens", "shard_tokens", "memory_bytes"):
             if getattr(self, field) < 1:
-                raise ActivationError(f"{field}: {getattr(self, field)} is not allowed: 1 or more")
+                raise ValueError(f"{field}: {getattr(self, field)} is not allowed: 1 or more")
         longest = int(np.diff(corpus.starts).max())
         shard = min(max(self.shard_tokens, longest), corpus.tokens) * DTYPES[self.dtype].itemsize
         needed = sum(widths.values()) * (shard + max(self.batch_tokens, longest) * 4)
         if needed > self.memory_bytes:
-            raise ActivationError(
+            raise ValueError(
                 f"memory_bytes: {self.memory_bytes:,} is not enough for {len(widths)} sites: {needed:,} are needed;"
                 " lower shard_tokens or batch_tokens, or capture fewer sites at once"
             )
@@ -81,7 +80,7 @@ def capture_shards(
         A row a shard, of `SHARD_COLUMNS`.
 
     Raises:
-        ActivationError: Sites, tokenizer, settings or activations are not allowed.
+        ValueError: Sites, tokenizer, settings or activations are not allowed.
     """
     chosen = settings or CaptureSettings()
     corpus.check_model(model, expected_tokenizer)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 import uuid
@@ -23,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tracebank_models.activations.error import ActivationError
+from tracebank_models.activations.direct_file import DirectFile
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 """What activations can be stored as."""
@@ -60,7 +59,7 @@ class ActivationKey:
     def __post_init__(self) -> None:
         """Refuse a dtype that is not stored."""
         if self.dtype not in DTYPES:
-            raise ActivationError(f"dtype: {self.dtype!r} is not allowed: one of {', '.join(DTYPES)}")
+            raise ValueError(f"dtype: {self.dtype!r} is not allowed: one of {', '.join(DTYPES)}")
 
     @property
     def hash(self) -> str:
@@ -82,7 +81,7 @@ class ShardFolder:
         """Make the folder, or take the one that is there.
 
         Raises:
-            ActivationError: What is there has another width or other shards.
+            ValueError: What is there has another width or other shards.
         """
         path = root / key.hash
         folder = cls(path, key, width, shard_tokens)
@@ -93,7 +92,7 @@ class ShardFolder:
         there = cls.open(path)
         for field in ("width", "shard_tokens"):
             if getattr(there, field) != getattr(folder, field):
-                raise ActivationError(
+                raise ValueError(
                     f"{field}: {getattr(folder, field)} is not allowed: {path} was begun with {getattr(there, field)}"
                 )
         folder._sweep()
@@ -104,14 +103,14 @@ class ShardFolder:
         """The folder at a path.
 
         Raises:
-            ActivationError: There is none.
+            ValueError: There is none.
         """
         try:
             found = json.loads((path / "layout.json").read_bytes())
             width, tokens = int(found.pop("width")), int(found.pop("shard_tokens"))
             return cls(path, ActivationKey(**found), width, tokens)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise ActivationError(f"activations: {path} is no folder of shards ({error})") from None
+            raise ValueError(f"activations: {path} is no folder of shards ({error})") from None
 
     def shard_path(self, number: int) -> Path:
         """Where a shard is, or would be."""
@@ -131,7 +130,7 @@ class ShardFolder:
             activations: Shape (tokens, width), in the folder's dtype, contiguous, on the CPU.
 
         Raises:
-            ActivationError: The width is another, or a number is not finite (as one beyond 65,504 is in float16).
+            ValueError: The width is another, or a number is not finite (as one beyond 65,504 is in float16).
         """
         self._check(number, activations)
         values = pa.Array.from_buffers(  # no copy: the tensor's own memory is written
@@ -145,11 +144,12 @@ class ShardFolder:
         target = self.shard_path(number)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
         try:
-            # Arrow's own file: one of Python's would be handed a copy of the vectors.
-            with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            with (
+                DirectFile(temporary) as file,
+                pa.PythonFile(file) as sink,
+                pa.ipc.new_file(sink, batch.schema) as writer,
+            ):
                 writer.write_batch(batch)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -157,12 +157,10 @@ class ShardFolder:
 
     def _check(self, number: int, activations: Tensor) -> None:
         if activations.ndim != 2 or activations.shape[1] != self.width or len(activations) == 0:
-            raise ActivationError(
-                f"activations: shape {tuple(activations.shape)} is not allowed: (1 or more, {self.width})"
-            )
+            raise ValueError(f"activations: shape {tuple(activations.shape)} is not allowed: (1 or more, {self.width})")
         low, high = torch.aminmax(activations)
         if not (torch.isfinite(low) and torch.isfinite(high)):
-            raise ActivationError(
+            raise ValueError(
                 f"activations: shard {number} of site {self.key.site!r} has a number that is not finite as"
                 f" {self.key.dtype}: allowed are finite ones up to {torch.finfo(DTYPES[self.key.dtype]).max:g}"
             )
@@ -216,3 +214,9 @@ def _publish(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def token_ids_of(path: str | Path) -> NDArray[np.int32]:
+    """Token ids of a shard, shape (tokens,)."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+        return np.array(reader.get_batch(0).column("token_id").to_numpy())

@@ -14,7 +14,6 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .field_checks import in_range, whole
 from .fingerprint import settings_hash, weights_hash
 from .pretraining import batch_rows
 from .prompts import PromptSource, step_generator
@@ -23,6 +22,7 @@ from .sampling import Completions, chosen_log_probabilities, response_logits, sa
 from .token_blocks import padded_batch
 from .tokenizer import padding_id, tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
+from .training_settings import DPOConfiguration
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +32,6 @@ class PreferencePair:
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DPOConfiguration:
-    """How a policy is tuned on pairs; beta and the Adam variant are the paper's (2310.08164)."""
-
-    steps: int = 100
-    batch_size: int = 16
-    """Pairs per step."""
-    beta: float = 0.1
-    """Inverse strength of the preference: reward per nat of log-ratio."""
-    learning_rate: float = 3e-4
-    warmup_steps: int = 10
-    max_gradient_norm: float = 1.0
-    measure_every: int = 20
-    """Steps between measurements of reward and KL on fresh samples; the last step always has them."""
-    measured_prompts: int = 64
-    checkpoint_every: int = 20
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every field.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        whole(self, 1, 10**9, "steps", "batch_size", "measure_every", "measured_prompts")
-        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every")
-        whole(self, 0, 2**63 - 1, "seed")
-        in_range(self, 1e-6, 1e6, "beta", "max_gradient_norm")
-        in_range(self, 1e-12, 1, "learning_rate")
-
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step (from 0): linear warm-up, then held."""
-        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup_steps))
 
 
 def preference_loss(

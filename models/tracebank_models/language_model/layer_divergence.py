@@ -7,14 +7,14 @@ the two models, and of the parent with one block swapped. Of a model to itself e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 import torch
 from transformers import PreTrainedModel
 
+from .blocks import block_path, evaluating, named_modules, watched
 from .policy_gradient import exact_kl
 from .sampling import position_ids
 
@@ -85,7 +85,7 @@ def weight_divergence(parent: PreTrainedModel, tuned: PreTrainedModel) -> pl.Dat
         ValueError: As `layer_divergence`.
     """
     _check_pair(parent, tuned)
-    prefix = _block_prefix(parent)
+    prefix = f"{block_path(parent)}."
     others = dict(tuned.named_parameters())
     rows = []
     for name, first in parent.named_parameters():
@@ -124,12 +124,13 @@ def activation_divergence(parent: PreTrainedModel, tuned: PreTrainedModel, batch
     """
     _check_pair(parent, tuned)
     _check_batches(batches)
-    layers = len(_blocks(parent))
+    modules = _block_modules(parent)
+    layers = len(modules) // 2
     sums = {site: torch.zeros(layers, 3, dtype=torch.float64) for site in ("block", "mlp")}
     tokens = 0
     for ids, mask in batches:
         tokens += int(mask.sum())
-        with _captured(parent) as first, _captured(tuned) as second:
+        with watched(parent, modules) as first, watched(tuned, _block_modules(tuned)) as second:
             _forward(parent, ids, mask)
             _forward(tuned, ids, mask)
         for (site, layer), activation in first.items():
@@ -173,8 +174,8 @@ def swap_divergence(parent: PreTrainedModel, tuned: PreTrainedModel, batches: Se
     """
     _check_pair(parent, tuned)
     _check_batches(batches)
-    prefix = _block_prefix(parent)
-    sums = [0.0] * len(_blocks(parent))
+    prefix = f"{block_path(parent)}."
+    sums = [0.0] * (len(_block_modules(parent)) // 2)
     weights = {name: tensor.detach().to(parent.device, parent.dtype) for name, tensor in tuned.named_parameters()}
     for ids, mask in batches:
         base = _log_probabilities(parent, ids, mask)
@@ -201,7 +202,6 @@ def _difference_sums(first: torch.Tensor, second: torch.Tensor, mask: torch.Tens
     return torch.stack(((one - two).square().sum(), one.square().sum(), 0.5 * directions.square().sum())).cpu()
 
 
-@torch.no_grad()
 def _forward(
     model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, weights: dict[str, torch.Tensor] | None = None
 ) -> torch.Tensor:
@@ -212,10 +212,8 @@ def _forward(
         "position_ids": position_ids(mask).to(device),
         "use_cache": False,
     }
-    was_training = model.training
-    model.train(False)
-    out = torch.func.functional_call(model, weights or {}, (), inputs)
-    model.train(was_training)
+    with evaluating(model):
+        out = torch.func.functional_call(model, weights or {}, (), inputs)
     logits: torch.Tensor = out.logits
     return logits
 
@@ -228,48 +226,17 @@ def _log_probabilities(
     return torch.log_softmax(logits.double().cpu(), dim=-1)
 
 
-@contextmanager
-def _captured(model: PreTrainedModel) -> Iterator[dict[tuple[str, int], torch.Tensor]]:
-    """Outputs of blocks and MLPs of the forward passes made inside; the hooks are gone afterwards."""
-    outputs: dict[tuple[str, int], torch.Tensor] = {}
-
-    def keep(site: str, layer: int) -> Callable[..., None]:
-        def hook(_module: torch.nn.Module, _inputs: object, output: object) -> None:
-            tensor = output[0] if isinstance(output, tuple) else output
-            assert isinstance(tensor, torch.Tensor)
-            outputs[site, layer] = tensor.detach()
-
-        return hook
-
-    with ExitStack() as stack:
-        for layer, block in enumerate(_blocks(model)):
-            for site, module in (("block", block), ("mlp", _mlp(block))):
-                stack.callback(module.register_forward_hook(keep(site, layer)).remove)
-        yield outputs
-
-
-def _blocks(model: PreTrainedModel) -> torch.nn.ModuleList:
-    return _named_blocks(model)[1]
-
-
-def _block_prefix(model: PreTrainedModel) -> str:
-    return f"{_named_blocks(model)[0]}."
-
-
-def _named_blocks(model: PreTrainedModel) -> tuple[str, torch.nn.ModuleList]:
-    layers = int(model.config.get_text_config().num_hidden_layers)
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == layers and hasattr(module[0], "mlp"):
-            return name, module
-    raise ValueError(
-        f"model: {type(model).__name__} has no list of {layers} blocks with an `mlp`; allowed: one that has"
-    )
-
-
-def _mlp(block: torch.nn.Module) -> torch.nn.Module:
-    mlp = block.mlp
-    assert isinstance(mlp, torch.nn.Module)
-    return mlp
+def _block_modules(model: PreTrainedModel) -> dict[tuple[str, int], str]:
+    """Paths of the blocks and of their MLPs, by ("block" or "mlp", layer)."""
+    modules = named_modules(model)
+    layers = sum(name.endswith(".resid") for name in modules)
+    missing = next((name for layer in range(layers) if (name := f"layers.{layer}.mlp") not in modules), None)
+    if missing is not None:
+        raise ValueError(
+            f"model: {type(model).__name__} has no {missing!r}; allowed: one whose blocks have an MLP each"
+        )
+    parts = {"block": "resid", "mlp": "mlp"}
+    return {(site, n): modules[f"layers.{n}.{part}"] for n in range(layers) for site, part in parts.items()}
 
 
 def _tokens(batches: Sequence[Batch]) -> int:

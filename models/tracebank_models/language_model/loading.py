@@ -17,11 +17,10 @@ from huggingface_hub import hf_hub_download
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from tracebank_models.device import resolved_device as resolved_device
+
 from .fingerprint import weights_hash
 from .tokenizer import tokenizer_hash
-
-DEVICES = ("auto", "cuda", "mps", "cpu")
-"""Accepted names of devices; `auto` takes CUDA, then MPS, then the CPU."""
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """Accepted names of number types."""
@@ -90,7 +89,7 @@ def load_language_model(
         revision: Commit, tag or branch of the Hub; None takes `main`. Not allowed with a folder.
         parent: Facts of the model that this one was tuned from.
         label: Name in the facts; None takes `name`.
-        device: Of `DEVICES`.
+        device: Of `tracebank_models.device.DEVICES`.
         dtype: Of `DTYPES`.
         download: Whether the network may be used.
 
@@ -111,21 +110,6 @@ def load_language_model(
     model = model.to(target).eval()  # type: ignore[arg-type]
     facts = language_model_facts(model, tokenizer, label or name, parent)
     return LoadedModel(model, tokenizer, facts)
-
-
-def resolved_device(name: str) -> torch.device:
-    """The device that a name of `DEVICES` stands for here.
-
-    Raises:
-        ValueError: The name is unknown or there is no such device.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(device for device, is_there in there.items() if is_there)
-    if not there.get(name, False):
-        found = ", ".join(["auto", *(device for device, is_there in there.items() if is_there)])
-        raise ValueError(f"device: {name!r} is not allowed; allowed here: {found}")
-    return torch.device(name)
 
 
 def language_model_facts(

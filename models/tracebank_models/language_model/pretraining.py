@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,57 +11,12 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .field_checks import in_range, whole
+from .blocks import evaluating
 from .fingerprint import settings_hash, weights_hash
 from .token_blocks import TokenBlocks
 from .tokenizer import tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainingConfiguration:
-    """How a model is trained."""
-
-    steps: int = 400
-    batch_size: int = 16
-    """Blocks per step."""
-    learning_rate: float = 3e-3
-    """Highest learning rate."""
-    final_learning_rate_share: float = 0.1
-    """Learning rate of the last step over the highest."""
-    warmup_steps: int = 20
-    weight_decay: float = 0.01
-    """Decay of weight matrices; biases, norms and embeddings are not decayed."""
-    adam_beta2: float = 0.95
-    max_gradient_norm: float = 1.0
-    validate_every: int = 50
-    """Steps between validation losses; the last step always has one."""
-    validation_blocks: int = 64
-    """Most blocks of the validation text that are measured."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints; 0 keeps only that of the last step."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every field.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        whole(self, 1, 10**9, "steps", "batch_size", "validate_every", "validation_blocks")
-        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every")
-        whole(self, 0, 2**63 - 1, "seed")
-        in_range(self, 1e-9, 1, "learning_rate")
-        in_range(self, 0, 1, "final_learning_rate_share", "weight_decay", "adam_beta2")
-        in_range(self, 1e-9, 1e9, "max_gradient_norm")
-
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step (from 0): linear warm-up, then a cosine down to the final share."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - 1 - self.warmup_steps)
-        share = self.final_learning_rate_share
-        return self.learning_rate * (share + (1 - share) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+from .training_settings import PretrainingConfiguration
 
 
 def pretrain(
@@ -129,14 +83,11 @@ def spread_rows(ids: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]
 
 def mean_loss(model: PreTrainedModel, ids: npt.NDArray[np.int32], batch_size: int = 16) -> float:
     """Mean cross entropy of next tokens, in nats per token, over blocks of shape [blocks, length]."""
-    was_training = model.training
-    model.train(False)
     total = 0.0
-    with torch.no_grad():
+    with evaluating(model):
         for start in range(0, len(ids), batch_size):
             batch = _tensor(ids[start : start + batch_size], model.device)
             total += float(next_token_loss(model, batch)) * len(batch)
-    model.train(was_training)
     return total / len(ids)
 
 

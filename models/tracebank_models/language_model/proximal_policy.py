@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .field_checks import in_range, require, whole
 from .fingerprint import settings_hash, weights_hash
 from .policy_gradient import (
     KLController,
@@ -34,63 +32,10 @@ from .prompts import PromptSource, step_generator
 from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
 from .tokenizer import tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
+from .training_settings import PPOConfiguration
 
 Reward = Callable[[Sequence[str]], npt.NDArray[np.float64]]
 """Rewards of texts, one number each."""
-
-
-@dataclass(frozen=True, slots=True)
-class PPOConfiguration:
-    """How a policy is tuned. Batch, minibatch, epochs, KL and clipping are the paper's; the learning rate is not.
-
-    The paper's 1e-6 is for models of 70 million parameters and more; the ladder's small model wants about 3e-4.
-    """
-
-    steps: int = 100
-    batch_size: int = 64
-    """Responses sampled per step."""
-    minibatch_size: int = 16
-    epochs: int = 4
-    """Passes over the responses of a step."""
-    learning_rate: float = 3e-4
-    warmup_steps: int = 10
-    kl_coefficient: float = 0.5
-    """Weight of the KL to the reference in the reward (its first value with a target)."""
-    target_kl: float | None = None
-    """KL per response, in nats, that the coefficient is steered to; None holds the coefficient."""
-    discount: float = 1.0
-    trace_decay: float = 0.95
-    clip: float = 0.2
-    """How far a probability ratio counts, on either side of 1."""
-    value_clip: float = 0.2
-    value_coefficient: float = 0.1
-    max_gradient_norm: float = 1.0
-    checkpoint_every: int = 20
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every field.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        whole(self, 1, 10**9, "steps", "batch_size", "minibatch_size", "epochs")
-        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every")
-        whole(self, 0, 2**63 - 1, "seed")
-        divides = self.batch_size % self.minibatch_size == 0
-        require(self, "minibatch_size", f"a divisor of batch_size, {self.batch_size}", divides)
-        in_range(self, 1e-12, 1, "learning_rate")
-        in_range(self, 0, 1e6, "kl_coefficient", "value_coefficient")
-        in_range(self, 0, 1, "discount", "trace_decay")
-        in_range(self, 1e-6, 1e6, "clip", "value_clip", "max_gradient_norm")
-        if self.target_kl is not None:
-            in_range(self, 1e-6, 1e6, "target_kl")
-
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step (from 0): linear warm-up, then linear to 0 just after the last step."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        return self.learning_rate * (self.steps - step) / max(1, self.steps - self.warmup_steps)
 
 
 class _Rollout(NamedTuple):

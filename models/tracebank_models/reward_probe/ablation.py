@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from tracebank_models.activations.capture import evaluating, site_widths
+from tracebank_models.activations.capture import site_widths
 from tracebank_models.activations.sites import replaced, resolve_sites
-from tracebank_models.reward_probe.error import RewardProbeError
+from tracebank_models.language_model.blocks import evaluating
+from tracebank_models.language_model.sampling import sample_completions
+from tracebank_models.language_model.token_blocks import padded_batch
+from tracebank_models.language_model.tokenizer import padding_id
 from tracebank_models.reward_probe.sparse_coder import SparseCoder, encoded
 
 if TYPE_CHECKING:
@@ -61,15 +65,15 @@ def ablations(
             are never drawn.
 
     Raises:
-        RewardProbeError: A feature is beyond its dictionary, is there twice, or there are too few others to draw from.
+        ValueError: A feature is beyond its dictionary, is there twice, or there are too few others to draw from.
     """
     for site, features in chosen.items():
         if features.numel() and (int(features.min()) < 0 or int(features.max()) >= widths[site]):
-            raise RewardProbeError(
+            raise ValueError(
                 f"features: {features.tolist()[:5]}... of {site!r} is not allowed: 0 to {widths[site] - 1}"
             )
         if len(set(features.tolist())) != features.numel():
-            raise RewardProbeError(f"features: one of {site!r} is there twice: allowed is each once")
+            raise ValueError(f"features: one of {site!r} is there twice: allowed is each once")
     yield Ablation("none", None, {})
     yield Ablation("reconstruction", None, {site: torch.empty(0, dtype=torch.int64) for site in chosen})
     yield Ablation("features", None, dict(chosen))
@@ -80,7 +84,7 @@ def ablations(
             pool = among[site] if among is not None else torch.arange(widths[site])
             others = pool[~torch.isin(pool, features)]
             if others.numel() < features.numel():
-                raise RewardProbeError(
+                raise ValueError(
                     f"features: {features.numel()} of {site!r} leave {others.numel()} to draw a control from: allowed"
                     " are at most half"
                 )
@@ -92,7 +96,7 @@ def reconstruct_without(site: str, coder: SparseCoder, features: Tensor) -> Call
     """A function of a site's output (sequences, positions, width): its reconstruction without features.
 
     Raises:
-        RewardProbeError: (when it is called) the dictionary is of another width.
+        ValueError: (when it is called) the dictionary is of another width.
     """
 
     def change(output: Tensor) -> Tensor:
@@ -101,7 +105,7 @@ def reconstruct_without(site: str, coder: SparseCoder, features: Tensor) -> Call
         codes = codes.index_fill(1, features.to(codes.device), 0.0)
         restored = coder.decode(codes)
         if restored.shape != flat.shape:
-            raise RewardProbeError(
+            raise ValueError(
                 f"dictionary: that of {site!r} gives back {tuple(restored.shape)}: allowed is {tuple(flat.shape)}"
             )
         return restored.to(output.dtype).view_as(output)
@@ -130,29 +134,16 @@ def generate_greedily(
         The new text of each prompt.
 
     Raises:
-        RewardProbeError: There is no prompt, or an empty one.
+        ValueError: There is no prompt or an empty one, or see `sample_completions`.
     """
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
-        raise RewardProbeError("prompts: one is empty or there is none: at least one token in each is needed")
-    texts: list[str] = []
-    for first in range(0, len(prompts), batch):
-        group = prompts[first : first + batch]
-        longest = max(map(len, group))
-        ids = torch.zeros((len(group), longest), dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(group):
-            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-            mask[row, longest - len(prompt) :] = 1
-        with evaluating(model):
-            found = model.generate(  # type: ignore[operator]
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=new_tokens,
-                do_sample=False,
-                num_beams=1,
-                pad_token_id=tokenizer.pad_token_id or 0,
-            )
-        texts += tokenizer.batch_decode(found[:, longest:], skip_special_tokens=True)
+        raise ValueError("prompts: one is empty or there is none: at least one token in each is needed")
+    rows, texts = [np.asarray(prompt, np.int32) for prompt in prompts], []
+    with evaluating(model):
+        for first in range(0, len(rows), batch):
+            group = padded_batch(rows[first : first + batch], padding_id(tokenizer), left=True)
+            lengths = torch.full((len(group[0]),), new_tokens)
+            texts += sample_completions(model, tokenizer, group, lengths, temperature=0).texts(tokenizer)
     return texts
 
 
@@ -186,11 +177,11 @@ def ablate(
         progress: Told how many conditions are done, and how many there are.
 
     Raises:
-        RewardProbeError: A site has no dictionary, or see `ablations` and `reconstruct_without`.
+        ValueError: A site has no dictionary, or see `ablations` and `reconstruct_without`.
     """
     missing = [site for site in chosen if site not in coders]
     if missing or not chosen:
-        raise RewardProbeError(f"features: {missing} have no dictionary: allowed are {', '.join(coders)}")
+        raise ValueError(f"features: {missing} have no dictionary: allowed are {', '.join(coders)}")
     sites = {site.name: site for site in resolve_sites(model, list(chosen))}
     widths = {site: _features(model, site, coders[site]) for site in chosen}
     runs = list(ablations(chosen, widths, seeds=seeds, among=among))

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracebank_models.reward_probe.error import RewardProbeError
-
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _ENDINGS = ("ingly", "edly", "fully", "ly", "ing", "ed", "ness", "ful", "est", "er", "ous", "ive", "able", "s")
@@ -82,13 +80,13 @@ def contrastive_triples(
         first_sentence: Look into the first sentence of a text only, as the paper does.
 
     Raises:
-        RewardProbeError: The lexicon has no positive word in its top or no negative one in its bottom, or a neutral
+        ValueError: The lexicon has no positive word in its top or no negative one in its bottom, or a neutral
             word is missing or has a valence.
     """
     positives, negatives = _extremes(lexicon, share)
     wrong = next((word for word in neutral_words if word in lexicon), None)
     if not neutral_words or wrong is not None:
-        raise RewardProbeError(f"neutral_words: {wrong!r} is not allowed: one or more words without a valence")
+        raise ValueError(f"neutral_words: {wrong!r} is not allowed: one or more words without a valence")
     neutral, negative = _Words.of(neutral_words), _Words.of(negatives)
     for number, text in enumerate(texts):
         sentence = _SENTENCE_END.split(text, maxsplit=1)[0] if first_sentence else text
@@ -105,14 +103,14 @@ def contrastive_triples(
 
 def _extremes(lexicon: Mapping[str, float], share: float) -> tuple[frozenset[str], frozenset[str]]:
     if not 0 < share <= 0.5:
-        raise RewardProbeError(f"share: {share} is not allowed: more than 0 and at most 0.5")
+        raise ValueError(f"share: {share} is not allowed: more than 0 and at most 0.5")
     if not lexicon:
-        raise RewardProbeError("lexicon: 0 words: at least a positive and a negative one are needed")
+        raise ValueError("lexicon: 0 words: at least a positive and a negative one are needed")
     low, high = np.quantile(np.fromiter(lexicon.values(), float), [share, 1 - share])
     positives = frozenset(word for word, value in lexicon.items() if value >= high and value > 0)
     negatives = frozenset(word for word, value in lexicon.items() if value <= low and value < 0)
     if not positives or not negatives:
-        raise RewardProbeError(
+        raise ValueError(
             f"lexicon: {len(positives)} positive words in its top and {len(negatives)} negative ones in its bottom: at"
             " least one of each is needed"
         )

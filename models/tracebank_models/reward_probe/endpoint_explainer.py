@@ -15,8 +15,6 @@ from typing import Any
 
 import urllib3
 
-from tracebank_models.reward_probe.error import RewardProbeError
-
 _DETECT = re.compile(r"\[[01,\s]*\]")
 
 
@@ -74,10 +72,10 @@ class EndpointExplainer:
             retries: Times that an answer 429 or 5xx, or no connection, is tried again, with growing waits.
 
         Raises:
-            RewardProbeError: The URL is none of http or https.
+            ValueError: The URL is none of http or https.
         """
         if not url.startswith(("http://", "https://")):
-            raise RewardProbeError(f"url: {url!r} is not allowed: one that begins with http:// or https://")
+            raise ValueError(f"url: {url!r} is not allowed: one that begins with http:// or https://")
         self.url, self.model, self._key_variable = url.rstrip("/"), model, key_variable
         again = urllib3.Retry(
             retries, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None, backoff_factor=0.2
@@ -88,7 +86,7 @@ class EndpointExplainer:
         """Ask at temperature 0.
 
         Raises:
-            RewardProbeError: There is no answer, or it is none of a chat completion.
+            ValueError: There is no answer, or it is none of a chat completion.
         """
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(self._key_variable):
@@ -98,16 +96,16 @@ class EndpointExplainer:
         try:
             response = self._pool.request("POST", target, body=json.dumps(body), headers=headers)
         except urllib3.exceptions.HTTPError as error:
-            raise RewardProbeError(f"endpoint: {target} gave no answer ({type(error).__name__})") from None
+            raise ValueError(f"endpoint: {target} gave no answer ({type(error).__name__})") from None
         if response.status != 200:
-            raise RewardProbeError(f"endpoint: {target} answered {response.status}: allowed is 200")
+            raise ValueError(f"endpoint: {target} answered {response.status}: allowed is 200")
         return Exchange(self.model, prompt, _content(response.data, target))
 
     def explain(self, examples: Sequence[ExampleText]) -> Exchange:
         """Ask for one sentence that says what a feature fires on; the answer is the explanation.
 
         Raises:
-            RewardProbeError: There is no example, or it never fires in them.
+            ValueError: There is no example, or it never fires in them.
         """
         return self.ask(explanation_prompt(examples))
 
@@ -115,7 +113,7 @@ class EndpointExplainer:
         """Ask whether an explanation has to do with what tuning was for.
 
         Raises:
-            RewardProbeError: The answer is neither 1 nor 0.
+            ValueError: The answer is neither 1 nor 0.
         """
         exchange = self.ask(
             f"A feature of a language model is described so: {explanation}\nIs that related to {target}?"
@@ -123,17 +121,17 @@ class EndpointExplainer:
         )
         answer = exchange.answer.strip().rstrip(".")
         if answer not in ("0", "1"):
-            raise RewardProbeError(f"answer: {exchange.answer[:60]!r} is not allowed: 1 or 0")
+            raise ValueError(f"answer: {exchange.answer[:60]!r} is not allowed: 1 or 0")
         return answer == "1", exchange
 
     def detect(self, explanation: str, texts: Sequence[str], fires: Sequence[bool]) -> DetectionScore:
         """Score an explanation: which of these texts should the feature fire on, and on which does it?
 
         Raises:
-            RewardProbeError: The answer is no list of a 0 or 1 for each text, or it fires on none of them.
+            ValueError: The answer is no list of a 0 or 1 for each text, or it fires on none of them.
         """
         if len(texts) != len(fires) or not any(fires):
-            raise RewardProbeError(
+            raise ValueError(
                 f"texts: {len(texts)} with {sum(fires)} of {len(fires)} firing: allowed is a flag each, one true"
             )
         listed = "\n".join(f"{number}. {text!r}" for number, text in enumerate(texts, 1))
@@ -157,13 +155,11 @@ def explanation_prompt(examples: Sequence[ExampleText]) -> str:
     Where less than a fifth of a text's tokens fire, those that do are named again after it (2310.08164).
 
     Raises:
-        RewardProbeError: There is no example, or the feature never fires in them.
+        ValueError: There is no example, or the feature never fires in them.
     """
     largest = max((value for example in examples for value in example.activations), default=0.0)
     if not largest > 0:
-        raise RewardProbeError(
-            f"examples: {len(examples)} in which the feature never fires: it has to fire once at least"
-        )
+        raise ValueError(f"examples: {len(examples)} in which the feature never fires: it has to fire once at least")
     parts = []
     for number, example in enumerate(examples, 1):
         scaled = [round(10 * max(value, 0.0) / largest) for value in example.activations]
@@ -184,7 +180,7 @@ def _content(data: bytes, target: str) -> str:
     except (ValueError, KeyError, IndexError, TypeError):
         found = None
     if not isinstance(found, str) or not found.strip():
-        raise RewardProbeError(f"endpoint: {target} answered {data[:80]!r}: allowed is a chat completion with a text")
+        raise ValueError(f"endpoint: {target} answered {data[:80]!r}: allowed is a chat completion with a text")
     return found
 
 
@@ -192,5 +188,5 @@ def _flags(answer: str, count: int) -> list[bool]:
     match = _DETECT.search(answer)
     flags = re.findall(r"[01]", match[0]) if match else []
     if len(flags) != count:
-        raise RewardProbeError(f"answer: {answer[:60]!r} is not allowed: a JSON list of {count} digits, 0 or 1")
+        raise ValueError(f"answer: {answer[:60]!r} is not allowed: a JSON list of {count} digits, 0 or 1")
     return [flag == "1" for flag in flags]

@@ -9,8 +9,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tracebank_models.reward_probe.error import RewardProbeError
-
 
 class TokenExplanations:
     """Explanations that can be run: a feature is expected to fire on its top tokens, as strongly as on average."""
@@ -52,10 +50,10 @@ class ExplanationScores:
         """Take in codes of tokens, simulated and real, each (tokens, features).
 
         Raises:
-            RewardProbeError: The shapes are not so.
+            ValueError: The shapes are not so.
         """
         if simulated.shape != codes.shape or codes.shape[1:] != self.features.shape:
-            raise RewardProbeError(
+            raise ValueError(
                 f"codes: {tuple(simulated.shape)} and {tuple(codes.shape)} are not allowed: twice (tokens,"
                 f" {len(self.features)})"
             )
@@ -68,10 +66,10 @@ class ExplanationScores:
         """Take in what another state has seen of the same features.
 
         Raises:
-            RewardProbeError: They are others.
+            ValueError: They are others.
         """
         if not torch.equal(self.features, other.features):
-            raise RewardProbeError("features: those of the other scores differ: allowed are the same")
+            raise ValueError("features: those of the other scores differ: allowed are the same")
         self._sums += other._sums
 
     def scores(self) -> pl.DataFrame:

@@ -14,8 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tracebank_models.reward_probe.error import RewardProbeError
-
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -83,10 +81,10 @@ class FeatureStatistics:
             seed: Of the drawing.
 
         Raises:
-            RewardProbeError: A number is not positive.
+            ValueError: A number is not positive.
         """
         if min(features, top, sample) < 1:
-            raise RewardProbeError(f"features: {features}, top: {top}, sample: {sample}: allowed are 1 and more")
+            raise ValueError(f"features: {features}, top: {top}, sample: {sample}: allowed are 1 and more")
         self.features, self.top, self.sample, self.seed = features, top, sample, seed
         self.tokens = 0
         self.fired = np.zeros(features, np.int64)
@@ -102,12 +100,12 @@ class FeatureStatistics:
             rows: Number of each token in the corpus, each seen once over all, shape (tokens,).
 
         Raises:
-            RewardProbeError: The shapes do not fit, or a code is not finite.
+            ValueError: The shapes do not fit, or a code is not finite.
         """
         if codes.shape != (len(rows), self.features):
-            raise RewardProbeError(f"codes: shape {tuple(codes.shape)} is not allowed: ({len(rows)}, {self.features})")
+            raise ValueError(f"codes: shape {tuple(codes.shape)} is not allowed: ({len(rows)}, {self.features})")
         if codes.numel() and not all(torch.isfinite(bound) for bound in torch.aminmax(codes)):
-            raise RewardProbeError("codes: one is not finite: allowed are finite numbers")
+            raise ValueError("codes: one is not finite: allowed are finite numbers")
         token, feature = (codes > 0).nonzero(as_tuple=True)
         value = codes[token, feature].float().cpu().numpy()
         found, where = feature.cpu().numpy(), rows.cpu().numpy()[token.cpu().numpy()]
@@ -128,11 +126,11 @@ class FeatureStatistics:
         """Take in what another state has seen; the rows of the two are of one numbering and none is in both.
 
         Raises:
-            RewardProbeError: The two were started otherwise.
+            ValueError: The two were started otherwise.
         """
         for field in ("features", "top", "sample", "seed"):
             if getattr(self, field) != getattr(other, field):
-                raise RewardProbeError(f"{field}: {getattr(other, field)} is not allowed: {getattr(self, field)}")
+                raise ValueError(f"{field}: {getattr(other, field)} is not allowed: {getattr(self, field)}")
         self.tokens += other.tokens
         self.fired += other.fired
         self.total += other.total

@@ -7,8 +7,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tracebank_models.reward_probe.error import RewardProbeError
-
 _PAIRS = {"feature": pl.Int32, "token_id": pl.Int32, "fired": pl.Int64, "total": pl.Float64}
 
 
@@ -31,15 +29,13 @@ class TokenStatistics:
         """Take in codes (tokens, features) of tokens (tokens,); a feature fires where its code is above 0.
 
         Raises:
-            RewardProbeError: The shapes do not fit, or a token is beyond the vocabulary.
+            ValueError: The shapes do not fit, or a token is beyond the vocabulary.
         """
         if codes.shape != (len(token_ids), self.features):
-            raise RewardProbeError(
-                f"codes: shape {tuple(codes.shape)} is not allowed: ({len(token_ids)}, {self.features})"
-            )
+            raise ValueError(f"codes: shape {tuple(codes.shape)} is not allowed: ({len(token_ids)}, {self.features})")
         ids = token_ids.cpu().numpy()
         if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.vocabulary:
-            raise RewardProbeError(f"token_ids: {int(ids.max())} is not allowed: 0 to {self.vocabulary - 1}")
+            raise ValueError(f"token_ids: {int(ids.max())} is not allowed: 0 to {self.vocabulary - 1}")
         self.seen += np.bincount(ids, minlength=self.vocabulary)
         token, feature = (codes > 0).nonzero(as_tuple=True)
         batch = pl.DataFrame(
@@ -58,10 +54,10 @@ class TokenStatistics:
         """Take in what another state has seen.
 
         Raises:
-            RewardProbeError: It is of other features or another vocabulary.
+            ValueError: It is of other features or another vocabulary.
         """
         if (other.features, other.vocabulary) != (self.features, self.vocabulary):
-            raise RewardProbeError(
+            raise ValueError(
                 f"features: {other.features} over {other.vocabulary} tokens is not allowed: {self.features} over"
                 f" {self.vocabulary}"
             )
@@ -130,10 +126,10 @@ def top_logits(decoder: Tensor, unembedding: Tensor, count: int = 10, *, block: 
         Columns feature, direction (`raised` or `lowered`), rank (from 1), token_id and logit.
 
     Raises:
-        RewardProbeError: The widths differ, or there are fewer tokens than asked for.
+        ValueError: The widths differ, or there are fewer tokens than asked for.
     """
     if decoder.shape[1] != unembedding.shape[1] or not 1 <= count <= len(unembedding):
-        raise RewardProbeError(
+        raise ValueError(
             f"decoder: {tuple(decoder.shape)} with unembedding {tuple(unembedding.shape)}, {count} tokens: allowed are"
             " equal widths, and 1 to as many tokens as there are"
         )

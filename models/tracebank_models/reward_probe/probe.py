@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
-from tracebank_models.reward_probe.error import RewardProbeError
 from tracebank_models.reward_probe.linear_probes import LinearProbe, fit_logistic, fit_ridge, random_probe
 from tracebank_models.reward_probe.reconstruction import reconstruct_rewards, reconstruction_metrics
 
@@ -32,7 +31,7 @@ class TripleCodes:
     def of(cls, codes: Tensor) -> TripleCodes:
         """Take apart the codes of `triple_texts`, shape (3 x triples, features)."""
         if len(codes) % 3:
-            raise RewardProbeError(f"codes: {len(codes)} rows are not allowed: three a triple")
+            raise ValueError(f"codes: {len(codes)} rows are not allowed: three a triple")
         positive, negative, neutral = codes.reshape(-1, 3, codes.shape[1]).unbind(1)
         return cls(positive, negative, neutral)
 
@@ -67,11 +66,11 @@ def split_triples(count: int, *, seed: int = 42, test_share: float = 0.2) -> tup
     """Numbers of the triples to train on and of those to test on.
 
     Raises:
-        RewardProbeError: One of the two would be empty.
+        ValueError: One of the two would be empty.
     """
     tested = round(count * test_share)
     if not 0 < tested < count:
-        raise RewardProbeError(f"triples: {count} with {test_share:g} to test: both parts need at least one")
+        raise ValueError(f"triples: {count} with {test_share:g} to test: both parts need at least one")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return order[tested:].sort().values, order[:tested].sort().values
 
@@ -102,7 +101,7 @@ def fit_reward_probes(
         For each representation the ridge probe, then those of chance.
 
     Raises:
-        RewardProbeError: Codes do not fit the triples, or see the functions that are called.
+        ValueError: Codes do not fit the triples, or see the functions that are called.
     """
     train, test = split_triples(len(triples), seed=seed)
     words = [triples[number].positive for number in test.tolist()]
@@ -110,7 +109,7 @@ def fit_reward_probes(
     found: list[RewardProbe] = []
     for representation, rows in codes.items():
         if len(rows) != 3 * len(triples):
-            raise RewardProbeError(f"codes: {representation} has {len(rows)} rows: allowed are {3 * len(triples)}")
+            raise ValueError(f"codes: {representation} has {len(rows)} rows: allowed are {3 * len(triples)}")
         parts = TripleCodes.of(rows)
         positive, negative = parts.targets()
         seen = torch.cat([parts.positive[train], parts.negative[train]])
@@ -146,12 +145,10 @@ def probe_weights(probe: LinearProbe, features: Mapping[str, int]) -> pl.DataFra
         features: How many features each site has, in the order in which their codes stood side by side.
 
     Raises:
-        RewardProbeError: The features are more or fewer than the weights.
+        ValueError: The features are more or fewer than the weights.
     """
     if sum(features.values()) != len(probe.weights):
-        raise RewardProbeError(
-            f"features: {sum(features.values())} are not allowed: {len(probe.weights)}, as the probe has"
-        )
+        raise ValueError(f"features: {sum(features.values())} are not allowed: {len(probe.weights)}, as the probe has")
     sites = pl.concat([pl.repeat(site, count, eager=True) for site, count in features.items()])
     numbers = pl.concat([pl.int_range(count, dtype=pl.Int32, eager=True) for count in features.values()])
     frame = pl.DataFrame({"site": sites, "feature": numbers, "weight": probe.weights.numpy()})
@@ -174,10 +171,10 @@ def fit_preference_probe(
         The probe, and a frame with the columns split (`train` or `test`), accuracy and count.
 
     Raises:
-        RewardProbeError: The shapes differ, or see `fit_logistic`.
+        ValueError: The shapes differ, or see `fit_logistic`.
     """
     if chosen.shape != rejected.shape or chosen.ndim != 2:
-        raise RewardProbeError(
+        raise ValueError(
             f"codes: {tuple(chosen.shape)} and {tuple(rejected.shape)}: allowed are two equal (pairs, features)"
         )
     train, test = split_triples(len(chosen), seed=seed, test_share=test_share)

@@ -8,7 +8,6 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tracebank_models.reward_probe.error import RewardProbeError
 from tracebank_models.reward_probe.rank_correlation import kendall_tau
 
 
@@ -25,17 +24,17 @@ def reconstruct_rewards(words: Sequence[str], predictions: Tensor, lexicon: Mapp
         the lexicon has 2 or more).
 
     Raises:
-        RewardProbeError: A word is not in the lexicon, the lengths differ, or the percentiles are equal.
+        ValueError: A word is not in the lexicon, the lengths differ, or the percentiles are equal.
     """
     unknown = next((word for word in words if word not in lexicon), None)
     if unknown is not None or len(words) != len(predictions):
-        raise RewardProbeError(
+        raise ValueError(
             f"words: {len(words)} for {len(predictions)} predictions, unknown {unknown!r}: allowed is one of the"
             " lexicon for each"
         )
     low, high = torch.quantile(predictions.double(), torch.tensor([0.1, 0.9], dtype=torch.float64)).tolist()
     if not high > low:
-        raise RewardProbeError(f"predictions: 10th percentile {low:g}, 90th {high:g}: allowed are two that differ")
+        raise ValueError(f"predictions: 10th percentile {low:g}, 90th {high:g}: allowed are two that differ")
     bottom, top = min(lexicon.values()), max(lexicon.values())
     scaled = (bottom + (predictions.double() - low) / (high - low) * (top - bottom)).clamp(bottom, top)
     frame = pl.DataFrame({"word": list(words), "reconstructed": scaled.numpy(), "lexicon": [lexicon[w] for w in words]})

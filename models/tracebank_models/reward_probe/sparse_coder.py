@@ -13,7 +13,6 @@ from torch import Tensor
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.reward_probe.error import RewardProbeError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,19 +44,19 @@ def encoded(site: str, coder: SparseCoder, activations: Tensor) -> Tensor:
     """Codes of activations (tokens, width) by a dictionary, as (tokens, features).
 
     Raises:
-        RewardProbeError: The dictionary is of another width.
+        ValueError: The dictionary is of another width.
     """
     try:
         with torch.no_grad():
             codes = coder.encode(activations)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise RewardProbeError(
+        raise ValueError(
             f"dictionary: that of {site!r} does not take activations of width {activations.shape[1]}: allowed is a"
             f" dictionary of that width ({reason})"
         ) from None
     if codes.ndim != 2 or len(codes) != len(activations):
-        raise RewardProbeError(
+        raise ValueError(
             f"dictionary: that of {site!r} gives codes {tuple(codes.shape)}: allowed is ({len(activations)}, features)"
         )
     return codes
@@ -90,13 +89,13 @@ def text_codes(
         float32, shape (texts, features of all sites).
 
     Raises:
-        RewardProbeError: A text has no token or too many, or a dictionary is of another width.
+        ValueError: A text has no token or too many, or a dictionary is of another width.
     """
     limit = max_tokens + 1 if over == "last" else max_tokens
     corpus = TokenCorpus.from_texts(texts, tokenizer, max_tokens=limit)
     lengths = torch.from_numpy(corpus.starts).diff()
     if corpus.documents != len(texts) or (over == "last" and int(lengths.max()) > max_tokens):
-        raise RewardProbeError(f"texts: a text has no token or more than {max_tokens}: allowed are 1 to {max_tokens}")
+        raise ValueError(f"texts: a text has no token or more than {max_tokens}: allowed are 1 to {max_tokens}")
     found: Tensor | None = None
     done = 0
     for batch in stream_activations(model, corpus, list(coders), batch_tokens=batch_tokens):
@@ -117,5 +116,5 @@ def text_codes(
         if progress is not None:
             progress(done, len(texts))
     if found is None:
-        raise RewardProbeError("texts: there is none: at least one is needed")
+        raise ValueError("texts: there is none: at least one is needed")
     return found if over == "last" else found / lengths[:, None]

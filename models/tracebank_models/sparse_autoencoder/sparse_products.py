@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_ROWS: Final = 512
-"""Rows that are encoded at once on a CPU, so that the dense part stays in the cache and its memory is bounded."""
+_ROWS: Final = 2048
+"""Rows that are encoded at once on a CPU, so that the dense part's memory is bounded; fewer wait more for threads."""
 _SAMPLE: Final = 16
 """Every so many-th row tells where the threshold of a batch lies."""
 _GATHERED: Final = 1 << 22

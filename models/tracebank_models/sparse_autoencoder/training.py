@@ -15,6 +15,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from tracebank_models.device import resolved_device
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, StepLoss, build
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 
@@ -178,7 +179,7 @@ class StreamTraining:
     """Dictionaries that train from one stream: each batch is read once and seen by all.
 
     Raises:
-        ValueError: No configuration, or two of the same name.
+        ValueError: No configuration, two of the same name, or no such device.
     """
 
     def __init__(self, configs: Sequence[DictionaryConfig], device: str = "auto") -> None:
@@ -187,7 +188,7 @@ class StreamTraining:
             raise ValueError("configs: at least one dictionary is needed")
         if len(set(names)) < len(names):
             raise ValueError(f"name = {sorted(names)}: each dictionary needs a name of its own")
-        self.device = torch.device(_best_device() if device == "auto" else device)
+        self.device = resolved_device(device)
         self.trainings = {config.name: DictionaryTraining(config, self.device) for config in configs}
         self.batches = 0
         """Batches seen; a resumed run's stream starts after them."""
@@ -224,9 +225,3 @@ class StreamTraining:
 
 def _ramp(step: int, length: int) -> float:
     return min(1.0, (step + 1) / length) if length else 1.0
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -54,5 +54,7 @@ def _show(found: SchemaStatus, as_json: bool) -> None:
         for entry in found.series:
             mend = "added by 'tracebank db upgrade'" if entry.repairable else "not repaired by an upgrade"
             sys.stdout.write(f"  {entry.table}, {entry.what}: {entry.found}, declared {entry.declared}; {mend}\n")
+        if found.activations:
+            sys.stdout.write(f"series.activations: not there, {found.activations}\n")
     if not found.current:
         raise typer.Exit(1)

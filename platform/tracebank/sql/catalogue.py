@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from tracebank.sql import activations
 from tracebank.sql.relational_views import VIEWS
 from tracebank.sql.session import Connection
 from tracebank.stores import SeriesStore, StoreError, held_open, open_relational, open_series
 from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:
     from tracebank.settings import Settings
     from tracebank.stores.relational import RelationalStore
+    from tracebank_schemas.series import Column
+
+Size = tuple[int, int | None]
+"""Rows, and bytes where the engine tells them."""
 
 _TABLES: Final = (
     "SELECT database, name, total_rows AS rows, total_bytes AS bytes, comment FROM system.tables"
@@ -72,6 +78,7 @@ def tables(settings: Settings) -> list[TableInfo]:
     relational = open_relational(settings)
     try:
         sizes = _relational_sizes(relational, [row["name"] for row in found if row["database"] == VIEWS])
+        sizes |= _vector_sizes(relational)
     finally:
         relational.close()
     return [_table(row, columns.get((row["database"], row["name"]), []), sizes) for row in found]
@@ -100,11 +107,14 @@ def _declared(settings: Settings, series: SeriesStore) -> list[TableInfo]:
     return sorted(found, key=lambda entry: (entry.database != "series", entry.name))
 
 
-def _table(row: dict[str, Any], columns: list[ColumnInfo], sizes: dict[str, tuple[int, int | None]]) -> TableInfo:
+def _table(row: dict[str, Any], columns: list[ColumnInfo], sizes: dict[str, Size]) -> TableInfo:
     name, rows, size, doc = row["name"], row["rows"], row["bytes"], row["comment"]
     if row["database"] == VIEWS:
         rows, size = sizes.get(name, (None, None))
         doc = _model_doc(name)
+    elif name == activations.NAME:
+        rows, size = sizes.get(name, (None, None))
+        doc = activations.DOC
     elif name in TABLES:
         doc = TABLES[name].doc
     return TableInfo(row["database"], name, rows, size, doc, tuple(columns))
@@ -116,11 +126,28 @@ def _column(row: dict[str, Any]) -> ColumnInfo:
         table = METADATA.tables.get(row["table"])
         declared = None if table is None else table.columns.get(row["name"])
         doc = "" if declared is None else declared.doc or ""
-    elif row["table"] in TABLES:
-        for column in TABLES[row["table"]].columns:
+    else:
+        for column in _declared_columns(row["table"]):
             if column.name == row["name"]:
                 unit, doc = column.unit, column.doc
     return ColumnInfo(row["name"], row["type"], unit, doc)
+
+
+def _declared_columns(table: str) -> tuple[Column, ...]:
+    if table == activations.NAME:
+        return activations.COLUMNS
+    return TABLES[table].columns if table in TABLES else ()
+
+
+def _vector_sizes(store: RelationalStore) -> dict[str, Size]:
+    """Tokens and bytes of the shards that are registered; a view has no figures of its own."""
+    sums = select(func.sum(ActivationShard.tokens), func.sum(ActivationShard.bytes))
+    try:
+        with store.connection() as connection:
+            tokens, size = connection.execute(sums).one()
+    except StoreError:
+        return {}
+    return {activations.NAME: (int(tokens or 0), int(size or 0))}
 
 
 def _model_doc(name: str) -> str:
@@ -132,10 +159,10 @@ def _model_doc(name: str) -> str:
     return ""
 
 
-def _relational_sizes(store: RelationalStore, names: list[str]) -> dict[str, tuple[int, int | None]]:
+def _relational_sizes(store: RelationalStore, names: list[str]) -> dict[str, Size]:
     """Rows and bytes of relational tables, from the store itself; empty where the tables are not there."""
     known = [name for name in names if name in METADATA.tables]
-    sizes: dict[str, tuple[int, int | None]] = {}
+    sizes: dict[str, Size] = {}
     for name in known:
         quoted = store.engine.dialect.identifier_preparer.quote(name)
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tracebank.settings import Settings
+from tracebank.sql import activations
 from tracebank.sql.answer import Answer, Parameters, first_rows
 from tracebank.sql.errors import SqlError, from_engine
 from tracebank.sql.functions import CATALOGUE_QUERY, FunctionCatalogue
@@ -101,7 +102,7 @@ class Connection:
         values = {name: bound(name, value) for name, value in (parameters or {}).items()}
         store = open_series(self.settings)
         assert isinstance(store, ClickHouseStore)
-        with self._reader(store, limit, progress) as reader:
+        with self._reader(store, query, limit, progress) as (reader, absence):
             try:
                 run = Run(reader, admit(query, reader, _functions(reader)), values)
                 try:
@@ -111,25 +112,32 @@ class Connection:
             except (SqlError, StoreError, KeyboardInterrupt, GeneratorExit):
                 raise
             except _engine_faults() as error:
-                raise self._fault(error, reader) from None
+                raise self._fault(error, reader, absence) from None
 
-    def _fault(self, error: Exception, reader: Reader) -> SqlError:
+    def _fault(self, error: Exception, reader: Reader, absence: str) -> SqlError:
         found = from_engine(error, _tables(reader))
-        return type(found)(self.settings.redact(str(found)))
+        text = f"{found} ({absence})" if absence and activations.named_in(str(found)) else str(found)
+        return type(found)(self.settings.redact(text))
 
     @contextlib.contextmanager
-    def _reader(self, store: ClickHouseStore, limit: int | None, progress: Progress | None) -> Iterator[Reader]:
+    def _reader(
+        self, store: ClickHouseStore, query: str, limit: int | None, progress: Progress | None
+    ) -> Iterator[tuple[Reader, str]]:
+        """A reader, and why `series.activations` is not there where the query may mean it."""
         with store.session() as client:
             attach(client, self.settings.relational, embedded=store.embedded)
+            if store.embedded:
+                client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
+            wanted = activations.named_in(query)
+            absence = activations.attach(store, client, self.settings.activations) if wanted else ""
             if not store.embedded:
                 with store.session() as canceller:
-                    yield ServerReader(client, canceller, store.database, limit=limit)
+                    yield ServerReader(client, canceller, store.database, limit=limit), absence
                 return
-            client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
             folder = Path(str(self.settings.series.database))
             reader = EmbeddedReader(folder, store.database, client, limit=limit, progress=progress)
             try:
-                yield reader
+                yield reader, absence
             finally:
                 reader.close()
 

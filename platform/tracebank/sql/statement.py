@@ -50,8 +50,8 @@ _NODES: Final = _READS | _listed("""
     TableExpression TableIdentifier TableJoin TablesInSelectQuery TablesInSelectQueryElement WindowDefinition
     WindowListElement WithElement
 """)
-_HIDDEN: Final = frozenset({"default", "_relational"})
-"""Databases out of reach: the engine's own `default` reads files by their names, `_relational` is raw."""
+_HIDDEN: Final = frozenset({"default", "_relational", "_activations"})
+"""Databases out of reach: the engine's own `default` reads files by their names, the other two are raw."""
 
 _SIMPLE: Final = _listed("""
     DescribeQuery ShowCreateTableQuery ShowCreateViewQuery ShowCreateDatabaseQuery ExistsTableQuery ExistsViewQuery

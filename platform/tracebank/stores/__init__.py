@@ -89,6 +89,9 @@ def upgrade(settings: Settings) -> SchemaStatus:
     Raises:
         StoreError: a store is not to be had, or a series table differs in a way that adding columns does not mend.
     """
+    from dataclasses import replace
+
+    from tracebank.sql.activations import refresh as refresh_activations
     from tracebank.sql.relational_views import refresh
     from tracebank.stores.migrations import upgrade as upgrade_stores
 
@@ -100,6 +103,6 @@ def upgrade(settings: Settings) -> SchemaStatus:
             drop_views(relational)
         result = upgrade_stores(series, relational)
         refresh(series, relational)
-        return result
+        return replace(result, activations=refresh_activations(series, settings.activations))
     finally:
         relational.close()

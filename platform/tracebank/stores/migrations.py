@@ -38,6 +38,8 @@ class SchemaStatus:
     """Differences between models and relational tables, a line each."""
     series: list[Difference]
     """Differences between declarations and series tables."""
+    activations: str = ""
+    """Why the upgrade made no `series.activations`; empty where it did, or where the engine never has one."""
 
     @property
     def current(self) -> bool:

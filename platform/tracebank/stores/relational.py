@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError, StatementError
@@ -86,6 +86,13 @@ class RelationalStore:
         else:
             statement = statement.on_conflict_do_nothing(index_elements=keys)
         session.execute(statement, list(rows))
+
+    def replace(
+        self, session: Session, model: type[Base], where: ColumnElement[bool], rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Put rows in the place of those for which a condition holds."""
+        session.execute(delete(model).where(where))
+        self.upsert(session, model, rows)
 
     def info(self) -> EngineInfo:
         """Engine, version and edition."""

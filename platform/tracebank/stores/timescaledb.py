@@ -1,6 +1,7 @@
 """TimescaleDB on PostgreSQL: the same adapter with hypertables and, where asked for, a columnstore.
 
-Without the extension nothing is made: a plain table in its place would be another engine under this one's name.
+Without the extension nothing is made: a plain table in its place would be another engine under this one's name. A
+table without a time stamp has nothing to be chunked by, and is PostgreSQL's own beside the hypertables.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class TimescaleDBStore(PostgreSQLStore):
     def statements(self, table: SeriesTable) -> list[str]:
         """What makes a new table."""
         indexes = ddl.create_indexes(table, self.schema) if self.indexed else []
-        return [*ddl.create_table(table, self.schema), *hypertable(table, self.schema, self.columnstore), *indexes]
+        chunked = hypertable(table, self.schema, self.columnstore) if _is_timed(table) else []
+        return [*ddl.create_table(table, self.schema), *chunked, *indexes]
 
     def to_columnstore(self, table: SeriesTable) -> None:
         """Convert every chunk: what a policy would do later."""
@@ -86,6 +88,8 @@ class TimescaleDBStore(PostgreSQLStore):
 
     def sizes(self, connection: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
         """Bytes of all chunks with indexes and columnstore, and of the rows before they were compressed."""
+        if not _is_timed(table):
+            return super().sizes(connection, table)
         name = ddl.path(self.schema, table)
         found = connection.execute(
             "SELECT hypertable_size(%s::regclass), coalesce((SELECT sum(before_compression_total_bytes)"
@@ -94,6 +98,10 @@ class TimescaleDBStore(PostgreSQLStore):
         ).fetchone()
         assert found is not None
         return int(found[0]), int(found[1]) or int(found[0])
+
+
+def _is_timed(table: SeriesTable) -> bool:
+    return any(column.type == TIMESTAMP for column in table.columns)
 
 
 def hypertable(table: SeriesTable, schema: str, columnstore: bool) -> list[str]:

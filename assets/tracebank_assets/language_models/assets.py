@@ -1,0 +1,272 @@
+"""Assets of group `language_models`: base models, models tuned with a known reward, and how far their layers moved."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from tracebank import ledger
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models import checks
+from tracebank_assets.language_models.catalogue import (
+    Origin,
+    checkpoints_of,
+    load_catalogued,
+    model_row,
+    write_models,
+)
+from tracebank_assets.language_models.curves import long_curve, step_bar, write_curve
+from tracebank_assets.language_models.keys import BASE, CODE_VERSION, DIVERGENCES, GROUP, TUNED
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.studies import (
+    BASE_OF_STUDY,
+    GPU_POOL,
+    GPU_TAGS,
+    MODELS,
+    STUDIES,
+    base_models,
+    study_of,
+)
+from tracebank_models.reward_probe.study import ModelSource, Study
+from tracebank_schemas.language_model import LayerDivergence
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.language_model.corpus import Document
+    from tracebank_models.language_model.lexicon import LexiconReward
+    from tracebank_models.language_model.loading import LoadedModel
+    from tracebank_models.language_model.tuning import Tuned
+
+TUNING_DOCUMENT = 2_000_000
+"""Number of the first review that prompts of tuning are cut from; no other asset reads these."""
+TUNING_DOCUMENTS = 2_000
+
+
+class BaseConfig(dg.Config):
+    """How a base model of the ladder is trained; models from elsewhere are loaded as they are."""
+
+    steps: int | None = Field(default=None, description="Steps of pretraining; empty takes the recipe's.")
+
+
+class TunedConfig(dg.Config):
+    """How a model is tuned; loaded ones are taken as they are."""
+
+    steps: int | None = Field(default=None, description="Steps of tuning; empty takes the study's.")
+    checkpoint_every: int | None = Field(default=None, description="Steps between checkpoints; empty: the study's.")
+    seed: int = Field(default=0, description="Of prompts, samples and order.")
+
+
+@dg.asset(
+    key=BASE,
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=MODELS,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch"},
+    metadata={"dagster/relation_identifier": "relational.language_models"},
+    check_specs=checks.base_check_specs(BASE),
+)
+def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
+    """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
+
+    A killed training goes on from its last checkpoint.
+    """
+    source = base_models()[context.partition_key]
+    device = prepared_device(stores.settings, source.effort.threads)
+    with metered() as meter:
+        loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
+        rows = long_curve(curve, run=source.name, method=origin.method) if curve is not None else None
+        if rows is not None:
+            write_curve(stores, source.name, rows)
+        write_models(stores.relational, source.name, [model_row(loaded.facts, origin)])
+    made = Made(BASE, 1, 0, CODE_VERSION, {"weights": loaded.facts.weights_hash}, str(device))
+    figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
+    return report(context, stores, made, meter, figures | _last(curve), checks.base_checks(BASE, loaded, curve))
+
+
+def _folder(stores: Stores, name: str) -> Path:
+    return stores.settings.home / GROUP / name
+
+
+def _base(
+    source: ModelSource, config: BaseConfig, folder: Path, device: "torch.device"
+) -> "tuple[LoadedModel, Origin, pl.DataFrame | None]":
+    from tracebank_models.language_model.base_training import train_base_model
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
+    from tracebank_models.language_model.loading import load_language_model
+    from tracebank_models.language_model.recipes import RECIPES
+    from tracebank_models.language_model.training_loop import checkpoints
+
+    if not source.trained_here:
+        loaded = load_language_model(source.source, source.revision, label=source.name, device=str(device))
+        return loaded, Origin("loaded", None, source.source, source.source), None
+    recipe = RECIPES[source.source]
+    if config.steps is not None:
+        recipe = dataclasses.replace(recipe, pretraining=dataclasses.replace(recipe.pretraining, steps=config.steps))
+    with step_bar(f"pretraining {source.name}", recipe.pretraining.steps) as on_step:
+        made = train_base_model(recipe, load_vader_lexicon(), folder, on_step, device)
+    assert made.folder is not None
+    step, path = checkpoints(made.folder)[-1]
+    loaded = load_language_model(str(path), label=source.name, device=str(device))
+    return loaded, Origin("pretraining", step, f"recipe {source.source}", str(path)), made.curve
+
+
+def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
+    """The last value of each measurement of a training, to be plotted over materialisations."""
+    if curve is None:
+        return {}
+    found = {name: curve[name].drop_nulls() for name in curve.columns if name != "seconds"}
+    figures: dict[str, Figure] = {name: round(float(values[-1]), 5) for name, values in found.items() if len(values)}
+    return figures | {"training_seconds": round(float(curve["seconds"].sum()), 1)}
+
+
+@dg.asset(
+    key=TUNED,
+    deps=[dg.AssetDep(BASE, partition_mapping=BASE_OF_STUDY)],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=STUDIES,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch"},
+    metadata={"dagster/relation_identifier": "relational.language_models"},
+    check_specs=checks.tuned_check_specs(TUNED),
+)
+def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
+    """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
+    study = study_of(context)
+    device = prepared_device(stores.settings, study.effort.threads)
+    with metered() as meter:
+        parent = load_catalogued(stores.relational, study.base.name, device)
+        parent_facts = parent.facts
+        done = _tune(study, config, parent, _folder(stores, study.name)) if study.tuned is None else None
+        models = _tuned_rows(study, done, parent, device)
+        if done is not None:
+            rows = long_curve(done.curve, run=study.name, method=study.method, seed=config.seed)
+            write_curve(stores, study.name, rows)
+        write_models(stores.relational, study.name, models)
+    versions = {study.base.name: parent_facts.weights_hash, "weights": str(models[-1]["weights_hash"])}
+    made = Made(TUNED, len(models), 0, CODE_VERSION, versions, str(device))
+    curve = done.curve if done else None
+    figures: dict[str, Figure] = {"checkpoints": len(models), "path": str(models[-1]["path"])}
+    return report(context, stores, made, meter, figures | _last(curve), checks.tuned_checks(TUNED, curve))
+
+
+def _tune(study: Study, config: TunedConfig, parent: "LoadedModel", folder: Path) -> "Tuned":
+    from tracebank_models.language_model.tuning import tune_dpo, tune_ppo
+
+    effort, reward, documents = study.effort, lexicon_reward(), _tuning_documents()
+    asked = {"steps": config.steps, "checkpoint_every": config.checkpoint_every, "seed": config.seed}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    if study.method == "ppo":
+        ppo = dataclasses.replace(effort.ppo, **changed)
+        with step_bar(f"PPO of {study.name}", ppo.steps) as on_step:
+            return tune_ppo(parent, documents, reward, ppo, folder, on_step)
+    dpo = dataclasses.replace(effort.dpo, **changed)
+    with step_bar(f"DPO of {study.name}", dpo.steps) as on_step:
+        return tune_dpo(parent, documents, reward, dpo, effort.preference_batches, folder, on_step)
+
+
+def lexicon_reward() -> "LexiconReward":
+    """The reward that models are tuned with here: valences of VADER's lexicon, summed, over 5, clipped to 10."""
+    from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon
+
+    return LexiconReward(load_vader_lexicon())
+
+
+def _tuning_documents() -> "list[Document]":
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
+    from tracebank_models.language_model.product_reviews import ProductReviews
+
+    return list(ProductReviews(load_vader_lexicon()).documents(TUNING_DOCUMENTS, start=TUNING_DOCUMENT))
+
+
+def _tuned_rows(
+    study: Study, done: "Tuned | None", parent: "LoadedModel", device: "torch.device"
+) -> list[dict[str, object]]:
+    """Rows of the checkpoints and, last, of the tuned model itself."""
+    from tracebank_models.language_model.loading import load_language_model
+
+    if done is None:
+        assert study.tuned is not None
+        source = study.tuned
+        loaded = load_language_model(
+            source.source, source.revision, parent=parent.facts, label=study.name, device=str(device)
+        )
+        return [model_row(loaded.facts, Origin("loaded", None, source.source, source.source))]
+    rows = []
+    for step, path in done.checkpoints:
+        name = study.name if step == done.checkpoints[-1][0] else f"{study.name}@{step}"
+        loaded = load_language_model(str(path), parent=parent.facts, label=name, device=str(device))
+        rows.append(model_row(loaded.facts, Origin(study.method, step, study.base.name, str(path))))
+    return rows
+
+
+@dg.asset(
+    key=DIVERGENCES,
+    deps=[TUNED],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=STUDIES,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch"},
+    metadata={"dagster/relation_identifier": "relational.layer_divergences"},
+    check_specs=checks.divergence_check_specs(DIVERGENCES),
+)
+def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
+    """How far each layer of a tuned model, and of its checkpoints, is from the base's: weights, activations, outputs.
+
+    Activations and outputs are measured on reviews that neither model was trained on. What one swapped layer does to
+    the output is measured for the tuned model alone.
+    """
+    study = study_of(context)
+    device = prepared_device(stores.settings, study.effort.threads)
+    with metered() as meter:
+        frame = _divergences(stores, study, device)
+        with stores.relational.session() as session:
+            of_study = (LayerDivergence.model == study.name) | LayerDivergence.model.startswith(
+                f"{study.name}@", autoescape=True
+            )
+            stores.relational.replace(session, LayerDivergence, of_study, frame.to_dicts())
+    inputs = {"tuned": ledger.latest_version(stores.relational, "/".join(TUNED.path), study.name) or "unknown"}
+    made = Made(DIVERGENCES, frame.height, 0, CODE_VERSION, inputs, str(device))
+    final = frame.filter(pl.col("model") == study.name, pl.col("definition") == "weight_l2_sum").sort("layer")
+    figures: dict[str, Figure] = {
+        "weight_l2_sum": dict(zip(final["layer"].cast(pl.String), final["value"], strict=True))
+    }
+    return report(context, stores, made, meter, figures, checks.divergence_checks(DIVERGENCES, frame))
+
+
+def _divergences(stores: Stores, study: Study, device: "torch.device") -> pl.DataFrame:
+    from tracebank_models.language_model.layer_divergence import layer_divergence, output_divergence
+    from tracebank_models.language_model.token_blocks import padded_texts
+
+    parent = load_catalogued(stores.relational, study.base.name, device)
+    texts = [document.text for document in _tuning_documents()[-study.effort.loss_documents :]]
+    batches = [
+        padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
+    ]
+    models = checkpoints_of(stores.relational, study.name)
+    found = []
+    with track(f"comparing layers of {study.name}", len(models)) as advance:
+        for row in models:
+            other = load_catalogued(stores.relational, row.model, device)
+            layers = layer_divergence(parent.model, other.model, batches, swaps=row.model == study.name)
+            outputs = output_divergence(parent.model, other.model, batches).with_columns(layer=pl.lit(-1, pl.Int64))
+            both = pl.concat([layers, outputs], how="diagonal_relaxed")
+            found.append(both.with_columns(model=pl.lit(row.model), parent=pl.lit(study.base.name)))
+            advance(1)
+    return pl.concat(found).select("model", "layer", "definition", "parent", "value")
+
+
+ASSETS = [base, tuned, layer_divergences]
+"""Every asset of the group."""

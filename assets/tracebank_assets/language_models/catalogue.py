@@ -1,0 +1,81 @@
+"""What the relational store knows of language models: writing a model's row, and loading the model behind one."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from sqlalchemy import select
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_schemas.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.language_model.loading import LanguageModelFacts, LoadedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a model came about, beside the facts that it carries itself."""
+
+    method: str
+    """pretraining, ppo, dpo or loaded."""
+    step: int | None
+    source: str
+    path: str
+    """Folder, or Hugging Face id."""
+
+
+def model_row(facts: "LanguageModelFacts", origin: Origin) -> dict[str, object]:
+    """A model as a row of `language_models`."""
+    return {**asdict(facts), **asdict(origin), "catalogued_at": datetime.now(UTC)}
+
+
+def write_models(relational: RelationalStore, name: str, rows: Iterable[dict[str, object]]) -> None:
+    """Put a model and its checkpoints in the place of those that were catalogued under the name, in one transaction."""
+    with relational.session() as session:
+        of_name = (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
+        relational.replace(session, LanguageModel, of_name, list(rows))
+
+
+def catalogued(relational: RelationalStore, name: str) -> LanguageModel:
+    """The row of a model.
+
+    Raises:
+        dg.Failure: there is none; the message says what to materialise.
+    """
+    with relational.session() as session:
+        found = session.get(LanguageModel, name)
+        if found is None:
+            raise dg.Failure(f"model {name!r} is not in relational.language_models; materialise its partition first")
+        session.expunge(found)
+    return found
+
+
+def checkpoints_of(relational: RelationalStore, name: str) -> list[LanguageModel]:
+    """A tuned model and its checkpoints, in order of the steps."""
+    of_name = (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
+    with relational.session() as session:
+        found = list(session.scalars(select(LanguageModel).where(of_name).order_by(LanguageModel.step)))
+        session.expunge_all()
+    return found
+
+
+def load_catalogued(relational: RelationalStore, name: str, device: "torch.device") -> "LoadedModel":
+    """Load the model behind a row, and see that its weights are those of the row.
+
+    Raises:
+        dg.Failure: there is no row, or the weights are others.
+    """
+    from tracebank_models.language_model.loading import load_language_model
+
+    row = catalogued(relational, name)
+    revision = None if Path(row.path).is_dir() else row.revision
+    loaded = load_language_model(row.path, revision, label=name, device=str(device))
+    if loaded.facts.weights_hash != row.weights_hash:
+        raise dg.Failure(f"model {name!r}: the weights at {row.path} are not those catalogued; materialise it again")
+    return loaded

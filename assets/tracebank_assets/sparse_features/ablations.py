@@ -1,0 +1,109 @@
+"""Asset `ablations`: what the tuned model writes without the features that push its reward up, beside controls."""
+
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+import polars as pl
+
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.sparse_features.keys import ABLATIONS, CODE_VERSION, DICTIONARIES, GROUP, PROBES
+from tracebank_assets.sparse_features.probe_checks import ablation_check_specs, beyond_random
+from tracebank_assets.sparse_features.probe_rows import weights_of
+from tracebank_assets.sparse_features.study_data import study_documents
+from tracebank_assets.sparse_features.study_readers import (
+    ABLATION_REVIEWS,
+    Dictionaries,
+    advancing,
+    fresh_reviews,
+    small_dictionaries,
+)
+from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_models.reward_probe.study import HELD_OUT, Study
+from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation
+
+if TYPE_CHECKING:
+    from tracebank_models.language_model.lexicon import Lexicon
+    from tracebank_models.language_model.loading import LoadedModel
+    from tracebank_models.reward_probe.reward_ablation import RewardAblation
+
+PROMPT_TOKENS: Final = 12
+"""The paper takes 30 of its longer reviews."""
+_SPARE: Final = 4
+"""So many reviews for each prompt: short ones and starts that were there before are left out."""
+
+
+@dg.asset(
+    key=ABLATIONS,
+    deps=[PROBES, DICTIONARIES],
+    partitions_def=STUDIES,
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    check_specs=ablation_check_specs(ABLATIONS),
+    metadata={"dagster/relation_identifier": "relational.ablations"},
+    kinds={"torch"},
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+)
+def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
+    """Reward of greedy continuations with features at zero, beside reconstruction alone and random features.
+
+    Both ablations run with the reconstruction in the output's place, as in 2310.08164, and with its error kept.
+
+    Features are chosen by probe weight times mean activation; see `tracebank_models.reward_probe.reward_features`.
+    """
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
+
+    study = study_of(context)
+    device = prepared_device(stores.settings)
+    with metered() as meter:
+        tuned = load_catalogued(stores.relational, study.name, device)
+        read = small_dictionaries(stores.relational, study, "tuned", device)
+        found = _ablated(stores, study, tuned, read, load_vader_lexicon())
+        of_study = pl.lit(study.name).alias("study")
+        with stores.relational.session() as session:
+            rows = found.summary.with_columns(of_study).to_dicts()
+            stores.relational.replace(session, Ablation, Ablation.study == study.name, rows)
+        texts = found.texts.with_columns(of_study).select(column.name for column in ABLATION_TEXTS.columns)
+        written = stores.series.replace(ABLATION_TEXTS, {"study": study.name}, texts)
+    inputs = {"tuned": tuned.facts.weights_hash, **read.versions}
+    made = Made(ABLATIONS, written.rows + len(rows), written.bytes, CODE_VERSION, inputs, str(device))
+    return report(context, stores, made, meter, _figures(found), [beyond_random(ABLATIONS, found.summary)])
+
+
+def _ablated(
+    stores: Stores, study: Study, tuned: "LoadedModel", read: Dictionaries, lexicon: "Lexicon"
+) -> "RewardAblation":
+    from tracebank_models.activations.corpus import TokenCorpus
+    from tracebank_models.language_model.lexicon import LexiconReward
+    from tracebank_models.reward_probe.emitted_words import review_starts
+    from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
+    from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
+
+    effort = study.effort
+    probe = ProbedModel(study.name, study.name, read.names).probe(REWARD, "ridge", "sparse_codes")
+    weights = weights_of(stores.relational, probe, read.names)
+    held_out = [document.text for document in study_documents(study, HELD_OUT)]
+    corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)
+    reviews = fresh_reviews(lexicon, ABLATION_REVIEWS, _SPARE * effort.ablation_prompts)
+    texts = [review.text for review in reviews]
+    prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=effort.ablation_prompts)
+    settings = AblationSettings(effort.ablated_share)
+    reward = LexiconReward(lexicon)
+    with track(f"Ablations of {study.name}", total=2 * (3 + len(settings.seeds))) as advance:
+        return ablate_reward_features(
+            tuned.model, tuned.tokenizer, read.coders, weights, corpus, prompts,
+            lambda written: reward(written).tolist(), settings, progress=advancing(advance),
+        )  # fmt: skip
+
+
+def _figures(found: "RewardAblation") -> dict[str, Figure]:
+    means = found.summary.group_by("condition", maintain_order=True).agg(
+        pl.col("mean_reward").mean().round(4), pl.col("features").first()
+    )
+    figures: dict[str, Figure] = {f"{name}_reward": float(mean) for name, mean, _ in means.iter_rows()}
+    return {"ablated_features": found.chosen.height, "prompts": int(found.summary["prompts"][0]), **figures}

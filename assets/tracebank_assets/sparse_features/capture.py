@@ -1,0 +1,149 @@
+"""Asset `sparse_features/activations`: shards of base and tuned model on one part of a study's documents."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from tracebank import ledger
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.keys import DIVERGENCES
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.sparse_features import checks
+from tracebank_assets.sparse_features.keys import ACTIVATIONS, CODE_VERSION, GROUP
+from tracebank_assets.sparse_features.study_data import model_of, sites_of, study_documents
+from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDY_BY_SHARD, study_of
+from tracebank_models.reward_probe.study import SIDES, Study
+from tracebank_schemas.activations import ActivationShard
+from tracebank_schemas.language_model import Corpus, CorpusDocument
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.activations.corpus import TokenCorpus
+    from tracebank_models.language_model.corpus import Document
+
+
+class CaptureConfig(dg.Config):
+    """What is captured, and how."""
+
+    sites: list[str] = Field(
+        default_factory=list,
+        description="layers.N.mlp, layers.N.attn, layers.N.resid or module paths; empty: MLPs that tuning moved most.",
+    )
+    dtype: str = Field(default="float16", description="float16 or float32.")
+    batch_tokens: int = Field(default=8_192, description="Tokens of a forward pass, padding included.")
+    shard_tokens: int = Field(default=65_536, description="Most tokens of a file.")
+    memory_mib: int = Field(default=1_024, description="Most memory of the buffers, MiB.")
+
+
+@dg.asset(
+    key=ACTIVATIONS,
+    deps=[DIVERGENCES],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=STUDY_BY_SHARD,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch", "arrow"},
+    metadata={"dagster/relation_identifier": "relational.activation_shards"},
+    check_specs=checks.capture_check_specs(ACTIVATIONS),
+)
+def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores: Stores) -> dg.MaterializeResult:
+    """Activations of base and tuned model at the layers that tuning moved most, as Arrow shards that SQL reaches.
+
+    All sites of a model come out of one forward pass. Shards that are there already are left as they are, so that a
+    killed capture goes on at its shard, and studies with one base share the base's.
+    """
+    study, shard = study_of(context), _shard(context)
+    device = prepared_device(stores.settings, study.effort.threads)
+    sites = config.sites or sites_of(stores.relational, study)
+    documents = study_documents(study, shard)
+    with metered() as meter:
+        frames = [_captured(stores, config, model_of(study, side), sites, documents, study, device) for side in SIDES]
+        corpus = frames[0][0]
+        rows = pl.concat(frame for _, frame in frames)
+        _write(stores, study, shard, corpus, documents, rows)
+    inputs = dict(rows.select("model", "model_hash").unique().iter_rows())
+    inputs["layers"] = ledger.latest_version(stores.relational, "/".join(DIVERGENCES.path), study.name) or "unknown"
+    made = Made(ACTIVATIONS, int(rows["tokens"].sum()), int(rows["bytes"].sum()), CODE_VERSION, inputs, str(device))
+    figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": corpus.tokens, "files": rows.height}
+    return report(context, stores, made, meter, figures, checks.capture_checks(ACTIVATIONS, corpus, rows))
+
+
+def _shard(context: dg.AssetExecutionContext) -> int:
+    key = context.partition_key
+    assert isinstance(key, dg.MultiPartitionKey)
+    return int(key.keys_by_dimension["shard"])
+
+
+def _captured(
+    stores: Stores,
+    config: CaptureConfig,
+    model: str,
+    sites: list[str],
+    documents: "list[Document]",
+    study: Study,
+    device: "torch.device",
+) -> "tuple[TokenCorpus, pl.DataFrame]":
+    from tracebank_models.activations.corpus import TokenCorpus
+    from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
+    from tracebank_models.language_model.tokenizer import tokenizer_hash
+
+    loaded = load_catalogued(stores.relational, model, device)
+    texts = [document.text for document in documents]
+    corpus = TokenCorpus.from_texts(texts, loaded.tokenizer, max_tokens=study.effort.max_tokens)
+    settings = CaptureSettings(config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype)
+    done = 0
+    with track(f"capturing {model}", corpus.tokens) as advance:
+
+        def tell(tokens: int, _all: int) -> None:
+            nonlocal done
+            advance(tokens - done)
+            done = tokens
+
+        frame = capture_shards(
+            loaded.model,
+            corpus,
+            sites,
+            stores.settings.activations,
+            model_hash=loaded.facts.weights_hash,
+            settings=settings,
+            expected_tokenizer=tokenizer_hash(loaded.tokenizer),
+            progress=tell,
+        )
+    return corpus, frame.with_columns(model=pl.lit(model))
+
+
+def _write(
+    stores: Stores, study: Study, shard: int, corpus: "TokenCorpus", documents: "list[Document]", rows: pl.DataFrame
+) -> None:
+    head = {
+        "corpus_hash": corpus.hash,
+        "tokenizer_hash": corpus.tokenizer_hash,
+        "study": study.name,
+        "shard": shard,
+        "documents": corpus.documents,
+        "tokens": corpus.tokens,
+        "max_tokens": study.effort.max_tokens,
+    }
+    texts = [
+        {
+            "corpus_hash": corpus.hash,
+            "document": number,
+            "document_id": documents[number].document_id,
+            "source": documents[number].source,
+            "text": documents[number].text,
+        }
+        for number in corpus.document_ids.tolist()
+    ]
+    store = stores.relational
+    with store.session() as session:
+        store.replace(session, Corpus, (Corpus.study == study.name) & (Corpus.shard == shard), [head])
+        store.upsert(session, CorpusDocument, texts)
+        store.upsert(session, ActivationShard, rows.to_dicts())

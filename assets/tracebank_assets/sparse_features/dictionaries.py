@@ -1,0 +1,225 @@
+"""Asset `sparse_features/dictionaries`: sparse autoencoders of a study, trained from one stream, and their merits."""
+
+import dataclasses
+import hashlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from tracebank import ledger
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
+from tracebank_assets.language_models.curves import long_curve, write_curve
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.sparse_features import checks
+from tracebank_assets.sparse_features.keys import ACTIVATIONS, CODE_VERSION, DICTIONARIES, GROUP
+from tracebank_assets.sparse_features.study_data import model_of, shard_folders, sites_of, study_documents
+from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_models.reward_probe.study import HELD_OUT, SIDES, DictionaryPlan, Study, study_dictionaries
+from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.reward_probe.dictionary_study import TrainedDictionaries
+    from tracebank_models.reward_probe.paired_stream import PairedShards
+    from tracebank_models.sparse_autoencoder.architectures import Dictionary
+
+
+class DictionariesConfig(dg.Config):
+    """How dictionaries are trained; empty fields take the study's plan."""
+
+    l1: float | None = Field(default=None, description="Weight of the mean L1 norm.")
+    epochs: int | None = Field(default=None, description="Passes over the activations.")
+    batch_tokens: int | None = Field(default=None, description="Tokens of a batch.")
+    extras: bool = Field(default=True, description="Also other architectures and seeds at the most divergent site.")
+
+
+@dg.asset(
+    key=DICTIONARIES,
+    deps=[ACTIVATIONS],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=STUDIES,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch"},
+    metadata={"dagster/relation_identifier": "relational.sparse_autoencoders"},
+    check_specs=checks.dictionary_check_specs(DICTIONARIES),
+)
+def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, stores: Stores) -> dg.MaterializeResult:
+    """Sparse autoencoders: two sizes for each of both models' most divergent layers, and others to compare them with.
+
+    All read one stream of activations, once a pass. A killed training goes on from its last checkpoint.
+    """
+    study = study_of(context)
+    device = prepared_device(stores.settings, study.effort.threads)
+    plan = _plan(study, config)
+    with metered() as meter:
+        sites = sites_of(stores.relational, study)
+        stream = paired_shards(stores, study, sites, range(HELD_OUT))
+        trained = _train(stores, study, plan, sites, stream, device)
+        found = trained.load()
+        metrics = _measured(stores, study, found, sites, device)
+        write_curve(stores, f"{study.name}/dictionaries", _curve(study, trained))
+        _write(stores, study, trained, found, metrics)
+    inputs = {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
+    shards = [
+        ledger.latest_version(stores.relational, "/".join(ACTIVATIONS.path), f"{shard}|{study.name}")
+        for shard in range(HELD_OUT + 1)
+    ]
+    inputs["activations"] = hashlib.sha256(str(shards).encode()).hexdigest()[:16]
+    made = Made(DICTIONARIES, len(found), 0, CODE_VERSION, inputs, str(device))
+    figures = _figures(plan, trained, metrics)
+    return report(context, stores, made, meter, figures, checks.dictionary_checks(DICTIONARIES, metrics))
+
+
+def _plan(study: Study, config: DictionariesConfig) -> DictionaryPlan:
+    asked = {"l1": config.l1, "epochs": config.epochs, "batch_tokens": config.batch_tokens}
+    changed: dict[str, float | tuple[str, ...]] = {name: value for name, value in asked.items() if value is not None}
+    if not config.extras:
+        changed |= {"extra_architectures": (), "extra_seeds": ()}
+    return dataclasses.replace(study.effort.dictionaries, **changed)  # type: ignore[arg-type]
+
+
+def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
+    """Activations of both models at sites on some shards of the study's documents, named `side/site`."""
+    from tracebank_models.reward_probe.paired_stream import PairedShards
+
+    return PairedShards(
+        {
+            f"{side}/{site}": shard_folders(stores.relational, study, model_of(study, side), site, shards)
+            for side in SIDES
+            for site in sites
+        }
+    )
+
+
+def _train(
+    stores: Stores, study: Study, plan: DictionaryPlan, sites: list[str], stream: "PairedShards", device: "torch.device"
+) -> "TrainedDictionaries":
+    from tracebank_models.reward_probe.dictionary_study import train_dictionaries
+
+    widths = {site: stream.widths[f"tuned/{site}"] for site in sites}
+    configs = study_dictionaries(widths, sites[0], plan)
+    inputs = [str(folder) for site in sites for folder in _folders(stores, study, site)]
+    done = 0
+    with track(f"training {len(configs)} dictionaries", stream.batches(plan.batch_tokens, plan.epochs)) as advance:
+
+        def tell(batches: int, _all: int) -> None:
+            nonlocal done
+            advance(batches - done)
+            done = batches
+
+        return train_dictionaries(
+            stream,
+            configs,
+            plan,
+            stores.settings.home / "sparse_autoencoders" / study.name,
+            inputs=hashlib.sha256("\n".join(inputs).encode()).hexdigest(),
+            device=str(device),
+            progress=tell,
+        )
+
+
+def _folders(stores: Stores, study: Study, site: str) -> list[str]:
+    """Names of the folders behind a site: they are hashes of model, site, corpus and dtype."""
+    return [
+        folder.name
+        for side in SIDES
+        for folder in shard_folders(stores.relational, study, model_of(study, side), site, range(HELD_OUT))
+    ]
+
+
+def _measured(
+    stores: Stores, study: Study, found: "dict[str, Dictionary]", sites: list[str], device: "torch.device"
+) -> pl.DataFrame:
+    from tracebank_models.language_model.token_blocks import padded_texts
+    from tracebank_models.reward_probe.dictionary_study import loss_recovered_of, reconstruction_metrics_of
+
+    frames = [reconstruction_metrics_of(found, paired_shards(stores, study, sites, range(HELD_OUT, HELD_OUT + 1)))]
+    texts = [document.text for document in study_documents(study, HELD_OUT)[: study.effort.loss_documents]]
+    for side in SIDES:
+        loaded = load_catalogued(stores.relational, model_of(study, side), device)
+        batches = [
+            padded_texts(loaded.tokenizer, texts[at : at + 16], study.effort.max_tokens)
+            for at in range(0, len(texts), 16)
+        ]
+        of_side = {name: one for name, one in found.items() if one.config.sites[0].startswith(f"{side}/")}
+        with track(f"measuring losses of {loaded.facts.model}", None):
+            frames.append(loss_recovered_of(loaded.model, of_side, batches))
+    return pl.concat(frames).with_columns(pl.lit(f"{study.name}/").add(pl.col("dictionary")).alias("dictionary"))
+
+
+def _curve(study: Study, trained: "TrainedDictionaries") -> pl.DataFrame:
+    named = trained.curve.with_columns(pl.lit(f"{study.name}/").add(pl.col("dictionary")).alias("dictionary"))
+    return long_curve(named, run=f"{study.name}/dictionaries", method="sparse_autoencoder")
+
+
+def _write(
+    stores: Stores,
+    study: Study,
+    trained: "TrainedDictionaries",
+    found: "dict[str, Dictionary]",
+    metrics: pl.DataFrame,
+) -> None:
+    hashes = {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
+    rows = [_row(study, trained, dictionary, hashes) for dictionary in found.values()]
+    prefix = f"{study.name}/"
+    store = stores.relational
+    with store.session() as session:
+        store.replace(session, SparseAutoencoder, SparseAutoencoder.study == study.name, rows)
+        of_study = DictionaryMetric.dictionary.startswith(prefix, autoescape=True)
+        store.replace(
+            session, DictionaryMetric, of_study, metrics.with_columns(pl.col("value").fill_nan(None)).to_dicts()
+        )
+
+
+def _row(
+    study: Study, trained: "TrainedDictionaries", dictionary: "Dictionary", hashes: dict[str, str]
+) -> dict[str, object]:
+    config = dictionary.config
+    side, _, site = config.sites[-1].partition("/")
+    parts = site.split(".")
+    size = config.d_sae // config.d_in
+    return {
+        "dictionary": f"{study.name}/{config.name}",
+        "study": study.name,
+        "side": side if len(config.sites) == 1 else "both",
+        "model": model_of(study, side),
+        "model_hash": hashes[side],
+        "site": site,
+        "layer": int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else None,
+        "size": {1: "small", 2: "big"}.get(size, f"{size}x"),
+        "architecture": config.architecture,
+        "d_in": config.d_in,
+        "d_sae": config.d_sae,
+        "seed": config.seed,
+        "tokens": trained.tokens,
+        "steps": trained.steps,
+        "config": config.as_dict(),
+        "path": str(trained.folder / config.name),
+        "trained_at": datetime.now(UTC),
+    }
+
+
+def _figures(plan: DictionaryPlan, trained: "TrainedDictionaries", metrics: pl.DataFrame) -> dict[str, Figure]:
+    """Means over the dictionaries of the plan's architecture, to be plotted over materialisations."""
+    of_plan = metrics.filter(pl.col("dictionary").str.contains(f"-{plan.architecture}-0"))
+    means = of_plan.group_by("metric").agg(pl.col("value").mean()).sort("metric")
+    wanted = ("fvu", "l0", "dead_share", "ce_recovered")
+    figures: dict[str, Figure] = {
+        name: round(value, 4) for name, value in means.iter_rows() if name in wanted and value is not None
+    }
+    seconds = float(trained.curve["seconds"].sum()) * 10
+    return figures | {
+        "steps": trained.steps,
+        "tokens": trained.tokens,
+        "estimated_training_cpu_seconds": round(seconds, 1),
+    }

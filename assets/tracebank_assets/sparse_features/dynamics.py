@@ -1,0 +1,123 @@
+"""Asset `dynamics`: features and probes of every checkpoint between the base and the tuned model."""
+
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models.catalogue import catalogued, checkpoints_of, load_catalogued
+from tracebank_assets.language_models.keys import TUNED
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.sparse_features.keys import CODE_VERSION, DYNAMICS, GROUP, PROBES
+from tracebank_assets.sparse_features.probe_rows import replace_probes
+from tracebank_assets.sparse_features.study_data import study_documents
+from tracebank_assets.sparse_features.study_readers import (
+    Dictionaries,
+    rounded,
+    small_dictionaries,
+    study_triples,
+)
+from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_models.reward_probe.study import HELD_OUT, Study
+from tracebank_schemas.language_model import LanguageModel
+from tracebank_schemas.reward_probe import FeatureDynamic
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tracebank_models.reward_probe.tuning_dynamics import Checkpoint, TuningDynamics
+
+MOST_TRIPLES: Final = 300
+"""Of the study's triples, for the probe of each checkpoint."""
+_HELD_OUT_REVIEWS: Final = 96
+"""A few thousand tokens to count features on."""
+
+
+@dg.asset(
+    key=DYNAMICS,
+    deps=[PROBES, TUNED],
+    partitions_def=STUDIES,
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    metadata={"dagster/relation_identifier": "relational.feature_dynamics"},
+    kinds={"torch"},
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+)
+def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
+    """The tuned model's small dictionaries on each checkpoint: which features fire there, and what a probe reads.
+
+    Probes have the task `dynamics`, the same triples and the same split at every checkpoint, step 0 being the base.
+    """
+    from tracebank_models.reward_probe import probe_tables
+
+    study = study_of(context)
+    device = prepared_device(stores.settings)
+    with metered() as meter:
+        models = _models(stores, study)
+        read = small_dictionaries(stores.relational, study, "tuned", device)
+        found = _followed(stores, study, models, read, device)
+        of_study = FeatureDynamic.dictionary.startswith(f"{study.name}/", autoescape=True)
+        with stores.relational.session() as session:
+            stores.relational.replace(session, FeatureDynamic, of_study, found.features.to_dicts())
+            replace_probes(stores.relational, session, study, [probe_tables.DYNAMICS], found.probes)
+    inputs = {row.model: row.weights_hash for row in models} | read.versions
+    made = Made(DYNAMICS, found.features.height + found.probes.rows, 0, CODE_VERSION, inputs, str(device))
+    return report(context, stores, made, meter, _figures(found))
+
+
+def _models(stores: Stores, study: Study) -> list[LanguageModel]:
+    """The base and the checkpoints, each model once: the last checkpoint is the tuned model itself."""
+    rows = [catalogued(stores.relational, study.base.name), *checkpoints_of(stores.relational, study.name)]
+    by_weights: dict[str, LanguageModel] = {}
+    for row in sorted(rows, key=lambda row: "@" in row.model):
+        by_weights.setdefault(row.weights_hash, row)
+    return [row for row in rows if by_weights[row.weights_hash] is row]
+
+
+def _followed(
+    stores: Stores, study: Study, models: list[LanguageModel], read: Dictionaries, device: "torch.device"
+) -> "TuningDynamics":
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
+    from tracebank_models.reward_probe.tuning_dynamics import follow_tuning
+
+    lexicon = load_vader_lexicon()
+    texts = [document.text for document in study_documents(study, HELD_OUT)[:_HELD_OUT_REVIEWS]]
+    with track(f"Dynamics of {study.name}", total=len(models)) as advance:
+        return follow_tuning(
+            [_checkpoint(stores, study, row, device) for row in models],
+            study.name,
+            read.coders,
+            read.names,
+            texts,
+            study_triples(study, lexicon, MOST_TRIPLES),
+            lexicon.word_valences(),
+            max_tokens=study.effort.max_tokens,
+            on_checkpoint=lambda _checkpoint: advance(1),
+        )
+
+
+def _checkpoint(stores: Stores, study: Study, row: LanguageModel, device: "torch.device") -> "Checkpoint":
+    from tracebank_models.reward_probe.tuning_dynamics import Checkpoint
+
+    def load() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        loaded = load_catalogued(stores.relational, row.model, device)
+        return loaded.model, loaded.tokenizer
+
+    # A tuned model from elsewhere does not say how many steps it took: it is one step away from its base.
+    step = 0 if row.model == study.base.name else (row.step if row.step is not None else 1)
+    return Checkpoint(row.model, step, load)
+
+
+def _figures(found: "TuningDynamics") -> dict[str, Figure]:
+    counts = found.features["state"].value_counts()
+    taus = found.probes.probes.filter(representation="sparse_codes").join(
+        found.probes.metrics.filter(metric="kendall_tau"), on="probe", maintain_order="left"
+    )
+    by_model = rounded({str(model): value for model, value in taus.select("model", "value").iter_rows()})
+    states = {str(state): int(count) for state, count in counts.iter_rows()}
+    return {"checkpoints": found.features["model"].n_unique(), "kendall_tau": by_model, "states": states}

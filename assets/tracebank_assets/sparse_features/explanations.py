@@ -1,0 +1,166 @@
+"""Asset `sparse_features/explanations`: what features are said to mean, each with its scores, and never without."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import select
+
+from tracebank import ledger
+from tracebank.metering import metered
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.sparse_features import feature_checks as checks
+from tracebank_assets.sparse_features.explainer import (
+    EXPLANATION_COLUMNS,
+    SCORE_COLUMNS,
+    ExplanationsConfig,
+    endpoint_explanations,
+    explainer_of,
+)
+from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
+from tracebank_assets.sparse_features.keys import CODE_VERSION, EXPLANATIONS, FEATURES, GROUP
+from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_models.reward_probe.study import Study
+from tracebank_schemas.sparse_autoencoder import (
+    Feature,
+    FeatureExplanation,
+    FeatureScore,
+    FeatureToken,
+)
+
+EXECUTABLE = "top_tokens"
+"""Method of explanations that can be run."""
+_FIRING = {"dictionary": pl.String, "feature": pl.Int32, "fired": pl.Int64, "mean_activation": pl.Float64}
+_TOKEN = {
+    "dictionary": pl.String,
+    "feature": pl.Int32,
+    "rank": pl.Int32,
+    "token_id": pl.Int32,
+    "token": pl.String,
+    "value": pl.Float64,
+    "lift": pl.Float64,
+}
+
+
+@dg.asset(
+    key=EXPLANATIONS,
+    deps=[FEATURES],
+    group_name=GROUP,
+    code_version=CODE_VERSION,
+    partitions_def=STUDIES,
+    pool=GPU_POOL,
+    op_tags=GPU_TAGS,
+    kinds={"torch"},
+    metadata={"dagster/relation_identifier": "relational.feature_explanations"},
+    check_specs=checks.explanation_check_specs(EXPLANATIONS),
+)
+def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, stores: Stores) -> dg.MaterializeResult:
+    """An executable explanation of every feature that fires, and the endpoint's of the best matched, with their scores.
+
+    Explanations are made from documents with an even number and scored on the others.
+    """
+    study = study_of(context)
+    device = prepared_device(stores.settings)
+    with metered() as meter:
+        held = open_held_out(stores.relational, study, device)
+        explained, scores = _executable(stores.relational, study, held)
+        asked, answered = endpoint_explanations(stores, study, held, config)
+        _write(stores.relational, study, pl.concat([explained, asked]), pl.concat([scores, answered]))
+    version = ledger.latest_version(stores.relational, "/".join(FEATURES.path), study.name)
+    inputs = {"features": version or "unknown", "corpus": held.corpus_hash, "explainer": explainer_of(stores.settings)}
+    rows = explained.height + asked.height + scores.height + answered.height
+    means = scores.group_by("metric").agg(pl.col("value").mean()).sort("metric")
+    figures: dict[str, Figure] = {metric: round(value or 0.0, 4) for metric, value in means.iter_rows()}
+    figures |= {"executable": explained.height, "by_endpoint": asked.height}
+    made = Made(EXPLANATIONS, rows, 0, CODE_VERSION, inputs, str(device))
+    correlations = scores.filter(pl.col("metric") == "correlation")["value"]
+    results = checks.explanation_checks(stores, EXPLANATIONS, study, correlations)
+    return report(context, stores, made, meter, figures, results)
+
+
+def _executable(relational: RelationalStore, study: Study, held: HeldOut) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Explanations by top tokens, and their scores."""
+    from tracebank_models.reward_probe import executable_explanations as executable
+    from tracebank_models.reward_probe.dictionary_codes import grouped
+
+    features, tokens = _described(relational, study)
+    places = held.places()
+    # No token beyond the largest of the corpus can be expected, fire, or be counted.
+    vocabulary = 1 + max(int(places.token_ids.max()), int(tokens["token_id"].max() or 0))  # type: ignore[arg-type]
+    expected = executable.with_mean_activations(tokens, features, executable.described_counts(places, vocabulary))
+    groups = list(grouped(held.dictionaries, vocabulary))
+    scores = []
+    with track(f"scoring explanations of {study.name}", held.tokens * len(groups)) as advance:
+        for group in groups:
+            state = executable.ScoringPass(group, vocabulary)
+            for batch in held.batches(group):
+                state.update(batch)
+                advance(len(batch.rows))
+            scores.append(state.scores(expected))
+    none = [pl.lit("").alias(name) for name in ("explainer", "prompt", "answer", "prompt_hash")]
+    method = pl.lit(EXECUTABLE).alias("method")
+    texts = executable.explanation_texts(tokens).with_columns(method, *none)
+    return _shaped(texts, EXPLANATION_COLUMNS), _shaped(pl.concat(scores).with_columns(method), SCORE_COLUMNS)
+
+
+def _shaped(frame: pl.DataFrame, schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
+def _described(relational: RelationalStore, study: Study) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the features asset says of features that fire, and of the tokens that they fire on.
+
+    Raises:
+        dg.Failure: it says nothing.
+    """
+    prefix = f"{study.name}/"
+    columns = (Feature.dictionary, Feature.feature, Feature.fired, Feature.mean_activation)
+    of_tokens = (
+        FeatureToken.dictionary,
+        FeatureToken.feature,
+        FeatureToken.rank,
+        FeatureToken.token_id,
+        FeatureToken.token,
+        FeatureToken.value,
+        FeatureToken.lift,
+    )
+    with relational.session() as session:
+        firing = Feature.dictionary.startswith(prefix, autoescape=True) & (Feature.fired > 0)
+        features = list(map(tuple, session.execute(select(*columns).where(firing))))
+        fires_on = FeatureToken.dictionary.startswith(prefix, autoescape=True) & (FeatureToken.role == "fires_on")
+        tokens = list(map(tuple, session.execute(select(*of_tokens).where(fires_on))))
+    if not features:
+        raise dg.Failure(
+            f"study {study.name!r} has no feature that fires; materialise sparse_features/features first, and see its"
+            " checks"
+        )
+    return (
+        pl.DataFrame(features, schema=_FIRING, orient="row"),
+        pl.DataFrame(tokens, schema=_TOKEN, orient="row"),
+    )
+
+
+def _write(relational: RelationalStore, study: Study, explained: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """Put explanations and scores in the place of the study's, in one transaction."""
+    keys = ["dictionary", "feature", "method"]
+    named = explained.with_columns(
+        pl.Series("explanation", [_hash(*row) for row in explained.select(*keys, "prompt", "text").iter_rows()])
+    )
+    scored = scores.join(named.select(*keys, "explanation"), on=keys).select("explanation", "metric", "value", "tokens")
+    named = named.with_columns(pl.lit(datetime.now(UTC)).alias("explained_at"))
+    mine = FeatureExplanation.dictionary.startswith(f"{study.name}/", autoescape=True)
+    with relational.session() as session:
+        of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
+        relational.replace(session, FeatureScore, of_mine, [])
+        relational.replace(session, FeatureExplanation, mine, named.to_dicts())
+        relational.upsert(session, FeatureScore, scored.to_dicts())
+
+
+def _hash(*parts: str | int) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,79 @@
+"""Rows of features: how frames become rows of both stores, and how they are written."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.sparse_features.held_out import HeldOut
+from tracebank_models.reward_probe.study import Study
+from tracebank_schemas.series import SeriesTable
+from tracebank_schemas.sparse_autoencoder import (
+    FEATURE_EXAMPLES,
+    DictionarySimilarity,
+    Feature,
+    FeatureMatch,
+    FeatureToken,
+)
+
+if TYPE_CHECKING:
+    from tracebank_models.reward_probe.feature_frames import Matched
+
+
+def of_table(table: SeriesTable, frame: pl.DataFrame, study: Study, held: HeldOut) -> pl.DataFrame:
+    """Rows in the shape of a series table, with study and corpus."""
+    whole = frame.with_columns(pl.lit(study.name).alias("study"), pl.lit(held.corpus_hash).alias("corpus_hash"))
+    return whole.select(pl.col(name).cast(kind) for name, kind in table.polars_schema.items())
+
+
+def example_rows(study: Study, held: HeldOut, examples: pl.DataFrame, texts: pl.Series) -> pl.DataFrame:
+    """Rows of `series.feature_examples`, with the text around each token.
+
+    Args:
+        study: whose they are.
+        held: where they are from.
+        examples: see `FeaturePass.examples`.
+        texts: of every token, by id.
+    """
+    from tracebank_models.reward_probe.token_text import surroundings
+
+    # A token is an example of many features: its surroundings are put together once.
+    rows = examples["row"].unique().sort()
+    around = surroundings(held.places(), rows.to_numpy(), texts)
+    return of_table(FEATURE_EXAMPLES, examples.join(around, on="row"), study, held)
+
+
+def write_features(
+    relational: RelationalStore, study: Study, held: HeldOut, summary: pl.DataFrame, tokens: pl.DataFrame
+) -> "tuple[pl.DataFrame, Matched, int]":
+    """Put features, tokens, matches and similarities in the place of the study's, in one transaction.
+
+    Args:
+        relational: the catalogue.
+        study: whose they are.
+        held: the dictionaries, which are matched here.
+        summary: see `FeaturePass.summary`.
+        tokens: see `token_rows`.
+
+    Returns:
+        Rows of `relational.features`, the matches, and how many rows were written in all.
+    """
+    from tracebank_models.reward_probe.feature_frames import Trained, comparisons, feature_rows, match_all
+
+    trained = {
+        name: Trained(row.side, row.site, row.size, row.architecture, row.seed) for name, row in held.rows.items()
+    }
+    pairs = comparisons(trained, {name: row.d_sae for name, row in held.rows.items()})
+    matched = match_all(pairs, held.dictionaries)
+    frame = feature_rows(summary, tokens, matched)
+    prefix = f"{study.name}/"
+    with relational.session() as session:
+        for model, part in (
+            (Feature, frame),
+            (FeatureToken, tokens),
+            (FeatureMatch, matched.matches.drop("comparison")),
+            (DictionarySimilarity, matched.similarities),
+        ):
+            mine = model.metadata.tables[model.__tablename__].columns["dictionary"].startswith(prefix, autoescape=True)
+            relational.replace(session, model, mine, part.to_dicts())
+    return frame, matched, frame.height + tokens.height + matched.matches.height + matched.similarities.height

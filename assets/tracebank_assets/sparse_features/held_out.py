@@ -1,0 +1,87 @@
+"""A study's dictionaries beside the held-out activations that they are read on, in step and in the corpus's order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.sparse_features.study_data import corpora_of, dictionaries_of, model_of, shard_folders
+from tracebank_models.reward_probe.study import HELD_OUT, Study
+from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.activations.reader import ActivationShards
+    from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces
+    from tracebank_models.reward_probe.dictionary_codes import DictionarySet
+    from tracebank_models.sparse_autoencoder.architectures import Dictionary
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Dictionaries and what they read."""
+
+    rows: dict[str, SparseAutoencoder]
+    """What the catalogue says of each dictionary, by name."""
+    dictionaries: "dict[str, Dictionary]"
+    streams: "dict[str, ActivationShards]"
+    """Held-out activations by `side/site`."""
+    corpus_hash: str
+    device: "torch.device"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of every stream."""
+        return next(iter(self.streams.values())).tokens
+
+    def places(self) -> "TokenPlaces":
+        """Which token stands where."""
+        from tracebank_models.reward_probe.activation_streams import token_places
+
+        return token_places(next(iter(self.streams.values())))
+
+    def batches(self, dictionaries: "DictionarySet") -> "Iterator[TokenBatch]":
+        """The streams that some dictionaries read, in batches that suit their number of features."""
+        from tracebank_models.reward_probe.activation_streams import read_in_step
+        from tracebank_models.reward_probe.feature_pass import CODE_CELLS
+
+        streams = {name: self.streams[name] for name in dictionaries.streams}
+        return read_in_step(streams, dictionaries.batch_tokens(CODE_CELLS), self.device)
+
+
+def open_held_out(
+    relational: RelationalStore,
+    study: Study,
+    device: "torch.device",
+    chosen: Iterable[SparseAutoencoder] | None = None,
+) -> HeldOut:
+    """Load dictionaries of a study, and open the held-out activations of the sites that they read.
+
+    Args:
+        relational: the catalogue.
+        study: the study.
+        device: where dictionaries are put.
+        chosen: rows of those wanted; None for all.
+
+    Raises:
+        dg.Failure: there is no dictionary, a file of one is gone, or its site was not captured on the held-out shard.
+    """
+    from tracebank_models.activations.reader import ActivationShards
+    from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
+
+    rows = {row.dictionary: row for row in (dictionaries_of(relational, study) if chosen is None else chosen)}
+    try:
+        found = {name: load_dictionary(Path(row.path)).to(device) for name, row in rows.items()}
+    except FileNotFoundError as error:
+        raise dg.Failure(f"{error}; materialise sparse_features/dictionaries again") from None
+    sites = dict.fromkeys(site for one in found.values() for site in one.config.sites)
+    folders = {}
+    for name in sites:
+        side, _, site = name.partition("/")
+        folders[name] = shard_folders(relational, study, model_of(study, side), site, [HELD_OUT])
+    streams = {name: ActivationShards(*paths) for name, paths in folders.items()}
+    return HeldOut(rows, found, streams, corpora_of(relational, study)[HELD_OUT], device)

@@ -1,0 +1,51 @@
+"""Writing probes and reading a probe's weights: relational rows of one study, some of its tasks at a time."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_models.reward_probe.study import Study
+from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
+
+if TYPE_CHECKING:
+    from tracebank_models.reward_probe.probe_tables import ProbeTables
+
+
+def replace_probes(
+    relational: RelationalStore, session: Session, study: Study, tasks: Sequence[str], tables: "ProbeTables"
+) -> None:
+    """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
+    of_tasks = (Probe.study == study.name) & Probe.task.in_(tasks)
+    old = select(Probe.probe).where(of_tasks)
+    relational.replace(session, ProbeMetric, ProbeMetric.probe.in_(old), tables.metrics.to_dicts())
+    relational.replace(session, ProbeWeight, ProbeWeight.probe.in_(old), tables.weights.to_dicts())
+    relational.replace(session, ReconstructedReward, ReconstructedReward.probe.in_(old), tables.rewards.to_dicts())
+    relational.replace(session, Probe, of_tasks, tables.probes.to_dicts())
+
+
+def weights_of(relational: RelationalStore, probe: str, dictionaries: Mapping[str, str]) -> pl.DataFrame:
+    """Weights of a probe: columns site, feature and weight.
+
+    Args:
+        relational: the catalogue.
+        probe: the probe.
+        dictionaries: full name of the dictionary of each site.
+
+    Raises:
+        dg.Failure: the probe is not there, or it was fitted on other dictionaries.
+    """
+    query = select(ProbeWeight.dictionary, ProbeWeight.feature, ProbeWeight.weight).where(ProbeWeight.probe == probe)
+    with relational.session() as session:
+        rows = list(map(tuple, session.execute(query)))
+    if {name for name, _, _ in rows} != set(dictionaries.values()):
+        raise dg.Failure(f"probe {probe!r} was not fitted on these dictionaries; materialise sparse_features/probes")
+    sites = {name: site for site, name in dictionaries.items()}
+    schema = {"dictionary": pl.String, "feature": pl.Int32, "weight": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    site = pl.col("dictionary").replace_strict(sites, return_dtype=pl.String).alias("site")
+    return frame.select(site, "feature", "weight")

@@ -1,0 +1,99 @@
+"""Models of a study with the small dictionaries that probes read them through, and reviews that neither has seen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tracebank.progress import Advance
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.sparse_features.study_data import dictionaries_of
+from tracebank_models.reward_probe.study import FIRST_DOCUMENT, Study
+from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from tracebank_models.language_model.corpus import Document
+    from tracebank_models.language_model.lexicon import Lexicon
+    from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
+    from tracebank_models.sparse_autoencoder.architectures import Dictionary
+
+TRIPLE_REVIEWS: Final = 11 * FIRST_DOCUMENT
+"""First review of the contrastive triples. None from here on is one of pretraining, of tuning or of the capture."""
+EMISSION_REVIEWS: Final = 12 * FIRST_DOCUMENT
+"""First review of what models continue so that their words are counted."""
+PREFERENCE_REVIEWS: Final = 13 * FIRST_DOCUMENT
+"""First review of the prompts whose answers the preference probe compares."""
+ABLATION_REVIEWS: Final = 14 * FIRST_DOCUMENT
+"""First review of the prompts of ablations."""
+_TRIPLE_SEED: Final = 42
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionaries:
+    """The small dictionaries of one side of a study, in the order of the layers."""
+
+    coders: "dict[str, Dictionary]"
+    """By site."""
+    names: dict[str, str]
+    """Full name, by site."""
+    versions: dict[str, str]
+    """What each was made from, by full name."""
+
+
+def small_dictionaries(relational: RelationalStore, study: Study, side: str, device: "torch.device") -> Dictionaries:
+    """Load the small dictionaries of the paper's plan.
+
+    Raises:
+        dg.Failure: there is none.
+    """
+    from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
+
+    rows = dictionaries_of(relational, study, side=side, size="small", plan_only=True)
+    rows.sort(key=lambda row: (row.layer is None, row.layer or 0, row.site))
+    return Dictionaries(
+        {row.site: load_dictionary(Path(row.path)).to(device) for row in rows},
+        {row.site: row.dictionary for row in rows},
+        {row.dictionary: _version(row) for row in rows},
+    )
+
+
+def _version(row: SparseAutoencoder) -> str:
+    made_from = row.model_hash, row.steps, row.tokens, sorted(row.config.items())
+    return sha256(repr(made_from).encode()).hexdigest()[:16]
+
+
+def fresh_reviews(lexicon: "Lexicon", start: int, count: int) -> "list[Document]":
+    """Reviews from a number on."""
+    from tracebank_models.language_model.product_reviews import ProductReviews
+
+    return list(ProductReviews(lexicon).documents(count, start=start))
+
+
+def study_triples(study: Study, lexicon: "Lexicon", limit: int) -> "list[ContrastiveTriple]":
+    """The first triples of a study: the same ones whoever asks, so that fewer are a part of more."""
+    from tracebank_models.reward_probe.review_triples import TRIPLES_PER_REVIEW, review_triples
+
+    wanted = study.effort.triples
+    reviews = fresh_reviews(lexicon, TRIPLE_REVIEWS, round(wanted / TRIPLES_PER_REVIEW))
+    found = review_triples((review.text for review in reviews), lexicon, limit=wanted, seed=_TRIPLE_SEED)
+    return found[: min(limit, wanted)]
+
+
+def advancing(advance: Advance) -> Callable[[int, int], None]:
+    """A bar's way to be told how much is done in all."""
+    before = 0
+
+    def tell(done: int, _total: int) -> None:
+        nonlocal before
+        advance(done - before)
+        before = done
+
+    return tell
+
+
+def rounded(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """Figures for metadata, without those that are not defined."""
+    return {name: round(value, 4) for name, value in figures.items() if value is not None}

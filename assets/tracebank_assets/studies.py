@@ -1,0 +1,62 @@
+"""Reward studies as partitions: models, studies, and studies by corpus shard; and the device that computes them."""
+
+from functools import cache
+
+import dagster as dg
+
+from tracebank.settings import Settings
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies, read_studies
+
+
+@cache
+def studies() -> dict[str, Study]:
+    """The ladder's studies and those of the file that `TRACEBANK_STUDIES` names.
+
+    Raises:
+        ValueError: the file is not right.
+    """
+    path = Settings.load().studies
+    return ladder_studies() | (read_studies(path) if path else {})
+
+
+def base_models() -> dict[str, ModelSource]:
+    """Base model of every study, by name."""
+    return {study.base.name: study.base for study in studies().values()}
+
+
+def _studies_by_model() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for study in studies().values():
+        found.setdefault(study.base.name, set()).add(study.name)
+    return found
+
+
+MODELS = dg.StaticPartitionsDefinition(list(base_models()))
+"""One partition for each base model."""
+
+STUDIES = dg.StaticPartitionsDefinition(list(studies()))
+"""One partition for each study, which is a tuned model and its base."""
+
+STUDY_BY_SHARD = dg.MultiPartitionsDefinition(
+    {"study": STUDIES, "shard": dg.StaticPartitionsDefinition([str(shard) for shard in range(CORPUS_SHARDS)])}
+)
+"""One partition for each study and part of its documents; the last part is held out."""
+
+BASE_OF_STUDY = dg.StaticPartitionMapping(_studies_by_model())
+"""The base model behind a study."""
+
+GPU_POOL = "gpu"
+GPU_TAGS = {
+    "dagster-k8s/config": {
+        "container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}},
+    },
+    "dagster-ray/config": {"num_gpus": 1},
+}
+"""Where an executor gives a step a GPU of its own; without such an executor they say nothing."""
+
+
+def study_of(context: dg.AssetExecutionContext) -> Study:
+    """The study that a run is about."""
+    key = context.partition_key
+    name = key.keys_by_dimension["study"] if isinstance(key, dg.MultiPartitionKey) else key
+    return studies()[str(name)]

@@ -1,0 +1,26 @@
+"""Which device torch computes on: the names that every room takes, and what `auto` stands for on this machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+
+DEVICES: Final = ("auto", "cuda", "mps", "cpu")
+"""Accepted names; `auto` takes CUDA, then MPS, then the CPU. One of several GPUs is `cuda:1`."""
+
+
+def resolved_device(name: str) -> torch.device:
+    """The device that a name of `DEVICES` stands for here.
+
+    Raises:
+        ValueError: The name is unknown or there is no such device.
+    """
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if name == "auto":
+        name = next(kind for kind, count in counts.items() if count)
+    kind, colon, index = name.partition(":")
+    if not counts.get(kind) or (colon and not (index.isdecimal() and int(index) < counts[kind])):
+        found = ", ".join(["auto", *(kind for kind, count in counts.items() if count)])
+        raise ValueError(f"device: {name!r} is not allowed; allowed here: {found}")
+    return torch.device(name)

@@ -1,0 +1,68 @@
+"""Making a base model of the ladder from its recipe: corpus, tokenizer, weights and pretraining, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .architecture import build_model, model_size
+from .corpus import corpus_hash, split_corpus
+from .fingerprint import settings_hash
+from .lexicon import Lexicon
+from .offline_corpus import offline_corpus
+from .pretraining import pretrain
+from .recipes import Recipe
+from .token_blocks import token_blocks
+from .tokenizer import train_tokenizer
+from .training_loop import OnStep
+
+BLOCK_LENGTH: Final = 128
+"""Tokens of a training sequence: half of what the models can read, and longer than nearly every review."""
+VALIDATION_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A base model with what it was made from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    curve: pl.DataFrame
+    """Rows of the pretraining, see `pretrain`."""
+    folder: Path | None
+    """Where its checkpoints are."""
+
+
+def train_base_model(
+    recipe: Recipe,
+    lexicon: Lexicon,
+    directory: Path | None = None,
+    on_step: OnStep | None = None,
+    device: torch.device | None = None,
+) -> BaseModel:
+    """Train a base model; with a folder, go on from the last checkpoint of this recipe on this corpus.
+
+    Args:
+        recipe: What to make.
+        lexicon: Gives the reviews of the corpus their opinions.
+        directory: Where checkpoints go: below it, into a folder for each recipe and corpus.
+        on_step: Called with the row of each step.
+        device: Where to train; the CPU where it is None.
+
+    Raises:
+        ValueError: As the steps.
+    """
+    documents = offline_corpus(lexicon, recipe.corpus)
+    train, held = split_corpus(documents, VALIDATION_SHARE)
+    size = model_size(recipe.size)
+    tokenizer = train_tokenizer(train["text"].to_list(), size.vocabulary_size)
+    blocks = token_blocks(tokenizer, train, BLOCK_LENGTH), token_blocks(tokenizer, held, BLOCK_LENGTH)
+    model = build_model(size, tokenizer, recipe.seed).to(device or torch.device("cpu"))  # type: ignore[arg-type]
+    folder = directory / settings_hash(recipe, corpus_hash(documents))[:12] if directory else None
+    curve = pretrain(model, tokenizer, *blocks, recipe.pretraining, folder, on_step)
+    return BaseModel(model, tokenizer, curve, folder)

@@ -1,0 +1,196 @@
+"""What a model behind an endpoint says of features, and how well that tells texts they fire on from others.
+
+Texts are pieces of documents, about as long as the paper's 50 characters (arXiv:2310.08164): the strongest of even
+documents are shown, and the explanation is tried on pieces of odd ones. How an endpoint is spoken to is
+`endpoint_explainer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces, describes
+from tracebank_models.reward_probe.dictionary_codes import DictionarySet
+from tracebank_models.reward_probe.endpoint_explainer import (
+    DetectionScore,
+    EndpointExplainer,
+    ExampleText,
+    Exchange,
+)
+
+PIECE_TOKENS = 16
+"""Tokens of a text that is shown."""
+STRONGEST = 20
+SHOWN = 5
+"""Of the strongest texts so many are drawn (arXiv:2310.08164)."""
+TRIED = 5
+"""Texts that the feature fires on, and as many that it does not, for trying an explanation."""
+SMALLEST_SHARE = 0.05
+"""Of the feature's largest activation: below that a prompt shows 0, so that a text without more does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureQuestion:
+    """What is asked about one feature."""
+
+    dictionary: str
+    feature: int
+    examples: Sequence[ExampleText]
+    tried_texts: Sequence[str]
+    tried_fires: Sequence[bool]
+    tried_tokens: int
+    """Tokens of the texts that the explanation is tried on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointExplanation:
+    """An explanation, and how it fared."""
+
+    question: FeatureQuestion
+    exchange: Exchange
+    detection: DetectionScore
+
+    @property
+    def text(self) -> str:
+        """The explanation."""
+        return self.exchange.answer.strip()
+
+
+def codes_of(
+    dictionaries: DictionarySet, chosen: pl.DataFrame, batches: Iterable[TokenBatch]
+) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+    """Codes of some features on every token.
+
+    Args:
+        dictionaries: Whose features.
+        chosen: Columns dictionary and feature.
+        batches: The stream.
+
+    Returns:
+        The chosen features in the order of the columns, and their codes, (tokens, features).
+
+    Raises:
+        ValueError: A width is not the dictionary's.
+    """
+    numbered = dictionaries.numbered(chosen.select("dictionary", "feature")).unique("feature", maintain_order=True)
+    columns = numbered["feature"].to_torch().long()
+    parts = [dictionaries.encode(batch.activations).cpu()[:, columns] for batch in batches]
+    return dictionaries.named(numbered), torch.cat(parts).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Documents cut into pieces."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    shown: NDArray[np.bool_]
+    """Whether a piece is of a document that features are described from."""
+
+    @classmethod
+    def of(cls, places: TokenPlaces) -> _Pieces:
+        starts = np.flatnonzero(places.positions % PIECE_TOKENS == 0)
+        ends = np.append(starts[1:], len(places.positions))
+        return cls(starts, ends, describes(torch.from_numpy(places.documents[starts])).numpy())
+
+
+def questions(
+    features: pl.DataFrame,
+    codes: NDArray[np.float32],
+    places: TokenPlaces,
+    texts: pl.Series,
+    *,
+    seed: int = 0,
+) -> Iterator[FeatureQuestion]:
+    """What to ask about features; those that fire in no text to be tried, or in all of them, are left out.
+
+    Args:
+        features: Columns dictionary and feature, see `codes_of`.
+        codes: Their codes, (tokens, features).
+        places: Every token of the stream.
+        texts: `token_texts`.
+        seed: Of the drawing.
+    """
+    pieces = _Pieces.of(places)
+    largest = np.maximum.reduceat(codes, pieces.starts, axis=0)
+    words = texts.gather(places.token_ids)
+    for column, (name, feature) in enumerate(features.iter_rows()):
+        chance = np.random.default_rng((seed, column))
+        by_piece = largest[:, column]
+        peak = by_piece[pieces.shown].max(initial=0)
+        if not peak > 0:
+            continue
+        strongest = np.flatnonzero(pieces.shown & (by_piece > 0))
+        strongest = strongest[np.argsort(-by_piece[strongest], kind="stable")][:STRONGEST]
+        examples = [
+            ExampleText(words[slice(*span)].to_list(), codes[slice(*span), column].tolist())
+            for span in _spans(pieces, chance.permutation(strongest)[:SHOWN])
+        ]
+        fires = by_piece >= SMALLEST_SHARE * peak
+        drawn = [chance.permutation(np.flatnonzero(~pieces.shown & mask))[:TRIED] for mask in (fires, ~fires)]
+        if not all(map(len, drawn)):
+            continue
+        tried = chance.permutation(np.concatenate(drawn))
+        spans = _spans(pieces, tried)
+        yield FeatureQuestion(
+            name,
+            feature,
+            examples,
+            ["".join(words[slice(*span)]) for span in spans],
+            fires[tried].tolist(),
+            sum(end - start for start, end in spans),
+        )
+
+
+def _spans(pieces: _Pieces, which: NDArray[np.int64]) -> list[tuple[int, int]]:
+    return list(zip(pieces.starts[which].tolist(), pieces.ends[which].tolist(), strict=True))
+
+
+def ask_all(
+    asked: Sequence[FeatureQuestion],
+    explainer: Callable[[], EndpointExplainer],
+    *,
+    at_once: int = 4,
+    progress: Callable[[int], None] | None = None,
+) -> list[EndpointExplanation]:
+    """Ask for explanations and try each of them: two requests a feature.
+
+    Args:
+        asked: The questions.
+        explainer: Makes an explainer; called once for each of those that ask at once.
+        at_once: Features that are asked about at the same time.
+        progress: Told how many more are done.
+
+    Returns:
+        Explanations in the order of the questions.
+
+    Raises:
+        ValueError: The endpoint failed, or answered what cannot be read; nothing more is asked then.
+    """
+    found: dict[int, EndpointExplanation] = {}
+    workers = [explainer() for _ in range(at_once)]
+    with ThreadPoolExecutor(at_once) as pool:
+        tasks = {pool.submit(_ask, workers, number, one): number for number, one in enumerate(asked)}
+        try:
+            for done in as_completed(tasks):
+                found[tasks[done]] = done.result()
+                if progress is not None:
+                    progress(1)
+        except ValueError:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [found[number] for number in range(len(asked))]
+
+
+def _ask(workers: list[EndpointExplainer], number: int, question: FeatureQuestion) -> EndpointExplanation:
+    endpoint = workers[number % len(workers)]
+    exchange = endpoint.explain(question.examples)
+    detection = endpoint.detect(exchange.answer.strip(), question.tried_texts, question.tried_fires)
+    return EndpointExplanation(question, exchange, detection)

@@ -1,0 +1,116 @@
+"""Explanations that can be run: the tokens that a feature fires on, with their lift, scored on other documents.
+
+A feature is expected to fire on these tokens, as strongly as it does on average. What a model says of features is
+`endpoint_explanations`.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import torch
+
+from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces, describes
+from tracebank_models.reward_probe.dictionary_codes import DictionarySet
+from tracebank_models.reward_probe.explanation_scores import TokenExplanations
+from tracebank_models.reward_probe.token_totals import TokenTotals
+
+SMALLEST_LIFT = 1.0
+"""Tokens that a feature fires on less often than chance explain nothing."""
+NO_TOKEN = "fires on no token more often than on others"
+"""The explanation of a feature whose top tokens all have too little lift."""
+
+
+def explanation_texts(tokens: pl.DataFrame, smallest_lift: float = SMALLEST_LIFT) -> pl.DataFrame:
+    """Explanations of all features that have top tokens.
+
+    Args:
+        tokens: Columns dictionary, feature, rank, token and lift.
+        smallest_lift: Tokens with less are left out.
+
+    Returns:
+        Columns dictionary, feature and text, such as `fires on " great" (lift 31), " good" (lift 22)`.
+    """
+    keys = ["dictionary", "feature"]
+    distinct = tokens["token"].unique()
+    quoted = pl.Series("quoted", [json.dumps(text, ensure_ascii=False) for text in distinct], pl.String)
+    lift = pl.col("lift").round_sig_figs(2)
+    # A lift of ten and more is told in whole numbers.
+    shown = pl.when(lift < 10).then(lift.cast(pl.String)).otherwise(lift.cast(pl.Int64).cast(pl.String))
+    one = pl.format("{} (lift {})", "quoted", shown)
+    found = (
+        tokens.join(pl.DataFrame({"token": distinct, "quoted": quoted}), on="token")
+        .sort(*keys, "rank")
+        .group_by(keys, maintain_order=True)
+        .agg(one.filter(pl.col("lift") >= smallest_lift).str.join(", ").alias("listed"))
+    )
+    text = pl.when(pl.col("listed") == "").then(pl.lit(NO_TOKEN)).otherwise(pl.format("fires on {}", "listed"))
+    return found.select(*keys, text.alias("text"))
+
+
+def described_counts(places: TokenPlaces, vocabulary: int) -> pl.DataFrame:
+    """How often each token stands in the documents that features are described from: token_id and token_count."""
+    ids = places.token_ids[describes(torch.from_numpy(places.documents)).numpy()]
+    counts = np.bincount(ids, minlength=vocabulary)
+    return pl.DataFrame({"token_id": np.arange(vocabulary, dtype=np.int32), "token_count": counts})
+
+
+def with_mean_activations(tokens: pl.DataFrame, features: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    """Add how strongly a feature fires on a token on average, fired or not.
+
+    Args:
+        tokens: Columns dictionary, feature, token_id and value, the token's share of the feature's activation.
+        features: Columns dictionary, feature, fired and mean_activation (where it fires).
+        counts: `described_counts`.
+
+    Returns:
+        The tokens with a column mean_activation.
+    """
+    total = (pl.col("fired") * pl.col("mean_activation")).alias("whole")
+    joined = tokens.join(features.select("dictionary", "feature", total), on=["dictionary", "feature"])
+    mean = (pl.col("value") * pl.col("whole") / pl.col("token_count")).alias("mean_activation")
+    return joined.join(counts, on="token_id").with_columns(mean).drop("whole", "token_count")
+
+
+class ScoringPass:
+    """Scores of the executable explanations of several dictionaries, on documents with an odd number.
+
+    What is expected depends on the token alone, so that all sums of a score are those of `TokenTotals`.
+    """
+
+    def __init__(self, dictionaries: DictionarySet, vocabulary: int) -> None:
+        """Start with nothing seen.
+
+        Args:
+            dictionaries: Whose features are explained.
+            vocabulary: How many token ids there are.
+        """
+        self.dictionaries, self.vocabulary = dictionaries, vocabulary
+        self._totals = TokenTotals(dictionaries.features, vocabulary)
+
+    @torch.no_grad()
+    def update(self, batch: TokenBatch) -> None:
+        """Take in tokens; those of documents that explanations were made from are left out.
+
+        Raises:
+            ValueError: A width is not the dictionary's, or a token is beyond the vocabulary.
+        """
+        batch = batch.kept(~describes(batch.documents))
+        self._totals.update(self.dictionaries.encode(batch.activations), batch.token_ids)
+
+    def scores(self, tokens: pl.DataFrame, smallest_lift: float = SMALLEST_LIFT) -> pl.DataFrame:
+        """Score explanations.
+
+        Args:
+            tokens: `with_mean_activations`; those of other dictionaries are left out.
+            smallest_lift: Tokens with less explain nothing.
+
+        Returns:
+            Columns dictionary, feature, metric, value (null where it is not defined) and tokens.
+        """
+        numbered = self.dictionaries.numbered(tokens)
+        explained = TokenExplanations(numbered, self.vocabulary, smallest_lift=smallest_lift)
+        expected = explained.simulate(torch.arange(self.vocabulary))
+        return self.dictionaries.named(self._totals.scores(expected, explained.features))
