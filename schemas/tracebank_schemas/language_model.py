@@ -59,12 +59,10 @@ class Corpus(Base):
     __tablename__ = "corpora"
     __table_args__ = (Index(None, "corpus_hash"),)
 
-    corpus_hash: Mapped[str] = mapped_column(
-        String(64), primary_key=True, doc="of token ids, document starts, tokenizer"
-    )
+    study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study that captures it")
+    shard: Mapped[int] = mapped_column(primary_key=True, doc="which part of the study's documents, from 0")
+    corpus_hash: Mapped[str] = mapped_column(String(64), doc="of token ids, document starts, tokenizer")
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of the tokenizer")
-    study: Mapped[str] = mapped_column(String(200), doc="reward study that captures it")
-    shard: Mapped[int] = mapped_column(doc="which part of the study's documents, from 0")
     documents: Mapped[int] = mapped_column(doc="documents with a token")
     tokens: Mapped[int] = mapped_column(doc="tokens of all")
     max_tokens: Mapped[int] = mapped_column(doc="where documents are cut")

@@ -14,7 +14,7 @@ from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.reward_probe.feature_activity import ACTIVITY_SCHEMA, feature_activity, feature_states
 from tracebank_models.reward_probe.reward_ablation import AblationSettings, _KeepingError, ablate_reward_features
-from tracebank_models.reward_probe.reward_features import alive_features, features_to_ablate, rank_reward_features
+from tracebank_models.reward_probe.reward_features import control_features, features_to_ablate, rank_reward_features
 from tracebank_models.reward_probe.tuning_dynamics import Checkpoint, follow_tuning
 
 
@@ -73,11 +73,22 @@ def test_a_site_keeps_as_many_living_features_for_the_control() -> None:
     ranking = rank_reward_features(weights, activity)
     chosen = features_to_ablate(ranking, activity, 4)
     assert {site: features.tolist() for site, features in chosen.items()} == {"a": [0, 1], "b": [0, 1], "c": []}
-    assert alive_features(activity)["a"].tolist() == [0, 1, 2, 3]
+    control = control_features(activity, chosen)
+    assert {site: features.tolist() for site, features in control.items()} == {
+        "a": [2, 3],
+        "b": [2, 3, 4, 5, 6, 7],
+        "c": [],
+    }
     with pytest.raises(ValueError, match=r"^count: 0"):
         features_to_ablate(ranking, activity, 0)
     with pytest.raises(ValueError, match=r"^ranking: no feature"):
         features_to_ablate(ranking.clear(), activity, 3)
+
+
+def test_a_control_is_drawn_from_the_most_active_others() -> None:
+    activity = _activity("s", [0.1, 0.9, 0.0, 0.2, 0.9, 0.5], [1.0, 1.0, 0.0, 9.0, 0.1, 1.0])
+    assert control_features(activity, {"s": torch.tensor([1])}, times=2)["s"].tolist() == [3, 5]
+    assert control_features(activity, {"s": torch.tensor([1])}, times=9)["s"].tolist() == [0, 3, 4, 5]
 
 
 def test_ablation_takes_the_features_that_push_most(model: Any, tokenizer: Any, signed: Any) -> None:

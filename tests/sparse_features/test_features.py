@@ -173,7 +173,7 @@ def _plant(made: Planted) -> None:
     with made.relational.session() as session:
         made.relational.upsert(session, SparseAutoencoder, list(_dictionaries(folder)))
         made.relational.upsert(session, ActivationShard, shards)
-        made.relational.upsert(session, Corpus, [corpus])
+        session.add(Corpus(**corpus))
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
     from tracebank_models.language_model.lexicon import load_vader_lexicon
 
     study = study_of(context)
-    device = prepared_device(stores.settings)
+    device = prepared_device(stores.settings, study.effort.threads)
     with metered() as meter:
         tuned = load_catalogued(stores.relational, study.name, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)

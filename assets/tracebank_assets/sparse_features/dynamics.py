@@ -56,7 +56,7 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
     from tracebank_models.reward_probe import probe_tables
 
     study = study_of(context)
-    device = prepared_device(stores.settings)
+    device = prepared_device(stores.settings, study.effort.threads)
     with metered() as meter:
         models = _models(stores, study)
         read = small_dictionaries(stores.relational, study, "tuned", device)

@@ -66,7 +66,7 @@ def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, 
     Explanations are made from documents with an even number and scored on the others.
     """
     study = study_of(context)
-    device = prepared_device(stores.settings)
+    device = prepared_device(stores.settings, study.effort.threads)
     with metered() as meter:
         held = open_held_out(stores.relational, study, device)
         explained, scores = _executable(stores.relational, study, held)

@@ -74,7 +74,7 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
     from tracebank_models.reward_probe.feature_frames import token_rows
 
     study = study_of(context)
-    device = prepared_device(stores.settings)
+    device = prepared_device(stores.settings, study.effort.threads)
     with metered() as meter:
         held = open_held_out(stores.relational, study, device)
         texts, written = _vocabulary(stores.relational, study, held, config)

@@ -62,7 +62,7 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
     from tracebank_models.reward_probe.probe_tables import PREFERENCE, REWARD, UNSEEN_WORDS, ProbeTables
 
     study = study_of(context)
-    device = prepared_device(stores.settings)
+    device = prepared_device(stores.settings, study.effort.threads)
     lexicon = load_vader_lexicon()
     with metered() as meter:
         sides = {side: load_catalogued(stores.relational, model_of(study, side), device) for side in SIDES}

@@ -59,11 +59,15 @@ def sampled_preferences(
     batches: int,
     batch_size: int = 64,
     seed: int = 0,
+    smallest_gap: float = 0.0,
 ) -> list[PreferencePair]:
-    """Two responses to each prompt, of which the one with the greater reward is preferred; ties are left out.
+    """Two responses to each prompt, of which the one with the greater reward is preferred.
+
+    Pairs are left out whose rewards are equal or differ by less than `smallest_gap`, as annotators are asked about
+    answers that can be told apart.
 
     Raises:
-        ValueError: A reward is not finite, or every pair is a tie.
+        ValueError: A reward is not finite, or no pair is left.
     """
     model.train(False)
     pairs: list[PreferencePair] = []
@@ -73,20 +77,21 @@ def sampled_preferences(
         twice = (torch.cat((batch.ids, batch.ids)), torch.cat((batch.mask, batch.mask)))
         lengths = torch.cat((batch.response_lengths, batch.response_lengths))
         done = sample_completions(model, tokenizer, twice, lengths, generator=chance)
-        pairs.extend(_ranked(done, checked_rewards(reward, done.texts(tokenizer)).tolist()))
+        pairs.extend(_ranked(done, checked_rewards(reward, done.texts(tokenizer)).tolist(), smallest_gap))
     if not pairs:
-        raise ValueError(f"reward: {batches * batch_size} pairs are all ties; allowed: a reward that prefers something")
+        count = batches * batch_size
+        raise ValueError(f"reward: {count} pairs are all ties; allowed: a reward that prefers something")
     return pairs
 
 
-def _ranked(done: Completions, scores: list[float]) -> list[PreferencePair]:
+def _ranked(done: Completions, scores: list[float], smallest_gap: float) -> list[PreferencePair]:
     half = len(scores) // 2
     prompts = [row[kept.bool()].tolist() for row, kept in zip(done.prompt_ids, done.prompt_mask, strict=True)]
     responses = [row[kept.bool()].tolist() for row, kept in zip(done.response_ids, done.response_mask, strict=True)]
     pairs = []
     for first in range(half):
         second = first + half
-        if scores[first] != scores[second]:
+        if scores[first] != scores[second] and abs(scores[first] - scores[second]) >= smallest_gap:
             better, worse = (first, second) if scores[first] > scores[second] else (second, first)
             pairs.append(PreferencePair(tuple(prompts[first]), tuple(responses[better]), tuple(responses[worse])))
     return pairs

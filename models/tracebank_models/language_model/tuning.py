@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -20,6 +21,10 @@ from .prompts import PromptSource
 from .proximal_policy import tune_with_ppo
 from .training_loop import OnStep, checkpoints
 from .training_settings import DPOConfiguration, PPOConfiguration
+
+
+CLEAR_GAP: Final = 0.5
+"""Difference in reward from which a pair says something about valence: about that of one strong word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ def tune_dpo(
         ValueError: See `tune_with_dpo` and `sampled_preferences`.
     """
     prompts = PromptSource(base.tokenizer, corpus_frame(documents), seed=configuration.seed)
-    pairs = sampled_preferences(base.model, base.tokenizer, prompts, reward, batches, seed=configuration.seed)
+    pairs = sampled_preferences(
+        base.model, base.tokenizer, prompts, reward, batches, seed=configuration.seed, smallest_gap=CLEAR_GAP
+    )
     folder = directory / settings_hash(configuration, base.facts.weights_hash, pairs_hash(pairs))[:12]
     curve = tune_with_dpo(base.model, base.tokenizer, pairs, prompts, reward, configuration, folder, on_step)
     return Tuned(curve, checkpoints(folder))

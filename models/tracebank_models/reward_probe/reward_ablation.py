@@ -17,7 +17,11 @@ from torch import Tensor
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.reward_probe.ablation import AblationResult, Reward, ablate
 from tracebank_models.reward_probe.feature_activity import feature_activity
-from tracebank_models.reward_probe.reward_features import alive_features, features_to_ablate, rank_reward_features
+from tracebank_models.reward_probe.reward_features import (
+    control_features,
+    features_to_ablate,
+    rank_reward_features,
+)
 from tracebank_models.reward_probe.sparse_coder import SparseCoder
 
 if TYPE_CHECKING:
@@ -67,7 +71,8 @@ def ablate_reward_features(
     """Hold the features at zero that push the reward up most, and measure the reward of what is written greedily.
 
     All sites that have a dictionary are reconstructed in every condition but `none`, also those of which no feature
-    is ablated: conditions then differ in features alone. Random features are drawn from those that fire.
+    is ablated: conditions then differ in features alone. Random features are drawn from the most
+    active others, see `control_features`.
 
     Args:
         model: The tuned model.
@@ -89,7 +94,7 @@ def ablate_reward_features(
     ranking = rank_reward_features(weights, activity)
     chosen = features_to_ablate(ranking, activity, max(1, round(settings.share * activity.height)))
     keeping = {site: _KeepingError(coder) for site, coder in coders.items()}
-    among = alive_features(activity)
+    among = control_features(activity, chosen)
     results = [
         ablate(
             model, tokenizer, prompts, readers, chosen, reward, new_tokens=settings.new_tokens, seeds=settings.seeds,
