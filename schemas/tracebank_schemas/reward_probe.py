@@ -18,10 +18,12 @@ class Probe(Base):
     __tablename__ = "probes"
     __table_args__ = (Index(None, "study"),)
 
-    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="model, task, kind, representation and seed")
+    probe: Mapped[str] = mapped_column(
+        String(200), primary_key=True, doc="study, model, task, kind, representation, seed"
+    )
     study: Mapped[str] = mapped_column(String(200), doc="reward study")
     model: Mapped[str] = mapped_column(String(200), doc="model whose activations it reads")
-    task: Mapped[str] = mapped_column(String(16), doc="reward or preference")
+    task: Mapped[str] = mapped_column(String(16), doc="reward, unseen_words, preference or dynamics")
     kind: Mapped[str] = mapped_column(String(16), doc="ridge, logistic, or random for a control")
     representation: Mapped[str] = mapped_column(String(24), doc="sparse_codes, or raw_activations for a control")
     seed: Mapped[int] = mapped_column(doc="of the split, and of a random probe's weights")
@@ -74,7 +76,9 @@ class Ablation(Base):
 
     study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
     condition: Mapped[str] = mapped_column(
-        String(24), primary_key=True, doc="none, reconstruction, features, or random_features"
+        String(24),
+        primary_key=True,
+        doc="none, reconstruction, features, random_features; or features_error_kept, random_error_kept",
     )
     seed: Mapped[int] = mapped_column(primary_key=True, doc="of random features; 0 elsewhere")
     features: Mapped[int] = mapped_column(doc="features held at zero")

@@ -40,6 +40,7 @@ def demo(
     console.print('  tracebank sql "SELECT * FROM series.bars LIMIT 5"     ask in SQL')
     console.print("  tracebank ingest PATH…                                 bring your own files")
     console.print("  tracebank bench run                                    measure your databases")
+    console.print("  tracebank study                                        models, dictionaries, probes")
     console.print("  tracebank dev                                          the Dagster UI")
 
 
@@ -50,6 +51,8 @@ def _materialise(settings: Settings, data: Path | None, console: Console) -> Non
     from tracebank_assets.market.registration import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
     from tracebank_assets.runs import RunFailed, run_job
+    from tracebank_assets.sparse_features.whole_study import DEMO, run_study
+    from tracebank_assets.studies import studies
     from tracebank_assets.tsdb_benchmark.small_suite import run_small_suite
 
     try:
@@ -58,6 +61,7 @@ def _materialise(settings: Settings, data: Path | None, console: Console) -> Non
             paths = [synthetic_folder(settings), *([data] if data else [])]
             console.print(summary_table(ingest_paths(settings, paths)))
             run_small_suite(settings, instance, console)
+            run_study(studies()["small-ppo"], settings, instance, console, DEMO)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
@@ -81,10 +85,12 @@ def _show_stores(settings: Settings, console: Console) -> None:
 def _ask(settings: Settings, console: Console) -> None:
     from tracebank.sql.session import connect
     from tracebank.stores import open_series
-    from tracebank_assets.market.questions import questions
+    from tracebank_assets.market import questions as market
+    from tracebank_assets.sparse_features import questions as sparse_features
 
     connection = connect(settings)
-    for meaning, query in questions(open_series(settings).engine).items():
+    engine = open_series(settings).engine
+    for meaning, query in (market.questions(engine) | sparse_features.questions(engine)).items():
         console.print(f"\n[bold]{meaning}[/bold]")
         console.print(query.strip(), style="dim", highlight=False)
         console.print(_table(connection.sql(query)))

@@ -22,7 +22,6 @@ from .proximal_policy import tune_with_ppo
 from .training_loop import OnStep, checkpoints
 from .training_settings import DPOConfiguration, PPOConfiguration
 
-
 CLEAR_GAP: Final = 0.5
 """Difference in reward from which a pair says something about valence: about that of one strong word."""
 

@@ -117,7 +117,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         ablated_share=0.05,
         dictionaries=DictionaryPlan(l1=0.006),
         loss_documents=48,
-        stored_tokens=16_384,
+        stored_tokens=8_192,
     ),
 }
 """By the size of the ladder; models from elsewhere take that of `large`."""

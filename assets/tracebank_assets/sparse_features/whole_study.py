@@ -1,0 +1,149 @@
+"""A whole reward study in one go, for commands: train, tune, capture, dictionaries, and what they tell."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from rich.console import Console
+from rich.table import Column, Table
+from sqlalchemy import func, select
+
+from tracebank.progress import track
+from tracebank.settings import Settings
+from tracebank.stores import open_relational
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.language_models.automation import BASE_JOB, TUNE_JOB
+from tracebank_assets.language_models.keys import BASE, TUNED
+from tracebank_assets.runs import run_job
+from tracebank_assets.sparse_features.automation import CAPTURE_JOB, DICTIONARIES_JOB, READ_JOB
+from tracebank_assets.sparse_features.keys import DICTIONARIES
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, Study
+from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
+from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
+
+DEMO: Mapping[str, Mapping[str, int]] = {
+    BASE.to_python_identifier(): {"steps": 120},
+    TUNED.to_python_identifier(): {"steps": 24, "checkpoint_every": 12},
+    DICTIONARIES.to_python_identifier(): {"epochs": 2},
+}
+"""Config of the demo's study: less of everything than the study's own settings, enough to see each part work."""
+
+
+def run_study(
+    study: Study,
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    console: Console,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Materialise every asset of both groups for a study, and show what came of it.
+
+    Args:
+        study: the study.
+        settings: where the stores are.
+        instance: where runs are recorded.
+        console: where the findings are shown.
+        config: by asset, see their config classes.
+
+    Raises:
+        RunFailed: a step failed; what was made before it stands, and the same call goes on there.
+    """
+    shards = [dg.MultiPartitionKey({"study": study.name, "shard": str(shard)}) for shard in range(CORPUS_SHARDS)]
+    runs: list[tuple[dg.UnresolvedAssetJobDefinition, str]] = [
+        (BASE_JOB, study.base.name),
+        (TUNE_JOB, study.name),
+        *((CAPTURE_JOB, shard) for shard in shards),
+        (DICTIONARIES_JOB, study.name),
+        (READ_JOB, study.name),
+    ]
+    asked = {BASE_JOB: BASE, TUNE_JOB: TUNED, DICTIONARIES_JOB: DICTIONARIES}
+    with track(f"reward study {study.name}", len(runs)) as advance:
+        for job, partition in runs:
+            name = asked[job].to_python_identifier() if job in asked else ""
+            ops = {name: dict(config[name])} if config and name in config else None
+            run_job(str(job.name), instance, partition_key=partition, ops=ops)
+            advance(1)
+    store = open_relational(settings)
+    try:
+        console.print(study_table(store, study.name))
+    finally:
+        store.close()
+
+
+def studies_table(studies: list[Study]) -> Table:
+    """Every study, with its base model and how that is tuned."""
+    table = Table("study", "base model", "tuned by", Column("documents", justify="right"), title="Reward studies")
+    for study in studies:
+        tuned = study.tuned.source if study.tuned else study.method.upper()
+        table.add_row(study.name, study.base.source, tuned, f"{study.effort.documents:,}")
+    return table
+
+
+def study_table(relational: RelationalStore, study: str) -> Table:
+    """What a study found: dictionaries, the trained probe beside its controls, and the ablation beside its own."""
+    table = Table("what", Column("value", justify="right"), Column("p", justify="right"))
+    table.title = f"Reward study {study}: what tuning taught, read through sparse autoencoders"
+    for what, value, p_value in (*_dictionaries(relational, study), *_probes(relational, study)):
+        table.add_row(what, f"{value:.3f}", "" if p_value is None else f"{p_value:.2g}")
+    table.add_section()
+    for what, value, _ in _ablations(relational, study):
+        table.add_row(what, f"{value:+.3f}", "")
+    return table
+
+
+Line = tuple[str, float, float | None]
+
+
+def _dictionaries(relational: RelationalStore, study: str) -> list[Line]:
+    """Medians over the two sizes of every layer of both models."""
+    names = {"fvu": "variance not explained", "l0": "features per token", "ce_recovered": "loss recovered"}
+    query = (
+        select(DictionaryMetric.metric, DictionaryMetric.value)
+        .join(SparseAutoencoder, SparseAutoencoder.dictionary == DictionaryMetric.dictionary)
+        .where(
+            SparseAutoencoder.study == study,
+            SparseAutoencoder.architecture == "tied_relu",
+            DictionaryMetric.metric.in_(names),
+        )
+    )
+    with relational.session() as session:
+        rows = list(map(tuple, session.execute(query)))
+    found = pl.DataFrame(rows, schema={"metric": pl.String, "value": pl.Float64}, orient="row")
+    medians = dict(found.group_by("metric").agg(pl.col("value").median()).iter_rows())
+    return [(f"dictionaries: {label}, median", medians[name], None) for name, label in names.items() if name in medians]
+
+
+def _probes(relational: RelationalStore, study: str) -> list[Line]:
+    query = (
+        select(Probe.kind, Probe.representation, Probe.model, ProbeMetric.value, ProbeMetric.p_value)
+        .join(ProbeMetric, ProbeMetric.probe == Probe.probe)
+        .where(Probe.study == study, Probe.task == "reward", ProbeMetric.metric == "kendall_tau")
+        .order_by(Probe.kind.desc(), Probe.representation.desc(), Probe.model)
+    )
+    with relational.session() as session:
+        rows: list[tuple[str, str, str, float | None, float | None]] = [row._tuple() for row in session.execute(query)]
+    lines: list[Line] = [
+        (f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of {model}", value, p_value)
+        for kind, representation, model, value, p_value in rows
+        if kind == "ridge" and value is not None
+    ]
+    chance = [abs(value) for kind, _, model, value, _ in rows if kind == "random" and value is not None]
+    if chance:
+        lines.append((f"Kendall tau, largest magnitude of {len(chance)} random probes", max(chance), None))
+    return lines
+
+
+def _ablations(relational: RelationalStore, study: str) -> list[Line]:
+    query = (
+        select(Ablation.condition, func.avg(Ablation.difference), func.max(Ablation.features))
+        .where(Ablation.study == study, Ablation.condition != "none")
+        .group_by(Ablation.condition)
+        .order_by(Ablation.condition)
+    )
+    with relational.session() as session:
+        rows = [tuple(row) for row in session.execute(query)]
+    return [
+        (f"reward less the untouched model's: {condition.replace('_', ' ')} ({features} at zero)", value, None)
+        for condition, value, features in rows
+    ]
