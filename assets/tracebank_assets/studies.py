@@ -4,7 +4,7 @@ from functools import cache
 
 import dagster as dg
 
-from tracebank.settings import Settings
+from tracebank.settings import Settings, SettingsError
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies, read_studies
 
 
@@ -13,10 +13,13 @@ def studies() -> dict[str, Study]:
     """The ladder's studies and those of the file that `TRACEBANK_STUDIES` names.
 
     Raises:
-        ValueError: the file is not right.
+        SettingsError: the file is not right.
     """
     path = Settings.load().studies
-    return ladder_studies() | (read_studies(path) if path else {})
+    try:
+        return ladder_studies() | (read_studies(path) if path else {})
+    except ValueError as error:
+        raise SettingsError(f"TRACEBANK_STUDIES: {error}") from None
 
 
 def base_models() -> dict[str, ModelSource]:

@@ -13,6 +13,7 @@ from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.relational import Base
 from tracebank_schemas.reward_probe import (
+    AblatedFeature,
     Ablation,
     FeatureDynamic,
     Probe,
@@ -77,6 +78,7 @@ MODELS: Final[tuple[type[Base], ...]] = (
     ProbeWeight,
     ReconstructedReward,
     Ablation,
+    AblatedFeature,
     FeatureDynamic,
 )
 """Tables of the relational store."""

@@ -88,6 +88,20 @@ class Ablation(Base):
     standard_error: Mapped[float | None] = mapped_column(Float, doc="of that mean")
 
 
+class AblatedFeature(Base):
+    """A feature that a study's ablation held at zero, and why: what it adds to the probe's mean prediction."""
+
+    __tablename__ = "ablated_features"
+
+    study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
+    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
+    weight: Mapped[float] = mapped_column(Float, doc="of the reward probe")
+    density: Mapped[float] = mapped_column(Float, doc="share of held-out tokens that it fires on")
+    mean_activation: Mapped[float] = mapped_column(Float, doc="where it fires")
+    push: Mapped[float] = mapped_column(Float, doc="weight x density x mean activation")
+
+
 class FeatureDynamic(Base):
     """How often a feature of the tuned model's dictionary fires in a checkpoint on the way to it."""
 

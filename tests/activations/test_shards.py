@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.reader import ActivationShards
 from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
-from tracebank_models.activations.shards import ActivationKey, ShardFolder
+from tracebank_models.activations.shards import ActivationKey, ShardFolder, token_ids_of
 
 SITES = ["layers.1.mlp", "layers.2.resid"]
 SMALL = CaptureSettings(batch_tokens=80, shard_tokens=100)
@@ -203,6 +204,7 @@ def test_numbers_that_half_precision_cannot_hold_are_refused(tmp_path: Path) -> 
     [
         (CaptureSettings(memory_bytes=1_000), "^memory_bytes: 1,000 is not enough for 2 sites: .* are needed"),
         (CaptureSettings(shard_tokens=0), "^shard_tokens: 0 is not allowed"),
+        (CaptureSettings(dtype="int8"), "^dtype: 'int8' is not allowed: one of float16, float32"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_written(
@@ -211,6 +213,66 @@ def test_bad_settings_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=message):
         capture_shards(model, corpus, SITES, tmp_path, model_hash="m", settings=settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_capture_goes_on_and_gives_the_same_bytes(model: Any, corpus: TokenCorpus, tmp_path: Path) -> None:
+    def killed(done: int, _all: int) -> None:
+        if done > 150:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        capture_shards(model, corpus, SITES, tmp_path / "killed", model_hash="m", settings=SMALL, progress=killed)
+    assert len(list((tmp_path / "killed").rglob("*.arrow"))) == 2 * len(SITES)
+    rows = {}
+    for name in ("killed", "whole"):
+        rows[name] = capture_shards(model, corpus, SITES, tmp_path / name, model_hash="m", settings=SMALL)
+    assert rows["killed"].drop("path").equals(rows["whole"].drop("path"))
+    for one, other in zip(rows["killed"]["path"], rows["whole"]["path"], strict=True):
+        assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_heavy_padding_leaves_the_shards_as_they_would_be_without(model: Any, tokenizer: Any, tmp_path: Path) -> None:
+    """One long document beside many short ones, padded to its length, or each in a pass of its own."""
+    texts = ["a", "bc", "the quick brown fox jumps over the lazy dog, twice", "d", "red", "e f"]
+    corpus = TokenCorpus.from_texts(texts, tokenizer, max_tokens=60)
+    read = {}
+    for name, tokens in (("padded", 6 * 60), ("alone", 1)):
+        settings = CaptureSettings(batch_tokens=tokens, shard_tokens=1_000, dtype="float32")
+        rows = capture_shards(model, corpus, SITES, tmp_path / name, model_hash="m", settings=settings)
+        read[name] = {site: list(ActivationShards(_folder(tmp_path / name, rows, site)).sequential()) for site in SITES}
+    for site in SITES:
+        (padded,), (alone,) = read["padded"][site], read["alone"][site]
+        assert torch.equal(padded.token_ids, alone.token_ids)
+        torch.testing.assert_close(padded.activations, alone.activations, rtol=0, atol=1e-5)
+
+
+def test_weights_that_are_no_numbers_leave_nothing_behind(model: Any, corpus: TokenCorpus, tmp_path: Path) -> None:
+    poisoned = copy.deepcopy(model)
+    with torch.no_grad():
+        poisoned.gpt_neox.layers[1].mlp.dense_h_to_4h.bias[0] = float("nan")
+    with pytest.raises(ValueError, match=r"^activations: site 'layers.1.mlp' has nan at document 0, position 0: "):
+        capture_shards(poisoned, corpus, SITES, tmp_path / "shards", model_hash="p", settings=SMALL)
+    assert not (tmp_path / "shards").exists()
+
+
+def test_several_folders_are_read_one_after_the_other(tmp_path: Path) -> None:
+    first, second = (_written(tmp_path / name, [40, 20]).folders[0].path for name in ("1", "2"))
+    both = ActivationShards(first, second)
+    assert (both.tokens, both.sizes, both.width) == (120, (40, 20, 40, 20), 4)
+    ids = torch.cat([batch.token_ids for batch in both.sequential(25)]).tolist()
+    assert ids == [*range(60), *range(60)]
+    shuffled = torch.cat([batch.token_ids for batch in both.shuffled(16, seed=0, pool_tokens=64, block_tokens=8)])
+    assert sorted(shuffled.tolist()) == sorted(ids)
+    assert token_ids_of(second / "shard-00001.arrow").tolist() == list(range(40, 60))
+
+
+def test_folders_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    first = _written(tmp_path / "1", [40]).folders[0].path
+    wide = _written(tmp_path / "2", [40], width=8).folders[0].path
+    with pytest.raises(ValueError, match=r"has width and dtype \(8, 'float16'\): allowed are \(4, 'float16'\)"):
+        ActivationShards(first, wide)
+    with pytest.raises(ValueError, match="no folder is given"):
+        ActivationShards()
 
 
 def test_other_shards_are_not_mixed_with_those_that_are_there(model: Any, corpus: TokenCorpus, tmp_path: Path) -> None:

@@ -36,8 +36,6 @@ from tracebank_models.reward_probe.feature_frames import (
 )
 from tracebank_models.reward_probe.feature_pass import FeaturePass
 from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
-from tracebank_models.reward_probe.feature_tokens import TokenStatistics
-from tracebank_models.reward_probe.pooled_statistics import PooledStatistics
 from tracebank_models.reward_probe.token_text import surroundings, token_texts
 from tracebank_models.reward_probe.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
@@ -176,31 +174,56 @@ def test_crosscoders_get_their_columns_and_others_nulls(
     )
 
 
-def test_pooled_statistics_are_those_of_the_plain_ones() -> None:
-    codes = (torch.randn(900, 20, generator=torch.Generator().manual_seed(5)) - 0.3).relu()
-    plain, pooled = (kind(20, top=6, sample=30, seed=2) for kind in (FeatureStatistics, PooledStatistics))
-    halves = [PooledStatistics(20, top=6, sample=30, seed=2) for _ in range(2)]
+def test_examples_do_not_depend_on_batches_or_on_when_they_are_asked_for() -> None:
+    """Of codes with many equal values, where the earlier token counts; one sort of everything is the oracle."""
+    codes = ((torch.randn(900, 20, generator=torch.Generator().manual_seed(5)) - 0.3).relu() * 4).round() / 4
+    whole, often = (FeatureStatistics(20, top=6, sample=30, seed=2) for _ in range(2))
+    whole.update(codes, torch.arange(900))
+    halves = [FeatureStatistics(20, top=6, sample=30, seed=2) for _ in range(2)]
     for first in range(0, 900, 45):
-        batch = codes[first : first + 45], torch.arange(first, first + 45)
-        for state in (plain, pooled, halves[first % 2]):
-            state.update(*batch)
+        for state in (often, halves[first % 2]):
+            state.update(codes[first : first + 45], torch.arange(first, first + 45))
+        often.examples()
     halves[0].merge(halves[1])
-    for state in (pooled, halves[0]):
-        assert_frame_equal(state.examples(random=9), plain.examples(random=9))
-        assert_frame_equal(state.summary(), plain.summary(), rel_tol=1e-12)
+    for state in (often, halves[0]):
+        assert_frame_equal(state.examples(random=9), whole.examples(random=9))
+        assert_frame_equal(state.summary(), whole.summary(), rel_tol=1e-12)
+    for feature in range(20):
+        strongest = sorted(range(900), key=lambda row: (-float(codes[row, feature]), row))[:6]
+        assert whole.examples().filter(feature=feature, stratum="top")["row"].to_list() == strongest
+
+
+def _top_tokens(codes: Tensor, ids: Tensor) -> pl.DataFrame:
+    """Every pair of feature and token by a plain grouping."""
+    token, feature = codes.nonzero(as_tuple=True)
+    pairs = pl.DataFrame(
+        {"feature": feature.numpy(), "token_id": ids[token].numpy(), "value": codes[token, feature].double().numpy()}
+    )
+    counts = pl.DataFrame({"token_id": ids.numpy()}).group_by("token_id").agg(token_count=pl.len().cast(pl.Int64))
+    share, fired = pl.col("total") / pl.col("total").sum(), pl.col("fired") / pl.col("fired").sum()
+    found = pairs.group_by("feature", "token_id").agg(fired=pl.len().cast(pl.Int64), total=pl.col("value").sum())
+    found = found.join(counts, on="token_id").with_columns(
+        share=share.over("feature"),
+        lift=fired.over("feature") / (pl.col("token_count") / len(ids)),
+        mean_activation=pl.col("total") / pl.col("token_count"),
+    )
+    found = found.sort("feature", "share", "token_id", descending=[False, True, False])
+    rank = pl.int_range(1, pl.len() + 1).over("feature").alias("rank")
+    columns = ("feature", "rank", "token_id", "fired", "token_count", "mean_activation", "share", "lift")
+    return found.with_columns(rank).select(columns)
 
 
 def test_totals_by_token_are_those_of_pairs() -> None:
     chance = torch.Generator().manual_seed(6)
     ids, codes = torch.randint(0, 12, (500,), generator=chance), torch.randn(500, 9, generator=chance).relu()
     codes[:, 4] = 0
-    pairs, totals = TokenStatistics(9, 14), TokenTotals(9, 14)
+    totals = TokenTotals(9, 14)
     for first in range(0, 500, 61):
-        for state in (pairs, totals):
-            state.update(codes[first : first + 61], ids[first : first + 61])
-    assert_frame_equal(totals.top_tokens(6), pairs.top_tokens(6), check_dtypes=False, rel_tol=1e-6)
-    assert totals.top_tokens(20).height == pairs.top_tokens(20).height
-    top = pairs.top_tokens(5)
+        totals.update(codes[first : first + 61], ids[first : first + 61])
+    oracle = _top_tokens(codes, ids)
+    assert_frame_equal(totals.top_tokens(6), oracle.filter(pl.col("rank") <= 6), check_dtypes=False, rel_tol=1e-6)
+    assert totals.top_tokens(20).height == oracle.height
+    top = totals.top_tokens(5)
     explained = TokenExplanations(top, 14)
     scores = ExplanationScores(explained.features)
     scores.update(explained.simulate(ids), codes[:, explained.features])
@@ -401,3 +424,6 @@ def test_streams_of_other_tokens_are_refused(stream: TokenBatch, tmp_path: Path)
         list(read_in_step({"a": first, "b": short}, 100))
     with pytest.raises(ValueError, match=r"^streams: there is none"):
         list(read_in_step({}, 100))
+    cut = ActivationShards(_written(tmp_path / "4", stream, "tuned/a", [slice(0, 200), slice(200, TOKENS)]))
+    with pytest.raises(ValueError, match=r"^streams: shard 0 of b has 200 tokens: allowed are the 600 of a;"):
+        list(read_in_step({"a": first, "b": cut}, 100))

@@ -11,7 +11,8 @@ import torch
 
 from tracebank_models.reward_probe.explanation_scores import ExplanationScores, TokenExplanations
 from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
-from tracebank_models.reward_probe.feature_tokens import TokenStatistics, top_logits
+from tracebank_models.reward_probe.feature_tokens import top_logits
+from tracebank_models.reward_probe.token_totals import TokenTotals
 
 
 @pytest.fixture
@@ -88,14 +89,10 @@ def test_top_tokens_and_lift() -> None:
     codes[ids == 2, 0] = 4.0
     codes[6, 0] = 1.0
     codes[:, 1] = 1.0
-    whole = TokenStatistics(2, 5)
-    whole.update(codes, ids)
-    halves = [TokenStatistics(2, 5) for _ in range(2)]
-    halves[0].update(codes[:3], ids[:3])
-    halves[1].update(codes[3:], ids[3:])
-    halves[1].merge(halves[0])
-    found = whole.top_tokens()
-    assert halves[1].top_tokens().equals(found)
+    totals = TokenTotals(2, 5)
+    totals.update(codes[:3], ids[:3])
+    totals.update(codes[3:], ids[3:])
+    found = totals.top_tokens()
     first = found.filter(feature=0).select(
         "rank", "token_id", "fired", "token_count", "mean_activation", "share", "lift"
     )
@@ -145,9 +142,9 @@ def test_a_feature_of_one_token_is_explained_by_it() -> None:
     ids = torch.randint(0, 20, (2_000,), generator=torch.Generator().manual_seed(2))
     noise = torch.randn(2_000, generator=torch.Generator().manual_seed(3)).relu()
     codes = torch.stack([noise, (ids == 7) * 2.0], dim=1)
-    statistics = TokenStatistics(2, 20)
-    statistics.update(codes[:1_000], ids[:1_000])
-    explained = TokenExplanations(statistics.top_tokens(5), 20)
+    totals = TokenTotals(2, 20)
+    totals.update(codes[:1_000], ids[:1_000])
+    explained = TokenExplanations(totals.top_tokens(5), 20)
     scores = ExplanationScores(explained.features)
     scores.update(explained.simulate(ids[1_000:]), codes[1_000:][:, explained.features])
     found = scores.scores()
@@ -161,8 +158,7 @@ def test_bad_codes_are_refused(codes: torch.Tensor) -> None:
         (lambda: FeatureStatistics(9).update(codes * float("nan"), torch.arange(600)), "^codes: one is not finite"),
         (lambda: FeatureStatistics(9).merge(FeatureStatistics(9, top=2)), "^top: 2 is not allowed: 20"),
         (lambda: FeatureStatistics(0), "^features: 0"),
-        (lambda: TokenStatistics(9, 5).update(codes, torch.full((600,), 5)), "^token_ids: 5 is not allowed: 0 to 4"),
-        (lambda: TokenStatistics(9, 5).merge(TokenStatistics(9, 6)), "^features: 9 over 6 tokens"),
+        (lambda: TokenTotals(9, 5).update(codes, torch.full((600,), 5)), "^token_ids: 5 is not allowed: 0 to 4"),
         (lambda: ExplanationScores(torch.arange(3)).update(codes, codes), "^codes: "),
     ]
     for call, message in calls:

@@ -25,7 +25,7 @@ from tracebank.settings import Settings
 from tracebank.sql.session import Connection
 from tracebank.stores import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.language_models.catalogue import Origin, model_row, write_models
+from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, write_models
 from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.questions import questions
@@ -160,7 +160,7 @@ def _plant(made: Planted) -> None:
     values[torch.arange(TOKENS), torch.from_numpy(made.ids % WIDTH).long()] = torch.from_numpy(made.strength)
     shards = []
     for model in ("small", STUDY):
-        key = ActivationKey(model, SITE, CORPUS, "float32")
+        key = ActivationKey(catalogued(made.relational, model).weights_hash, SITE, CORPUS, "float32")
         one = ShardFolder.create(folder, key, width=WIDTH, shard_tokens=600)
         for number, part in enumerate((slice(0, 600), slice(600, TOKENS))):
             columns = shard_columns(made.documents[part], made.positions[part], made.ids[part])

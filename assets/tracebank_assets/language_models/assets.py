@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 TUNING_DOCUMENT = 2_000_000
 """Number of the first review that prompts of tuning are cut from; no other asset reads these."""
 TUNING_DOCUMENTS = 2_000
+COMPARED_DOCUMENT = TUNING_DOCUMENT + TUNING_DOCUMENTS
+"""Number of the first review that layers are compared on: no prompt is cut from these."""
 
 
 class BaseConfig(dg.Config):
@@ -107,7 +109,7 @@ def _base(
 
     if not source.trained_here:
         loaded = load_language_model(source.source, source.revision, label=source.name, device=str(device))
-        return loaded, Origin("loaded", None, source.source, source.source), None
+        return loaded, _loaded_from(source), None
     recipe = RECIPES[source.source]
     if config.steps is not None:
         recipe = dataclasses.replace(recipe, pretraining=dataclasses.replace(recipe.pretraining, steps=config.steps))
@@ -117,6 +119,12 @@ def _base(
     step, path = checkpoints(made.folder)[-1]
     loaded = load_language_model(str(path), label=source.name, device=str(device))
     return loaded, Origin("pretraining", step, f"recipe {source.source}", str(path)), made.curve
+
+
+def _loaded_from(source: ModelSource) -> Origin:
+    # A folder is found again from any other folder; an id of the Hub stays as it is.
+    folder = Path(source.source)
+    return Origin("loaded", None, source.source, str(folder.absolute()) if folder.is_dir() else source.source)
 
 
 def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
@@ -163,7 +171,7 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
 def _tune(study: Study, config: TunedConfig, parent: "LoadedModel", folder: Path) -> "Tuned":
     from tracebank_models.language_model.tuning import tune_dpo, tune_ppo
 
-    effort, reward, documents = study.effort, lexicon_reward(), _tuning_documents()
+    effort, reward, documents = study.effort, lexicon_reward(), _reviews(TUNING_DOCUMENTS, TUNING_DOCUMENT)
     asked = {"steps": config.steps, "checkpoint_every": config.checkpoint_every, "seed": config.seed}
     changed = {name: value for name, value in asked.items() if value is not None}
     if study.method == "ppo":
@@ -182,11 +190,11 @@ def lexicon_reward() -> "LexiconReward":
     return LexiconReward(load_vader_lexicon())
 
 
-def _tuning_documents() -> "list[Document]":
+def _reviews(count: int, start: int) -> "list[Document]":
     from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.language_model.product_reviews import ProductReviews
 
-    return list(ProductReviews(load_vader_lexicon()).documents(TUNING_DOCUMENTS, start=TUNING_DOCUMENT))
+    return list(ProductReviews(load_vader_lexicon()).documents(count, start=start))
 
 
 def _tuned_rows(
@@ -201,7 +209,7 @@ def _tuned_rows(
         loaded = load_language_model(
             source.source, source.revision, parent=parent.facts, label=study.name, device=str(device)
         )
-        return [model_row(loaded.facts, Origin("loaded", None, source.source, source.source))]
+        return [model_row(loaded.facts, _loaded_from(source))]
     rows = []
     for step, path in done.checkpoints:
         name = study.name if step == done.checkpoints[-1][0] else f"{study.name}@{step}"
@@ -251,7 +259,7 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> pl.Dat
     from tracebank_models.language_model.token_blocks import padded_texts
 
     parent = load_catalogued(stores.relational, study.base.name, device)
-    texts = [document.text for document in _tuning_documents()[-study.effort.loss_documents :]]
+    texts = [document.text for document in _reviews(study.effort.loss_documents, COMPARED_DOCUMENT)]
     batches = [
         padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
     ]

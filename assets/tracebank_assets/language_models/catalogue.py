@@ -66,16 +66,23 @@ def checkpoints_of(relational: RelationalStore, name: str) -> list[LanguageModel
 
 
 def load_catalogued(relational: RelationalStore, name: str, device: "torch.device") -> "LoadedModel":
-    """Load the model behind a row, and see that its weights are those of the row.
+    """Load the model behind a row, and see that its weights and its tokenizer are those of the row.
 
     Raises:
-        dg.Failure: there is no row, or the weights are others.
+        dg.Failure: there is no row, or weights or tokenizer are others.
     """
     from tracebank_models.language_model.loading import load_language_model
 
     row = catalogued(relational, name)
     revision = None if Path(row.path).is_dir() else row.revision
     loaded = load_language_model(row.path, revision, label=name, device=str(device))
-    if loaded.facts.weights_hash != row.weights_hash:
-        raise dg.Failure(f"model {name!r}: the weights at {row.path} are not those catalogued; materialise it again")
+    for what, found, known in (
+        ("weights", loaded.facts.weights_hash, row.weights_hash),
+        ("tokenizer", loaded.facts.tokenizer_hash, row.tokenizer_hash),
+    ):
+        if found != known:
+            raise dg.Failure(
+                f"model {name!r}: {what} at {row.path}: {found[:12]} is not what was catalogued, {known[:12]};"
+                " materialise it again"
+            )
     return loaded

@@ -16,10 +16,10 @@ from tracebank.settings import Settings
 from tracebank.stores import held_open
 from tracebank.stores.frames import day_bounds
 from tracebank.stores.protocol import StoreError
+from tracebank_assets.dialects import dialect
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
-from tracebank_assets.market.questions import dialect
 from tracebank_assets.reporting import Figure, Made, report, table_metadata
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES

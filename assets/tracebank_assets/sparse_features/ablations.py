@@ -24,7 +24,7 @@ from tracebank_assets.sparse_features.study_readers import (
 )
 from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
 from tracebank_models.reward_probe.study import HELD_OUT, Study
-from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation
+from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
 if TYPE_CHECKING:
     from tracebank_models.language_model.lexicon import Lexicon
@@ -68,11 +68,18 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
         with stores.relational.session() as session:
             rows = found.summary.with_columns(of_study).to_dicts()
             stores.relational.replace(session, Ablation, Ablation.study == study.name, rows)
+            chosen = _chosen_rows(found.chosen, study, read)
+            stores.relational.replace(session, AblatedFeature, AblatedFeature.study == study.name, chosen)
         texts = found.texts.with_columns(of_study).select(column.name for column in ABLATION_TEXTS.columns)
         written = stores.series.replace(ABLATION_TEXTS, {"study": study.name}, texts)
     inputs = {"tuned": tuned.facts.weights_hash, **read.versions}
     made = Made(ABLATIONS, written.rows + len(rows), written.bytes, CODE_VERSION, inputs, str(device))
     return report(context, stores, made, meter, _figures(found), [beyond_random(ABLATIONS, found.summary)])
+
+
+def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> list[dict[str, object]]:
+    names = pl.col("site").replace_strict(read.names, return_dtype=pl.String).alias("dictionary")
+    return chosen.with_columns(names, pl.lit(study.name).alias("study")).drop("site").to_dicts()
 
 
 def _ablated(
@@ -92,7 +99,7 @@ def _ablated(
     reviews = fresh_reviews(lexicon, ABLATION_REVIEWS, _SPARE * effort.ablation_prompts)
     texts = [review.text for review in reviews]
     prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=effort.ablation_prompts)
-    settings = AblationSettings(effort.ablated_share)
+    settings = AblationSettings(effort.ablated_share, seeds=tuple(range(effort.random_ablations)))
     reward = LexiconReward(lexicon)
     with track(f"Ablations of {study.name}", total=2 * (3 + len(settings.seeds))) as advance:
         return ablate_reward_features(

@@ -11,7 +11,7 @@ from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.keys import DIVERGENCES
 from tracebank_assets.reporting import Figure, Made, report
 from tracebank_assets.sparse_features import checks
@@ -61,6 +61,7 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     killed capture goes on at its shard, and studies with one base share the base's.
     """
     study, shard = study_of(context), _shard(context)
+    _require_one_tokenizer(stores, study)
     device = prepared_device(stores.settings, study.effort.threads)
     sites = config.sites or sites_of(stores.relational, study)
     documents = study_documents(study, shard)
@@ -82,6 +83,15 @@ def _shard(context: dg.AssetExecutionContext) -> int:
     return int(key.keys_by_dimension["shard"])
 
 
+def _require_one_tokenizer(stores: Stores, study: Study) -> None:
+    """Refuse two models that would not read the same tokens, before one of them has run."""
+    base, tuned = (catalogued(stores.relational, model_of(study, side)).tokenizer_hash for side in SIDES)
+    if base != tuned:
+        raise dg.Failure(
+            f"tokenizer: {study.name!r} has {tuned[:12]}: allowed is that of its base {study.base.name!r}, {base[:12]}"
+        )
+
+
 def _captured(
     stores: Stores,
     config: CaptureConfig,
@@ -93,7 +103,6 @@ def _captured(
 ) -> "tuple[TokenCorpus, pl.DataFrame]":
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
-    from tracebank_models.language_model.tokenizer import tokenizer_hash
 
     loaded = load_catalogued(stores.relational, model, device)
     texts = [document.text for document in documents]
@@ -114,7 +123,7 @@ def _captured(
             stores.settings.activations,
             model_hash=loaded.facts.weights_hash,
             settings=settings,
-            expected_tokenizer=tokenizer_hash(loaded.tokenizer),
+            expected_tokenizer=loaded.facts.tokenizer_hash,
             progress=tell,
         )
     return corpus, frame.with_columns(model=pl.lit(model))
@@ -146,4 +155,10 @@ def _write(
     with store.session() as session:
         store.replace(session, Corpus, (Corpus.study == study.name) & (Corpus.shard == shard), [head])
         store.upsert(session, CorpusDocument, texts)
-        store.upsert(session, ActivationShard, rows.to_dicts())
+        # What was captured in another dtype gives way: readers want one.
+        same = (
+            (ActivationShard.corpus_hash == corpus.hash)
+            & ActivationShard.model_hash.in_(rows["model_hash"].unique().to_list())
+            & ActivationShard.site.in_(rows["site"].unique().to_list())
+        )
+        store.replace(session, ActivationShard, same, rows.to_dicts())

@@ -213,13 +213,12 @@ def _figures(plan: DictionaryPlan, trained: "TrainedDictionaries", metrics: pl.D
     """Means over the dictionaries of the plan's architecture, to be plotted over materialisations."""
     of_plan = metrics.filter(pl.col("dictionary").str.contains(f"-{plan.architecture}-0"))
     means = of_plan.group_by("metric").agg(pl.col("value").mean()).sort("metric")
-    wanted = ("fvu", "l0", "dead_share", "ce_recovered")
+    wanted = ("fvu", "l0", "dead_share", "kl_recovered")
     figures: dict[str, Figure] = {
         name: round(value, 4) for name, value in means.iter_rows() if name in wanted and value is not None
     }
-    seconds = float(trained.curve["seconds"].sum()) * 10
     return figures | {
         "steps": trained.steps,
         "tokens": trained.tokens,
-        "estimated_training_cpu_seconds": round(seconds, 1),
+        "estimated_training_cpu_seconds": round(trained.seconds, 1),
     }

@@ -68,7 +68,8 @@ def open_held_out(
         chosen: rows of those wanted; None for all.
 
     Raises:
-        dg.Failure: there is no dictionary, a file of one is gone, or its site was not captured on the held-out shard.
+        dg.Failure: there is no dictionary, a file of one is gone or of another width than its site, or the site
+            was not captured on the held-out shard.
     """
     from tracebank_models.activations.reader import ActivationShards
     from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
@@ -84,4 +85,11 @@ def open_held_out(
         side, _, site = name.partition("/")
         folders[name] = shard_folders(relational, study, model_of(study, side), site, [HELD_OUT])
     streams = {name: ActivationShards(*paths) for name, paths in folders.items()}
+    for name, one in found.items():
+        for site in one.config.sites:
+            if streams[site].width != one.config.d_in:
+                raise dg.Failure(
+                    f"dictionary {name!r}: width {one.config.d_in} at {rows[name].path}: allowed is"
+                    f" {streams[site].width}, that of {site}; materialise sparse_features/dictionaries again"
+                )
     return HeldOut(rows, found, streams, corpora_of(relational, study)[HELD_OUT], device)

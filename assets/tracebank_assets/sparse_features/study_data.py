@@ -9,6 +9,7 @@ import polars as pl
 from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.language_models.catalogue import catalogued
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, FIRST_DOCUMENT, Study
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LayerDivergence
@@ -58,15 +59,17 @@ def shard_folders(
     """Folders with the activations of a model at a site on some shards of a study's documents, in their order.
 
     Raises:
-        dg.Failure: a shard was not captured.
+        dg.Failure: a shard was not captured, or only from other weights than the model has now.
     """
     corpora = corpora_of(relational, study)
+    # By the weights, and not by the name: a model that was trained again has rows of before, and two names may share.
+    weights = catalogued(relational, model).weights_hash
     found = []
     for shard in shards:
         query = (
             select(ActivationShard.path)
             .where(
-                ActivationShard.model == model,
+                ActivationShard.model_hash == weights,
                 ActivationShard.site == site,
                 ActivationShard.corpus_hash == corpora.get(shard, ""),
             )

@@ -17,15 +17,16 @@ from tracebank_assets.language_models.automation import BASE_JOB, TUNE_JOB
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.runs import run_job
 from tracebank_assets.sparse_features.automation import CAPTURE_JOB, DICTIONARIES_JOB, READ_JOB
-from tracebank_assets.sparse_features.keys import DICTIONARIES
+from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, Study
 from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
 DEMO: Mapping[str, Mapping[str, int]] = {
-    BASE.to_python_identifier(): {"steps": 120},
-    TUNED.to_python_identifier(): {"steps": 24, "checkpoint_every": 12},
-    DICTIONARIES.to_python_identifier(): {"epochs": 2},
+    BASE.to_python_identifier(): {"steps": 90},
+    TUNED.to_python_identifier(): {"steps": 16, "checkpoint_every": 8},
+    DICTIONARIES.to_python_identifier(): {"epochs": 1},
+    FEATURES.to_python_identifier(): {"stored_tokens": 1_024},
 }
 """Config of the demo's study: less of everything than the study's own settings, enough to see each part work."""
 
@@ -50,17 +51,16 @@ def run_study(
         RunFailed: a step failed; what was made before it stands, and the same call goes on there.
     """
     shards = [dg.MultiPartitionKey({"study": study.name, "shard": str(shard)}) for shard in range(CORPUS_SHARDS)]
-    runs: list[tuple[dg.UnresolvedAssetJobDefinition, str]] = [
-        (BASE_JOB, study.base.name),
-        (TUNE_JOB, study.name),
-        *((CAPTURE_JOB, shard) for shard in shards),
-        (DICTIONARIES_JOB, study.name),
-        (READ_JOB, study.name),
+    runs: list[tuple[dg.UnresolvedAssetJobDefinition, str, dg.AssetKey | None]] = [
+        (BASE_JOB, study.base.name, BASE),
+        (TUNE_JOB, study.name, TUNED),
+        *((CAPTURE_JOB, shard, None) for shard in shards),
+        (DICTIONARIES_JOB, study.name, DICTIONARIES),
+        (READ_JOB, study.name, FEATURES),
     ]
-    asked = {BASE_JOB: BASE, TUNE_JOB: TUNED, DICTIONARIES_JOB: DICTIONARIES}
     with track(f"reward study {study.name}", len(runs)) as advance:
-        for job, partition in runs:
-            name = asked[job].to_python_identifier() if job in asked else ""
+        for job, partition, asked in runs:
+            name = asked.to_python_identifier() if asked else ""
             ops = {name: dict(config[name])} if config and name in config else None
             run_job(str(job.name), instance, partition_key=partition, ops=ops)
             advance(1)
@@ -97,7 +97,7 @@ Line = tuple[str, float, float | None]
 
 def _dictionaries(relational: RelationalStore, study: str) -> list[Line]:
     """Medians over the two sizes of every layer of both models."""
-    names = {"fvu": "variance not explained", "l0": "features per token", "ce_recovered": "loss recovered"}
+    names = {"fvu": "variance not explained", "l0": "features per token", "kl_recovered": "KL recovered"}
     query = (
         select(DictionaryMetric.metric, DictionaryMetric.value)
         .join(SparseAutoencoder, SparseAutoencoder.dictionary == DictionaryMetric.dictionary)

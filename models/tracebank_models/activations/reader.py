@@ -86,9 +86,14 @@ class ActivationShards:
         return [_mapped(path) for path in self._paths]
 
     @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Tokens of each shard, in their order."""
+        return tuple(len(shard[0]) for shard in self._shards)
+
+    @property
     def tokens(self) -> int:
         """Tokens of all shards."""
-        return sum(len(shard[0]) for shard in self._shards)
+        return sum(self.sizes)
 
     def sequential(self, batch_tokens: int = 4_096, *, dtype: torch.dtype = torch.float32) -> Iterator[ShardBatch]:
         """Batches in the order of the corpus; the last one of a shard may be smaller.
@@ -151,7 +156,7 @@ class ActivationShards:
     @cached_property
     def _starts(self) -> Tensor:
         """Number of the first token of each shard, counted through all of them, and how many tokens there are."""
-        return torch.tensor([0, *(len(shard[0]) for shard in self._shards)]).cumsum(0)
+        return torch.tensor([0, *self.sizes]).cumsum(0)
 
     def _blocks(self, block_tokens: int) -> list[tuple[int, int]]:
         """First token of every block and the one after its last; no block is of two shards."""

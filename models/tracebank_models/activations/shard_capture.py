@@ -40,6 +40,8 @@ class CaptureSettings:
         Raises:
             ValueError: They are, or a setting is not positive.
         """
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype: {self.dtype!r} is not allowed: one of {', '.join(DTYPES)}")
         for field in ("batch_tokens", "shard_tokens", "memory_bytes"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}: {getattr(self, field)} is not allowed: 1 or more")
@@ -87,7 +89,7 @@ def capture_shards(
     widths = site_widths(model, resolve_sites(model, sites))
     chosen.check(widths, corpus)
     folders = {
-        site: ShardFolder.create(
+        site: ShardFolder.prepared(
             root,
             ActivationKey(model_hash, site, corpus.hash, chosen.dtype),
             width=widths[site],
@@ -134,4 +136,5 @@ def _capture_shard(
         corpus.token_ids[first:last],
     )
     for site, folder in folders.items():
+        folder.begin()
         folder.write(number, columns, buffers[site])

@@ -83,20 +83,37 @@ class ShardFolder:
         Raises:
             ValueError: What is there has another width or other shards.
         """
-        path = root / key.hash
-        folder = cls(path, key, width, shard_tokens)
-        if not (path / "layout.json").exists():
-            path.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(asdict(key) | {"width": width, "shard_tokens": shard_tokens}, indent=1)
-            _publish(path / "layout.json", text.encode())
-        there = cls.open(path)
-        for field in ("width", "shard_tokens"):
-            if getattr(there, field) != getattr(folder, field):
-                raise ValueError(
-                    f"{field}: {getattr(folder, field)} is not allowed: {path} was begun with {getattr(there, field)}"
-                )
-        folder._sweep()
-        return there
+        folder = cls.prepared(root, key, width=width, shard_tokens=shard_tokens)
+        folder.begin()
+        return folder
+
+    @classmethod
+    def prepared(cls, root: Path, key: ActivationKey, *, width: int, shard_tokens: int) -> ShardFolder:
+        """The folder, which may not be there yet: nothing is made before `begin`.
+
+        Raises:
+            ValueError: What is there has another width or other shards.
+        """
+        folder = cls(root / key.hash, key, width, shard_tokens)
+        if folder._layout.exists():
+            there = cls.open(folder.path)
+            for field in ("width", "shard_tokens"):
+                wanted, found = getattr(folder, field), getattr(there, field)
+                if wanted != found:
+                    raise ValueError(f"{field}: {wanted} is not allowed: {folder.path} was begun with {found}")
+            folder._sweep()
+        return folder
+
+    def begin(self) -> None:
+        """Make the folder where it is not there."""
+        if not self._layout.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(asdict(self.key) | {"width": self.width, "shard_tokens": self.shard_tokens}, indent=1)
+            _publish(self._layout, text.encode())
+
+    @property
+    def _layout(self) -> Path:
+        return self.path / "layout.json"
 
     @classmethod
     def open(cls, path: Path) -> ShardFolder:
@@ -118,7 +135,7 @@ class ShardFolder:
 
     def shards(self) -> dict[int, Path]:
         """Shards that are there, by number."""
-        found = ((_SHARD.fullmatch(path.name), path) for path in self.path.iterdir())
+        found = ((_SHARD.fullmatch(path.name), path) for path in (self.path.iterdir() if self.path.is_dir() else ()))
         return dict(sorted((int(match[1]), path) for match, path in found if match))
 
     def write(self, number: int, columns: dict[str, NDArray[Any]], activations: Tensor) -> Path:

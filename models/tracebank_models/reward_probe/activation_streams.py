@@ -1,6 +1,6 @@
 """Activations of several models and sites read in step: the same tokens of each, batch by batch, in corpus order.
 
-Which dictionary reads which of them is `dictionary_codes`; shuffled reading for training is elsewhere.
+Which dictionary reads which of them is `dictionary_codes`; shuffled reading for training is `paired_stream`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tracebank_models.activations.reader import ActivationShards
+from tracebank_models.activations.reader import ActivationShards, ShardBatch
 from tracebank_models.activations.shards import DTYPES
 
 
@@ -65,27 +65,56 @@ def read_in_step(
         device: Where activations are put; the other fields stay on the CPU.
 
     Raises:
-        ValueError: There is no stream, or one has other tokens than the first.
+        ValueError: There is no stream, or one has other tokens, or shards of other sizes, than the first.
+    """
+    require_same_shards(streams)
+    row = 0
+    for parts in in_step({name: shards.sequential(batch_tokens) for name, shards in streams.items()}):
+        lead = next(iter(parts.values()))
+        activations = {name: part.activations.to(device) for name, part in parts.items()}
+        rows = torch.arange(row, row + len(lead.token_ids))
+        yield TokenBatch(activations, lead.token_ids, lead.documents, lead.positions, rows)
+        row += len(rows)
+
+
+def require_same_shards(streams: Mapping[str, ActivationShards]) -> None:
+    """Refuse streams that cannot be read in step, before anything of them is read.
+
+    Raises:
+        ValueError: There is no stream, or one has another number of tokens, or shards of other sizes, than the first.
     """
     if not streams:
         raise ValueError("streams: there is none: at least one is needed")
-    first = next(iter(streams))
+    first, lead = next(iter(streams.items()))
     for name, shards in streams.items():
-        if shards.tokens != streams[first].tokens:
-            raise ValueError(
-                f"streams: {name} has {shards.tokens} tokens: allowed are the {streams[first].tokens} of {first}"
-            )
-    row = 0
-    for parts in zip(*(shards.sequential(batch_tokens) for shards in streams.values()), strict=True):
+        if shards.tokens != lead.tokens:
+            raise ValueError(f"streams: {name} has {shards.tokens} tokens: allowed are the {lead.tokens} of {first}")
+        for number, (size, allowed) in enumerate(zip(shards.sizes, lead.sizes, strict=False)):
+            if size != allowed:
+                raise ValueError(
+                    f"streams: shard {number} of {name} has {size} tokens: allowed are the {allowed} of {first};"
+                    " capture both with one shard_tokens"
+                )
+
+
+def in_step(streams: Mapping[str, Iterator[ShardBatch]]) -> Iterator[dict[str, ShardBatch]]:
+    """A batch of each stream at a time, all of the same tokens.
+
+    Args:
+        streams: By name, batches of each.
+
+    Raises:
+        ValueError: A stream has other tokens than the first, or fewer of them.
+    """
+    first, row = next(iter(streams)), 0
+    for parts in zip(*streams.values(), strict=True):
         lead = parts[0]
         for name, part in zip(streams, parts, strict=True):
             for field in ("token_ids", "documents", "positions"):
                 if not torch.equal(getattr(part, field), getattr(lead, field)):
                     raise ValueError(f"streams: {name} has other {field} than {first} after token {row}")
-        activations = {name: part.activations.to(device) for name, part in zip(streams, parts, strict=True)}
-        rows = torch.arange(row, row + len(lead.token_ids))
-        yield TokenBatch(activations, lead.token_ids, lead.documents, lead.positions, rows)
-        row += len(rows)
+        yield dict(zip(streams, parts, strict=True))
+        row += len(lead.token_ids)
 
 
 def token_places(shards: ActivationShards, batch_tokens: int = 65_536) -> TokenPlaces:

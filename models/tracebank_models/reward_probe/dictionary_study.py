@@ -14,6 +14,7 @@ from torch import Tensor
 from tracebank_models.activations.sites import Site, replaced, resolve_sites
 from tracebank_models.language_model.blocks import evaluating
 from tracebank_models.language_model.fingerprint import settings_hash
+from tracebank_models.reward_probe.dictionary_codes import inputs_of
 from tracebank_models.reward_probe.paired_stream import PairedShards
 from tracebank_models.reward_probe.study import DictionaryPlan
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
@@ -37,14 +38,21 @@ class TrainedDictionaries:
 
     folder: Path
     """Holds a folder for each dictionary, by its name."""
+    names: tuple[str, ...]
+    """Of the dictionaries, in the order in which they were asked for."""
     curve: pl.DataFrame
     """Points of the curves, see `curve_frame`."""
     steps: int
     tokens: int
 
+    @property
+    def seconds(self) -> float:
+        """Processor time of all steps, estimated from those that are points of the curves."""
+        return float(self.curve["seconds"].sum()) * _LOG_EVERY
+
     def load(self) -> dict[str, Dictionary]:
         """The dictionaries by name, ready for inference on the CPU."""
-        return {name: load_dictionary(self.folder / name) for name in self.curve["dictionary"].unique().to_list()}
+        return {name: load_dictionary(self.folder / name) for name in self.names}
 
 
 def train_dictionaries(
@@ -83,7 +91,7 @@ def train_dictionaries(
         if progress is not None:
             progress(training.batches, total)
     first = next(iter(training.trainings.values()))
-    return TrainedDictionaries(state, curve_frame(points), first.steps, first.tokens)
+    return TrainedDictionaries(state, tuple(training.trainings), curve_frame(points), first.steps, first.tokens)
 
 
 def _begun(
@@ -111,9 +119,9 @@ def reconstruction_metrics_of(
 ) -> pl.DataFrame:
     """FVU, L0, dead share and the like of every dictionary over all tokens: rows of `metrics.METRIC_SCHEMA`."""
     states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
-    for activations, _ in shards.in_order(batch_tokens):
+    for batch in shards.in_order(batch_tokens):
         for state in states.values():
-            state.update(torch.cat([activations[site] for site in state.dictionary.config.sites], dim=1))
+            state.update(inputs_of(state.dictionary, batch.activations))
     return pl.concat(state.rows() for state in states.values())
 
 

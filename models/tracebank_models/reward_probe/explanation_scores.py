@@ -17,7 +17,7 @@ class TokenExplanations:
         """Make a table of expectations.
 
         Args:
-            top_tokens: What `TokenStatistics.top_tokens` gives, of the features to explain.
+            top_tokens: What `TokenTotals.top_tokens` gives, of the features to explain.
             vocabulary: How many token ids there are.
             smallest_lift: Tokens with less lift explain nothing.
         """

@@ -12,7 +12,7 @@ import torch
 
 from tracebank_models.reward_probe.activation_streams import TokenBatch, describes
 from tracebank_models.reward_probe.dictionary_codes import DictionarySet, inputs_of
-from tracebank_models.reward_probe.pooled_statistics import PooledStatistics
+from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
 from tracebank_models.reward_probe.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.crosscoder import LatentScaling, relative_decoder_norms
 
@@ -52,7 +52,7 @@ class FeaturePass:
             ValueError: A number is not positive.
         """
         self.dictionaries, self.stored_tokens = dictionaries, stored_tokens
-        self.statistics = PooledStatistics(dictionaries.features, top=top, sample=sample, seed=seed)
+        self.statistics = FeatureStatistics(dictionaries.features, top=top, sample=sample, seed=seed)
         self.tokens = TokenTotals(dictionaries.features, vocabulary)
         self._stored_fired = np.zeros(dictionaries.features, np.int64)
         self._scalings = {

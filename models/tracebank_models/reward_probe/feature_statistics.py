@@ -6,7 +6,7 @@ kept as (feature, token, value); their texts are for others to look up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,41 +17,58 @@ from torch import Tensor
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """For each feature the rows of the largest keys, sorted by feature and then by key, largest first."""
+class _Examples(NamedTuple):
+    """For some features rows with their keys and values."""
 
     feature: NDArray[np.int64]
     key: NDArray[np.float64]
     row: NDArray[np.int64]
     value: NDArray[np.float32]
 
-    @classmethod
-    def empty(cls) -> _Examples:
-        return cls(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.float32))
+    def chosen(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> _Examples:
+        return _Examples(self.feature[which], self.key[which], self.row[which], self.value[which])
 
-    def taking(self, other: _Examples, features: int, limit: int) -> _Examples:
-        """Of both, the `limit` largest keys of each feature; where keys are equal, the earlier row."""
-        floor = self._floors(features, limit)
-        fresh = other.key >= floor[other.feature]
-        feature = np.concatenate([self.feature, other.feature[fresh]])
-        key = np.concatenate([self.key, other.key[fresh]])
-        row = np.concatenate([self.row, other.row[fresh]])
-        value = np.concatenate([self.value, other.value[fresh]])
-        order = np.lexsort((row, -key, feature))
-        counts = np.bincount(feature, minlength=features)
-        rank = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        kept = order[rank < limit]
-        return _Examples(feature[kept], key[kept], row[kept], value[kept])
 
-    def _floors(self, features: int, limit: int) -> NDArray[np.float64]:
-        """The smallest key of each feature that has its full number: a smaller one need not be sorted."""
-        floors = np.full(features, -np.inf)
-        counts = np.bincount(self.feature, minlength=features)
+def _joined(parts: list[_Examples]) -> _Examples:
+    return _Examples(
+        np.concatenate([part.feature for part in parts]),
+        np.concatenate([part.key for part in parts]),
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.value for part in parts]),
+    )
+
+
+class _Kept:
+    """For each feature the rows of the largest keys; where keys are equal, the earlier row.
+
+    Examples wait until they are as many as may be kept: sorting is done then, and not with every batch.
+    """
+
+    def __init__(self, features: int, limit: int) -> None:
+        self._features, self._limit = features, limit
+        self._best = _Examples(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.float32))
+        self._waiting: list[_Examples] = []
+        # The smallest key of each feature that has its full number: a smaller one need not wait.
+        self._floors = np.full(features, -np.inf)
+
+    def take(self, examples: _Examples) -> None:
+        self._waiting.append(examples.chosen(examples.key >= self._floors[examples.feature]))
+        if sum(part.row.size for part in self._waiting) > self._limit * self._features:
+            self.settled()
+
+    def settled(self) -> _Examples:
+        """What is kept, sorted by feature and then by key, largest first."""
+        if not self._waiting:
+            return self._best
+        every = _joined([self._best, *self._waiting])
+        every = every.chosen(np.lexsort((every.row, -every.key, every.feature)))
+        counts = np.bincount(every.feature, minlength=self._features)
         ends = np.cumsum(counts)
-        full = counts >= limit
-        floors[full] = self.key[ends[full] - 1]
-        return floors
+        rank = np.arange(every.row.size) - np.repeat(ends - counts, counts)
+        full = counts >= self._limit
+        self._floors[full] = every.key[(ends - counts)[full] + self._limit - 1]
+        self._best, self._waiting = every.chosen(rank < self._limit), []
+        return self._best
 
 
 def _chance(seed: int, feature: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -90,7 +107,7 @@ class FeatureStatistics:
         self.fired = np.zeros(features, np.int64)
         self.total = np.zeros(features)
         self.maximum = np.zeros(features, np.float32)
-        self._strongest, self._drawn = _Examples.empty(), _Examples.empty()
+        self._strongest, self._drawn = _Kept(features, top), _Kept(features, sample)
 
     def update(self, codes: Tensor, rows: Tensor) -> None:
         """Take codes in.
@@ -113,14 +130,8 @@ class FeatureStatistics:
         self.fired += np.bincount(found, minlength=self.features)
         self.total += np.bincount(found, weights=value, minlength=self.features)
         np.maximum(self.maximum, codes.amax(0).clamp(min=0).float().cpu().numpy(), out=self.maximum)
-        self._take(
-            _Examples(found, value.astype(np.float64), where, value),
-            _Examples(found, _chance(self.seed, found, where), where, value),
-        )
-
-    def _take(self, strongest: _Examples, drawn: _Examples) -> None:
-        self._strongest = self._strongest.taking(strongest, self.features, self.top)
-        self._drawn = self._drawn.taking(drawn, self.features, self.sample)
+        self._strongest.take(_Examples(found, value.astype(np.float64), where, value))
+        self._drawn.take(_Examples(found, _chance(self.seed, found, where), where, value))
 
     def merge(self, other: FeatureStatistics) -> None:
         """Take in what another state has seen; the rows of the two are of one numbering and none is in both.
@@ -135,7 +146,8 @@ class FeatureStatistics:
         self.fired += other.fired
         self.total += other.total
         np.maximum(self.maximum, other.maximum, out=self.maximum)
-        self._take(other._strongest, other._drawn)
+        self._strongest.take(other._strongest.settled())
+        self._drawn.take(other._drawn.settled())
 
     def summary(self) -> pl.DataFrame:
         """Columns feature, tokens, fired, density, mean_activation (where it fires) and max_activation."""
@@ -162,8 +174,8 @@ class FeatureStatistics:
             Columns feature, stratum (`top`, `random` or `quantile`), quantile (1 is the weakest; null elsewhere), rank
             (from 1), row (number of the token) and activation.
         """
-        top = _frame(self._strongest).with_columns(_numbered("feature"), stratum=pl.lit("top"))
-        drawn = _frame(self._drawn)
+        top = _frame(self._strongest.settled()).with_columns(_numbered("feature"), stratum=pl.lit("top"))
+        drawn = _frame(self._drawn.settled())
         even = drawn.with_columns(_numbered("feature"), stratum=pl.lit("random")).filter(pl.col("rank") <= random)
         place = pl.col("activation").rank("ordinal").over("feature") - 1
         strata = drawn.with_columns(

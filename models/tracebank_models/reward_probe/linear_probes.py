@@ -72,13 +72,13 @@ def random_probe(features: int, *, seed: int) -> LinearProbe:
 
 
 def fit_logistic(codes: Tensor, labels: Tensor, *, c: float = 1.0, max_iterations: int = 500) -> LinearProbe:
-    """Logistic regression: half the squared weights plus `c` times the sum of the log losses, by L-BFGS.
+    """Logistic regression: half the squared weights plus `c` times the sum of the log losses, by Newton's method.
 
     Args:
         codes: Shape (rows, features).
         labels: True or 1 for the positive class, shape (rows,).
         c: Weight of the losses; scikit-learn's default is 1.
-        max_iterations: Steps of L-BFGS at most.
+        max_iterations: Steps at most.
 
     Returns:
         A probe whose prediction is the log odds of the positive class.
@@ -91,5 +91,6 @@ def fit_logistic(codes: Tensor, labels: Tensor, *, c: float = 1.0, max_iteration
     x, y = _checked(codes, labels)
     if not bool(((y == 0) | (y == 1)).all()) or bool((y == y[0]).all()):
         raise ValueError("labels: allowed are 0 and 1, and both must be there")
-    model = LogisticRegression(C=c, max_iter=max_iterations, tol=_GRADIENT).fit(x.numpy(), y.numpy())
+    solver = LogisticRegression(C=c, solver="newton-cholesky", max_iter=max_iterations, tol=_GRADIENT)
+    model = solver.fit(x.numpy(), y.numpy())
     return LinearProbe(torch.from_numpy(model.coef_[0]), float(model.intercept_[0]))

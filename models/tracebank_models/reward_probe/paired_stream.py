@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
-from tracebank_models.activations.reader import ActivationShards, ShardBatch
+from tracebank_models.activations.reader import ActivationShards
+from tracebank_models.reward_probe.activation_streams import TokenBatch, in_step, read_in_step, require_same_shards
 from tracebank_models.sparse_autoencoder.training import ActivationBatch
 
 
@@ -21,14 +20,12 @@ class PairedShards:
             folders: By `side/site`, the folders of the parts of the corpus, in one order for all.
 
         Raises:
-            ValueError: There is none, or they do not hold the same number of tokens.
+            ValueError: There is none, or they do not hold as many tokens in shards of the same sizes.
             ValueError: A folder is none of shards.
         """
         self._readers = {name: ActivationShards(*paths) for name, paths in folders.items()}
-        counts = {name: reader.tokens for name, reader in self._readers.items()}
-        if len(set(counts.values())) != 1:
-            raise ValueError(f"activations: {counts} tokens are not allowed: one number, of the same corpus")
-        self.tokens = next(iter(counts.values()))
+        require_same_shards(self._readers)
+        self.tokens = next(iter(self._readers.values())).tokens
 
     @property
     def widths(self) -> dict[str, int]:
@@ -43,24 +40,28 @@ class PairedShards:
             seed: Of the order.
             epochs: Passes over all tokens.
             skip: Batches that a resumed training has seen.
+
+        Raises:
+            ValueError: A site has other tokens than the first.
         """
-        seen = 0
-        for epoch in range(epochs):
-            streams = [
-                reader.shuffled(batch_tokens, seed=seed, epoch=epoch, pool_tokens=max(131_072, 4 * batch_tokens))
-                for reader in self._readers.values()
-            ]
-            for parts in zip(*streams, strict=True):
-                seen += 1
-                if seen > skip:
-                    yield ActivationBatch(dict(zip(self._readers, (part.activations for part in parts), strict=True)))
+        passes, left = divmod(skip, self.batches(batch_tokens, 1))
+        for epoch in range(passes, epochs):
+            streams = {
+                name: reader.shuffled(batch_tokens, seed=seed, epoch=epoch, pool_tokens=max(131_072, 4 * batch_tokens))
+                for name, reader in self._readers.items()
+            }
+            for number, parts in enumerate(in_step(streams)):
+                if epoch > passes or number >= left:
+                    yield ActivationBatch({name: part.activations for name, part in parts.items()})
 
     def batches(self, batch_tokens: int, epochs: int) -> int:
         """How many batches `shuffled` gives."""
         return -(-self.tokens // batch_tokens) * epochs
 
-    def in_order(self, batch_tokens: int) -> Iterator[tuple[dict[str, torch.Tensor], ShardBatch]]:
-        """Activations by `side/site` in the order of the corpus, with a batch that names tokens and documents."""
-        streams = [reader.sequential(batch_tokens) for reader in self._readers.values()]
-        for parts in zip(*streams, strict=True):
-            yield dict(zip(self._readers, (part.activations for part in parts), strict=True)), parts[0]
+    def in_order(self, batch_tokens: int) -> Iterator[TokenBatch]:
+        """Batches of all sites by `side/site`, in the order of the corpus.
+
+        Raises:
+            ValueError: A site has other tokens than the first.
+        """
+        return read_in_step(self._readers, batch_tokens)

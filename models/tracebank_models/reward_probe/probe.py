@@ -160,6 +160,9 @@ def fit_preference_probe(
 ) -> tuple[LinearProbe, pl.DataFrame]:
     """Logistic probe that tells chosen from rejected answers by their mean codes; the split is by pair.
 
+    Codes are scaled to a standard deviation of 1 over the training rows before they are fitted, and the weights are
+    given back for codes as they are: the penalty would otherwise keep any weight of a small-scaled code near 0.
+
     Args:
         chosen: Mean codes of the chosen answers, shape (pairs, features).
         rejected: Those of the rejected ones, same shape.
@@ -180,7 +183,10 @@ def fit_preference_probe(
     train, test = split_triples(len(chosen), seed=seed, test_share=test_share)
     sides = {name: torch.cat([chosen[rows], rejected[rows]]) for name, rows in (("train", train), ("test", test))}
     labels = {name: (torch.arange(len(codes)) < len(codes) // 2) for name, codes in sides.items()}
-    probe = fit_logistic(sides["train"], labels["train"], c=c)
+    spread = sides["train"].double().std(0)
+    spread = torch.where(spread > 0, spread, 1.0)
+    scaled = fit_logistic(sides["train"].double() / spread, labels["train"], c=c)
+    probe = LinearProbe(scaled.weights / spread, scaled.intercept)
     rows = [
         (name, float(((probe.predict(codes) > 0) == labels[name]).double().mean()), len(codes))
         for name, codes in sides.items()

@@ -6,15 +6,17 @@ read from a TOML file.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from tracebank_models.language_model.field_checks import in_range, require, whole
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
-from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
 
 Method = Literal["ppo", "dpo", "loaded"]
 METHODS: Final = ("ppo", "dpo", "loaded")
@@ -46,7 +48,24 @@ class DictionaryPlan:
     extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
     """Trained beside them at the most divergent site, for comparison."""
     extra_seeds: tuple[int, ...] = (1,)
-    """Further seeds of both sides' small dictionaries at that site."""
+    """Further seeds of both sides' small dictionaries at that site; 0 is that of the plan itself."""
+
+    def __post_init__(self) -> None:
+        """Check what `DictionaryConfig` does not.
+
+        Raises:
+            ValueError: A field is out of range; the line names it, its value and what is allowed.
+        """
+        whole(self, 1, 10**9, "batch_tokens", "epochs", "k")
+        single = [name for name in ARCHITECTURES if name != "crosscoder"]
+        require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
+        extras = self.extra_architectures
+        known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
+        others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
+        require(self, "extra_architectures", f"each once, of {others}", known)
+        seeds = self.extra_seeds
+        further = 0 not in seeds and len(set(seeds)) == len(seeds)
+        require(self, "extra_seeds", "each once, without 0, the plan's own", further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,8 @@ class Effort:
     """Share of a dictionary's features that an ablation holds at zero."""
     layers: int = 5
     """Most divergent layers."""
+    random_ablations: int = 3
+    """Runs of an ablation with random features, a seed each."""
     dictionaries: DictionaryPlan = field(default_factory=DictionaryPlan)
     loss_documents: int = 64
     """Documents that losses are measured on with a dictionary in the model's place."""
@@ -76,6 +97,20 @@ class Effort:
     """Held-out tokens whose sparse codes are stored as rows."""
     threads: int | None = None
     """Most threads of torch; None takes every processor. Small nets lose more by waiting than they win by sharing."""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: A field is out of range; the line names it, its value and what is allowed.
+        """
+        whole(self, CORPUS_SHARDS, 10**9, "documents")
+        counts = ("preference_batches", "max_tokens", "triples", "random_probes", "ablation_prompts", "layers")
+        whole(self, 1, 10**9, *counts, "loss_documents")
+        whole(self, 0, 10**9, "stored_tokens")
+        in_range(self, 0, 1, "ablated_share")
+        if self.threads is not None:
+            whole(self, 1, 10**6, "threads")
 
 
 EFFORTS: Final[Mapping[str, Effort]] = {
@@ -103,7 +138,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=256,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.01),
+        dictionaries=DictionaryPlan(l1=0.005),
     ),
     "large": Effort(
         ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
@@ -115,7 +150,8 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=100,
         ablation_prompts=500,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.006),
+        random_ablations=10,
+        dictionaries=DictionaryPlan(l1=0.002),
         loss_documents=48,
         stored_tokens=8_192,
     ),
@@ -169,44 +205,55 @@ def ladder_studies() -> dict[str, Study]:
 _TUNED_HERE: Final[tuple[Method, Method]] = ("ppo", "dpo")
 
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
 def read_studies(path: Path) -> dict[str, Study]:
     """Studies of a TOML file: `[models.NAME]` with source and revision, `[studies.NAME]` with base, method and tuned.
 
-    `base` and `tuned` name a model of the file or a size of the ladder.
+    `base` names a model of the file or a size of the ladder, `tuned` a model of the file.
 
     Raises:
-        ValueError: The file cannot be read, or a field is missing, unknown or not allowed.
+        ValueError: The file cannot be read, a field is missing, unknown or not allowed, or a name is taken.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"studies: {path} cannot be read ({error})") from None
-    models = {size: ModelSource(size, size) for size in RECIPES}
-    for name, fields in _tables(content, "models", path):
+    taken = {name.casefold() for name in (*RECIPES, *ladder_studies())}
+    models: dict[str, ModelSource] = {}
+    for name, fields in _tables(content, "models", path, taken):
         _check_fields(f"models.{name}", fields, {"source"}, {"revision"})
         models[name] = ModelSource(name, fields["source"], fields.get("revision"))
+        if models[name].trained_here and "revision" in fields:
+            raise ValueError(f"models.{name}.revision: {fields['revision']!r} is not allowed: a recipe has none")
     found = {}
-    for name, fields in _tables(content, "studies", path):
+    for name, fields in _tables(content, "studies", path, taken):
         _check_fields(f"studies.{name}", fields, {"base", "method"}, {"tuned"})
         found[name] = _study(name, fields, models)
     return found
 
 
-def _tables(content: dict[str, Any], section: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
+def _tables(content: dict[str, Any], section: str, path: Path, taken: set[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Tables of a section by name; the names are added to those that are taken."""
     if unknown := sorted(set(content) - {"models", "studies"}):
         raise ValueError(f"studies: {path} has a section {unknown[0]!r}: allowed are models and studies")
     tables = content.get(section, {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ValueError(f"studies: {section} of {path} holds what is no table: allowed is [{section}.NAME]")
     for name in tables:
-        if not name or set(name) & set("/\\@|. "):
-            raise ValueError(f"{section}: {name!r} is not allowed: a name without /, \\, @, |, dot and space")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{section}: {name!r} is not allowed: 1 to 60 of A to Z, a to z, 0 to 9, - and _")
+        # Models and tuned models share a table and a folder, where some systems do not tell a from A.
+        if name.casefold() in taken:
+            raise ValueError(f"{section}: {name!r} is taken by another model or study: allowed is another name")
+        taken.add(name.casefold())
     return list(tables.items())
 
 
 def _check_fields(where: str, fields: dict[str, Any], needed: set[str], optional: set[str]) -> None:
     missing, unknown = needed - set(fields), set(fields) - needed - optional
-    wrong = [name for name, value in fields.items() if not isinstance(value, str)]
+    wrong = [name for name, value in fields.items() if not isinstance(value, str) or not value]
     if missing or unknown or wrong:
         named = ", ".join(sorted({*missing, *unknown, *wrong}))
         raise ValueError(
@@ -216,14 +263,17 @@ def _check_fields(where: str, fields: dict[str, Any], needed: set[str], optional
 
 
 def _study(name: str, fields: dict[str, str], models: Mapping[str, ModelSource]) -> Study:
-    for role in ("base", "tuned"):
-        if role in fields and fields[role] not in models:
-            raise ValueError(f"studies.{name}.{role}: {fields[role]!r} is not known: one of {', '.join(models)}")
+    bases = {size: ModelSource(size, size) for size in RECIPES} | dict(models)
+    elsewhere = {name: model for name, model in models.items() if not model.trained_here}
+    for role, known in (("base", bases), ("tuned", elsewhere)):
+        if role in fields and fields[role] not in known:
+            allowed = f"one of {', '.join(known)}" if known else "a model of the file that is not trained here"
+            raise ValueError(f"studies.{name}.{role}: {fields[role]!r} is not known: {allowed}")
     method = fields["method"]
     if method not in METHODS or (method == "loaded") != ("tuned" in fields):
         raise ValueError(f"studies.{name}.method: {method!r} is not allowed: ppo or dpo, or loaded with a tuned model")
     tuned = models[fields["tuned"]] if "tuned" in fields else None
-    return Study(name, models[fields["base"]], method, tuned)  # type: ignore[arg-type]
+    return Study(name, bases[fields["base"]], method, tuned)  # type: ignore[arg-type]
 
 
 def dictionary_name(side: str, site: str, size: str, architecture: str, seed: int) -> str:

@@ -45,6 +45,7 @@ _TABLES = (
     "probe_weights",
     "reconstructed_rewards",
     "ablations",
+    "ablated_features",
     "feature_dynamics",
 )
 
@@ -327,6 +328,14 @@ def _create_ablations() -> None:
         *map(_whole, ("seed", "features", "prompts")),
         *map(_real, ("mean_reward", "difference")),
         _real("standard_error", nullable=True),
+    )
+    _create(
+        "ablated_features",
+        ("study", "dictionary", "feature"),
+        _text("study", 200),
+        _text("dictionary", 200),
+        _whole("feature"),
+        *map(_real, ("weight", "density", "mean_activation", "push")),
     )
 
 

@@ -1,0 +1,161 @@
+"""Reward studies: what a file may say, one line for each thing that it may not, and what a plan comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracebank_models.language_model.recipes import RECIPES
+from tracebank_models.reward_probe.study import (
+    EFFORTS,
+    SIDES,
+    SIZES,
+    DictionaryPlan,
+    ModelSource,
+    Study,
+    dictionary_name,
+    ladder_studies,
+    read_studies,
+    study_dictionaries,
+)
+
+
+def _read(folder: Path, text: str) -> dict[str, Study]:
+    path = folder / "studies.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_studies(path)
+
+
+def test_the_ladder_has_both_methods_of_every_size() -> None:
+    found = ladder_studies()
+    assert list(found) == [f"{size}-{method}" for size in RECIPES for method in ("ppo", "dpo")]
+    assert all(study.base.trained_here and study.tuned is None for study in found.values())
+    assert {study.effort for study in found.values()} <= set(EFFORTS.values())
+
+
+def test_a_file_adds_studies_of_models_from_anywhere(tmp_path: Path) -> None:
+    found = _read(
+        tmp_path,
+        '[models.pythia]\nsource = "EleutherAI/pythia-70m"\nrevision = "step3000"\n'
+        '[models.mine]\nsource = "/data/mine"\n[models.again]\nsource = "small"\n'
+        '[studies.pythia-ppo]\nbase = "pythia"\nmethod = "ppo"\n'
+        '[studies.mine_2]\nbase = "pythia"\nmethod = "loaded"\ntuned = "mine"\n'
+        '[studies.ladder-again]\nbase = "medium"\nmethod = "dpo"\n'
+        '[studies.of-again]\nbase = "again"\nmethod = "dpo"\n',
+    )
+    pythia = ModelSource("pythia", "EleutherAI/pythia-70m", "step3000")
+    assert found["pythia-ppo"] == Study("pythia-ppo", pythia, "ppo")
+    assert found["mine_2"] == Study("mine_2", pythia, "loaded", ModelSource("mine", "/data/mine"))
+    assert found["ladder-again"].base == ModelSource("medium", "medium")
+    assert found["of-again"].base.trained_here
+    assert found["of-again"].effort == EFFORTS["small"]
+    assert found["pythia-ppo"].effort == EFFORTS["large"], "as of a model from elsewhere"
+
+
+MODEL = '[models.other]\nsource = "/data/other"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[models", r"^studies: .*studies.toml cannot be read \("),
+        ("[model.a]\nsource = 'x'", r"^studies: .* has a section 'model': allowed are models and studies$"),
+        ("models = 3", r"^studies: models of .* holds what is no table: allowed is \[models.NAME\]$"),
+        ("[models]\na = 'x'", r"^studies: models of .* holds what is no table"),
+        ("[models.'a/b']\nsource = 'x'", r"^models: 'a/b' is not allowed: 1 to 60 of A to Z"),
+        ("[models.'']\nsource = 'x'", r"^models: '' is not allowed"),
+        ('[models."a\\nb"]\nsource = "x"', r"^models: 'a\\nb' is not allowed"),
+        (f"[models.{'a' * 61}]\nsource = 'x'", r"^models: 'a+' is not allowed"),
+        ("[models.a]\nrevision = 'x'", r"^models.a: source missing, unknown or no text: allowed are source and"),
+        ("[models.a]\nsource = 'x'\nsize = 'y'", r"^models.a: size missing, unknown"),
+        ("[models.a]\nsource = 3", r"^models.a: source missing, unknown or no text"),
+        ("[models.a]\nsource = ''", r"^models.a: source missing, unknown or no text"),
+        ("[models.small]\nsource = 'x'", r"^models: 'small' is taken by another model or study: allowed is another"),
+        ("[models.Small-PPO]\nsource = 'x'", r"^models: 'Small-PPO' is taken"),
+        ("[models.a]\nsource = 'small'\nrevision = 'x'", r"^models.a.revision: 'x' is not allowed: a recipe has none"),
+        ("[studies.a]\nbase = 'small'", r"^studies.a: method missing, unknown"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'ppo'\nsteps = '3'", r"^studies.a: steps missing, unknown"),
+        ("[studies.a]\nbase = 'tiny'\nmethod = 'ppo'", r"^studies.a.base: 'tiny' is not known: one of small, medium,"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'rlhf'", r"^studies.a.method: 'rlhf' is not allowed: ppo or dpo, or"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'loaded'", r"^studies.a.method: 'loaded' is not allowed"),
+        (MODEL + "[studies.a]\nbase = 'other'\nmethod = 'ppo'\ntuned = 'other'", r"^studies.a.method: 'ppo' is not"),
+        (MODEL + "[studies.a]\nbase = 'small'\nmethod = 'loaded'\ntuned = 'medium'",
+         r"^studies.a.tuned: 'medium' is not known: one of other$"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'loaded'\ntuned = 'medium'",
+         r"^studies.a.tuned: 'medium' is not known: a model of the file that is not trained here$"),
+        ("[studies.small-dpo]\nbase = 'small'\nmethod = 'dpo'", r"^studies: 'small-dpo' is taken"),
+        (MODEL + "[studies.other]\nbase = 'other'\nmethod = 'ppo'", r"^studies: 'other' is taken"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'dpo'\n[studies.A]\nbase = 'small'\nmethod = 'dpo'",
+         r"^studies: 'A' is taken"),
+    ],
+)  # fmt: skip
+def test_what_a_file_may_not_say(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as failure:
+        _read(tmp_path, text)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^studies: .*none.toml cannot be read \("):
+        read_studies(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"# \xff")
+    with pytest.raises(ValueError, match=r"^studies: .*latin.toml cannot be read \("):
+        read_studies(tmp_path / "latin.toml")
+
+
+def test_a_plan_is_two_sizes_of_every_side_and_site_and_the_extras_at_one() -> None:
+    plan = DictionaryPlan(k=40, extra_seeds=(1, 5))
+    widths = {"layers.2.mlp": 16, "layers.0.mlp": 32}
+    found = {config.name: config for config in study_dictionaries(widths, "layers.0.mlp", plan)}
+    wanted = {dictionary_name(side, site, size, "tied_relu", 0) for side in SIDES for site in widths for size in SIZES}
+    wanted |= {dictionary_name(side, "layers.0.mlp", "small", "tied_relu", seed) for side in SIDES for seed in (1, 5)}
+    for kind in plan.extra_architectures:
+        side = "both" if kind == "crosscoder" else "tuned"
+        wanted.add(dictionary_name(side, "layers.0.mlp", "big", kind, 0))
+    assert set(found) == wanted
+    for config in found.values():
+        site = config.sites[-1].partition("/")[2]
+        assert config.d_in == widths[site]
+        assert config.d_sae == widths[site] * SIZES["big" if f"{site}-big-" in config.name else "small"]
+        assert config.k == min(40, config.d_sae)
+    assert found[dictionary_name("both", "layers.0.mlp", "big", "crosscoder", 0)].sites == (
+        "base/layers.0.mlp",
+        "tuned/layers.0.mlp",
+    )
+    assert found[dictionary_name("tuned", "layers.0.mlp", "big", "matryoshka", 0)].prefixes == (16, 32, 64)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 0}, r"^DictionaryPlan.epochs: 0 is not allowed"),
+        ({"batch_tokens": True}, r"^DictionaryPlan.batch_tokens: True is not allowed"),
+        ({"architecture": "crosscoder"}, r"^DictionaryPlan.architecture: 'crosscoder' is not allowed"),
+        ({"architecture": "sparse"}, r"^DictionaryPlan.architecture: 'sparse' is not allowed; allowed: one of"),
+        ({"extra_architectures": ("tied_relu",)}, r"^DictionaryPlan.extra_architectures: \('tied_relu',\) is not"),
+        ({"extra_architectures": ("topk", "topk")}, r"^DictionaryPlan.extra_architectures: "),
+        ({"extra_seeds": (0,)}, r"^DictionaryPlan.extra_seeds: \(0,\) is not allowed"),
+    ],
+)  # fmt: skip
+def test_plans_that_cannot_be_carried_out(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(DictionaryPlan(), **changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"documents": 0}, r"^Effort.documents: 0 is not allowed; allowed: a whole number from 4 "),
+        ({"layers": 0}, r"^Effort.layers: 0 is not allowed"),
+        ({"max_tokens": 0}, r"^Effort.max_tokens: 0 is not allowed"),
+        ({"ablated_share": 1.5}, r"^Effort.ablated_share: 1.5 is not allowed"),
+        ({"loss_documents": 0}, r"^Effort.loss_documents: 0 is not allowed"),
+        ({"threads": 0}, r"^Effort.threads: 0 is not allowed"),
+    ],
+)
+def test_efforts_that_come_to_nothing(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(EFFORTS["small"], **changed)
