@@ -82,7 +82,8 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
     A killed training goes on from its last checkpoint.
     """
     source = base_models()[context.partition_key]
-    device = prepared_device(stores.settings, source.effort.threads)
+    # Pretraining's batches are large enough to share, whatever the model's size.
+    device = prepared_device(stores.settings)
     with metered() as meter:
         loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
         rows = long_curve(curve, run=source.name, method=origin.method) if curve is not None else None

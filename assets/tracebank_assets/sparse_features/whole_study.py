@@ -23,7 +23,7 @@ from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
 DEMO: Mapping[str, Mapping[str, int]] = {
-    BASE.to_python_identifier(): {"steps": 90},
+    BASE.to_python_identifier(): {"steps": 80},
     TUNED.to_python_identifier(): {"steps": 16, "checkpoint_every": 8},
     DICTIONARIES.to_python_identifier(): {"epochs": 1},
     FEATURES.to_python_identifier(): {"stored_tokens": 1_024},
