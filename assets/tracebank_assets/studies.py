@@ -49,13 +49,17 @@ BASE_OF_STUDY = dg.StaticPartitionMapping(_studies_by_model())
 """The base model behind a study."""
 
 GPU_POOL = "gpu"
-GPU_TAGS = {
-    "dagster-k8s/config": {
-        "container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}},
-    },
-    "dagster-ray/config": {"num_gpus": 1},
-}
-"""Where an executor gives a step a GPU of its own; without such an executor they say nothing."""
+
+
+def _gpu_tags() -> dict[str, object]:
+    if Settings.load().device in ("cpu", "mps"):
+        return {}
+    limits = {"container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}
+    return {"dagster-k8s/config": limits, "dagster-ray/config": {"num_gpus": 1}}
+
+
+GPU_TAGS = _gpu_tags()
+"""Ask Kubernetes and Ray for a GPU, unless `TRACEBANK_DEVICE` says that none is wanted; other executors ignore them."""
 
 
 def study_of(context: dg.AssetExecutionContext) -> Study:
