@@ -8,7 +8,13 @@ from tracebank_schemas import benchmarks, language_model, market, reward_probe, 
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.benchmarks import BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
-from tracebank_schemas.language_model import Corpus, CorpusDocument, LanguageModel, LayerDivergence
+from tracebank_schemas.language_model import (
+    Corpus,
+    CorpusDocument,
+    LanguageModel,
+    LayerDivergence,
+    TensorDivergence,
+)
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.relational import Base
@@ -62,6 +68,7 @@ MODELS: Final[tuple[type[Base], ...]] = (
     BenchmarkResult,
     LanguageModel,
     LayerDivergence,
+    TensorDivergence,
     Corpus,
     CorpusDocument,
     ActivationShard,

@@ -53,6 +53,21 @@ class LayerDivergence(Base):
     value: Mapped[float] = mapped_column(Float, doc="0 where the two are the same")
 
 
+class TensorDivergence(Base):
+    """How far one weight tensor of a tuned model is from its parent's, in fp32."""
+
+    __tablename__ = "tensor_divergences"
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    tensor: Mapped[str] = mapped_column(String(200), primary_key=True, doc="name of the parameter")
+    parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
+    layer: Mapped[int | None] = mapped_column(doc="from 0; null outside the blocks")
+    parameters: Mapped[int] = mapped_column(doc="numbers of the tensor")
+    l2: Mapped[float] = mapped_column(Float, doc="L2 norm of the difference")
+    parent_l2: Mapped[float] = mapped_column(Float, doc="L2 norm of the parent's tensor")
+    largest: Mapped[float] = mapped_column(Float, doc="largest absolute difference")
+
+
 class Corpus(Base):
     """Documents as one tokenizer cuts them: what activations are captured on. Studies may share one."""
 

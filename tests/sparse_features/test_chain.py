@@ -46,7 +46,14 @@ from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_schemas.activations import ActivationShard
-from tracebank_schemas.language_model import TRAINING_CURVES, Corpus, CorpusDocument, LanguageModel, LayerDivergence
+from tracebank_schemas.language_model import (
+    TRAINING_CURVES,
+    Corpus,
+    CorpusDocument,
+    LanguageModel,
+    LayerDivergence,
+    TensorDivergence,
+)
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, Feature, SparseAutoencoder
 
@@ -219,6 +226,18 @@ def test_layers_of_every_checkpoint_are_compared(chain: Chain) -> None:
     moved = {row.layer: row.value for row in rows if (row.model, row.definition) == (PPO, "weight_l2_sum")}
     largest = sorted(moved, key=lambda layer: -moved[layer])[: EFFORT.layers]
     assert chain.sites() == [f"layers.{layer}.mlp" for layer in largest]
+
+
+def test_divergences_of_tensors_add_up_to_their_layers(chain: Chain) -> None:
+    tensors = [row for row in chain.rows(TensorDivergence) if row.model == PPO]
+    assert sum(row.parameters for row in tensors) == chain.rows(LanguageModel)[0].parameters
+    sums = {
+        (row.layer): row.value
+        for row in chain.rows(LayerDivergence)
+        if row.model == PPO and row.definition == "weight_l2_sum"
+    }
+    for layer, value in sums.items():
+        assert math.isclose(sum(row.l2 for row in tensors if row.layer == layer), value, rel_tol=1e-9)
 
 
 def test_every_token_of_every_shard_is_captured_at_every_site(chain: Chain) -> None:

@@ -34,7 +34,7 @@ from tracebank_assets.studies import (
     study_of,
 )
 from tracebank_models.reward_probe.study import ModelSource, Study
-from tracebank_schemas.language_model import LayerDivergence
+from tracebank_schemas.language_model import LayerDivergence, TensorDivergence
 
 if TYPE_CHECKING:
     import torch
@@ -240,14 +240,13 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     with metered() as meter:
-        frame = _divergences(stores, study, device)
+        frame, tensors = _divergences(stores, study, device)
         with stores.relational.session() as session:
-            of_study = (LayerDivergence.model == study.name) | LayerDivergence.model.startswith(
-                f"{study.name}@", autoescape=True
-            )
-            stores.relational.replace(session, LayerDivergence, of_study, frame.to_dicts())
+            for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
+                checkpoint = table.model.startswith(f"{study.name}@", autoescape=True)
+                stores.relational.replace(session, table, (table.model == study.name) | checkpoint, rows.to_dicts())
     inputs = {"tuned": ledger.latest_version(stores.relational, "/".join(TUNED.path), study.name) or "unknown"}
-    made = Made(DIVERGENCES, frame.height, 0, CODE_VERSION, inputs, str(device))
+    made = Made(DIVERGENCES, frame.height + tensors.height, 0, CODE_VERSION, inputs, str(device))
     final = frame.filter(pl.col("model") == study.name, pl.col("definition") == "weight_l2_sum").sort("layer")
     figures: dict[str, Figure] = {
         "weight_l2_sum": dict(zip(final["layer"].cast(pl.String), final["value"], strict=True))
@@ -255,8 +254,9 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     return report(context, stores, made, meter, figures, checks.divergence_checks(DIVERGENCES, frame))
 
 
-def _divergences(stores: Stores, study: Study, device: "torch.device") -> pl.DataFrame:
-    from tracebank_models.language_model.layer_divergence import layer_divergence, output_divergence
+def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """By layer and definition, and by weight tensor, of every checkpoint."""
+    from tracebank_models.language_model.layer_divergence import layer_divergence, output_divergence, weight_divergence
     from tracebank_models.language_model.token_blocks import padded_texts
 
     parent = load_catalogued(stores.relational, study.base.name, device)
@@ -265,16 +265,18 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> pl.Dat
         padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
     ]
     models = checkpoints_of(stores.relational, study.name)
-    found = []
+    found, tensors = [], []
     with track(f"comparing layers of {study.name}", len(models)) as advance:
         for row in models:
             other = load_catalogued(stores.relational, row.model, device)
             layers = layer_divergence(parent.model, other.model, batches, swaps=row.model == study.name)
             outputs = output_divergence(parent.model, other.model, batches).with_columns(layer=pl.lit(-1, pl.Int64))
             both = pl.concat([layers, outputs], how="diagonal_relaxed")
-            found.append(both.with_columns(model=pl.lit(row.model), parent=pl.lit(study.base.name)))
+            names = {"model": pl.lit(row.model), "parent": pl.lit(study.base.name)}
+            found.append(both.with_columns(**names))
+            tensors.append(weight_divergence(parent.model, other.model).with_columns(**names))
             advance(1)
-    return pl.concat(found).select("model", "layer", "definition", "parent", "value")
+    return pl.concat(found).select("model", "layer", "definition", "parent", "value"), pl.concat(tensors)
 
 
 ASSETS = [base, tuned, layer_divergences]

@@ -29,6 +29,7 @@ _INDEXES = (
 _TABLES = (
     "language_models",
     "layer_divergences",
+    "tensor_divergences",
     "corpora",
     "corpus_documents",
     "activation_shards",
@@ -133,6 +134,14 @@ def _create_layer_divergences() -> None:
         _text("definition", 48),
         _text("parent", 200),
         _real("value"),
+    )
+    _create(
+        "tensor_divergences",
+        ("model", "tensor"),
+        *(_text(name, 200) for name in ("model", "tensor", "parent")),
+        _whole("layer", nullable=True),
+        _whole("parameters"),
+        *map(_real, ("l2", "parent_l2", "largest")),
     )
 
 
