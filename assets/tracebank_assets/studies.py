@@ -5,7 +5,8 @@ from functools import cache
 import dagster as dg
 
 from tracebank.settings import Settings, SettingsError
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies, read_studies
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies
+from tracebank_models.reward_probe.study_file import read_studies
 
 
 @cache

@@ -18,9 +18,9 @@ from tracebank_models.reward_probe.study import (
     Study,
     dictionary_name,
     ladder_studies,
-    read_studies,
     study_dictionaries,
 )
+from tracebank_models.reward_probe.study_file import read_studies
 
 
 def _read(folder: Path, text: str) -> dict[str, Study]:
