@@ -80,7 +80,8 @@ def sampled_preferences(
         pairs.extend(_ranked(done, checked_rewards(reward, done.texts(tokenizer)).tolist(), smallest_gap))
     if not pairs:
         count = batches * batch_size
-        raise ValueError(f"reward: {count} pairs are all ties; allowed: a reward that prefers something")
+        what = f"are all closer than {smallest_gap:g}" if smallest_gap else "are all ties"
+        raise ValueError(f"reward: {count} pairs {what}; allowed: a reward that prefers something")
     return pairs
 
 
