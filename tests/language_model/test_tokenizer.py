@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tracebank_models.language_model.corpus import Document, corpus_frame
 from tracebank_models.language_model.token_blocks import encode_documents, padded_batch, padded_texts, token_blocks
-from tracebank_models.language_model.tokenizer import require_same_tokenizer, tokenizer_hash, train_tokenizer
+from tracebank_models.language_model.tokenizer import tokenizer_hash, train_tokenizer
 
 BYTES = train_tokenizer(["to and fro"], 258)
 
@@ -33,10 +33,8 @@ def test_the_hash_is_of_what_decides_about_ids(
     again.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     assert {tokenizer_hash(one) for one in (tokenizer, again, loaded)} == {tokenizer_hash(tokenizer)}
-    require_same_tokenizer(tokenizer, loaded)
     other = train_tokenizer(corpus["text"], 401)
-    with pytest.raises(ValueError, match=f"hash {tokenizer_hash(other)[:16]} is not allowed; allowed"):
-        require_same_tokenizer(tokenizer, other)
+    assert tokenizer_hash(other) != tokenizer_hash(tokenizer)
 
 
 @pytest.mark.parametrize(("size", "allowed"), [(257, "a whole number from 258"), (900, "at most")])

@@ -73,19 +73,6 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def require_same_tokenizer(first: PreTrainedTokenizerBase, second: PreTrainedTokenizerBase) -> None:
-    """Refuse two tokenizers that differ.
-
-    Raises:
-        ValueError: Their hashes differ; one line with both.
-    """
-    hashes = tokenizer_hash(first), tokenizer_hash(second)
-    if hashes[0] != hashes[1]:
-        raise ValueError(
-            f"tokenizer: hash {hashes[1][:16]} is not allowed; allowed: {hashes[0][:16]}, that of the first"
-        )
-
-
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """Id to pad with: the padding token's, else the end of text's (padding is masked everywhere).
 
