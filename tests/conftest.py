@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
 
 _SUITE_RELATIONAL = os.environ.get("TRACEBANK_RELATIONAL_URL", "")

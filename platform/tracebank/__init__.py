@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tracebank.sql.session import Connection, connect
+    from tracebank.query.connection import Connection, connect
 
 __all__ = ["Connection", "connect"]
 
@@ -13,7 +13,7 @@ __all__ = ["Connection", "connect"]
 def __getattr__(name: str) -> object:
     """Import the public names on first use, so that `import tracebank` stays cheap."""
     if name in __all__:
-        from tracebank.sql import session
+        from tracebank.query import connection as session
 
         return getattr(session, name)
     raise AttributeError(f"module 'tracebank' has no attribute {name!r}")

@@ -7,8 +7,9 @@ from functools import cached_property
 import dagster as dg
 
 from tracebank.settings import Settings
-from tracebank.stores import SeriesStore, open_relational, open_series
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
+from tracebank.stores.series_store import SeriesStore
 
 
 class Stores(dg.ConfigurableResource["Stores"]):

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tests.activations.conftest import TEXTS
 
-from tracebank.stores.embedded import embedded_session
+from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.reader import ActivationShards

@@ -21,9 +21,9 @@ from tracebank.cli import app as tree
 from tracebank.cli import faults
 from tracebank.cli.app import app
 from tracebank.cli.inspection import GROUP, Finding, inspect
+from tracebank.query.errors import SqlCancelled, SqlError
 from tracebank.settings import Settings
-from tracebank.sql.errors import SqlCancelled, SqlError
-from tracebank.stores import StoreError
+from tracebank.stores.series_store import StoreError
 from tracebank_schemas.catalogue import MODELS, TABLES
 
 runner = CliRunner()

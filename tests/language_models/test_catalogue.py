@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from tracebank.settings import Settings, SettingsError
-from tracebank.stores import upgrade
+from tracebank.stores.opening import upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import (
     Origin,
@@ -130,7 +130,7 @@ import torch
 torch.set_num_threads(1)
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, upgrade
+from tracebank.stores.opening import open_relational, upgrade
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import checkpoints_of
 from tracebank_assets.studies import BASE_OF_STUDY, MODELS, STUDIES

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, upgrade
+from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import select
 
 from tracebank.settings import Settings
-from tracebank.stores import open_series
+from tracebank.stores.opening import open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs

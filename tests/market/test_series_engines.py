@@ -16,12 +16,13 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 
 from tracebank.cli.inspection import inspect
+from tracebank.query.catalogue import tables
+from tracebank.query.connection import Connection
+from tracebank.query.errors import SqlError, SqlRefused
 from tracebank.settings import Settings
-from tracebank.sql.catalogue import tables
-from tracebank.sql.errors import SqlError, SqlRefused
-from tracebank.sql.session import Connection
-from tracebank.stores import StoreError, open_relational, open_series, upgrade
 from tracebank.stores.migrations import status
+from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.series_store import StoreError
 from tracebank_assets.market.ingestion import ingest_paths
 from tracebank_assets.market.questions import questions
 from tracebank_models.market.synthetic_exchange import FeedDefects, Manifest, SyntheticMarket, write_day

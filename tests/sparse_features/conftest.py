@@ -14,7 +14,7 @@ import torch
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, upgrade
+from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import Origin, model_row, write_models
 from tracebank_assets.studies import studies

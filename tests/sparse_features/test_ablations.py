@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from sqlalchemy import func, select
 
-from tracebank.stores import open_series
+from tracebank.stores.opening import open_series
 from tracebank_assets.sparse_features.ablations import PROMPT_TOKENS, ablations
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon

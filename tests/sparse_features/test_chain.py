@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, write_models

@@ -20,10 +20,10 @@ import torch
 from sqlalchemy import select, true
 from torch import Tensor
 
+from tracebank.query.connection import Connection
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.sql.session import Connection
-from tracebank.stores import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, write_models
 from tracebank_assets.sparse_features.explanations import explanations

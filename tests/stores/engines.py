@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import FrameRefused, SeriesStore, StoreError
-from tracebank.stores.clickhouse import ClickHouseStore
-from tracebank.stores.duckdb import DuckDBStore
-from tracebank.stores.influxdb.store import InfluxStore
-from tracebank.stores.kdb import missing_licence, pykx
-from tracebank.stores.kdb_store import KdbStore
-from tracebank.stores.postgresql import PostgreSQLStore
-from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.engines.duckdb.store import DuckDBStore
+from tracebank.engines.postgresql.store import PostgreSQLStore
+from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank.stores.series_store import FrameRefused, SeriesStore, StoreError
+from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
+from tracebank_benchmarks.tsdb.engines.kdb.connection import missing_licence, pykx
+from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore
 
 # Read when the suite is gathered: tests run without the developer's variables.
 _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL")

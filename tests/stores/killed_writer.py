@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import clickhouse_writer
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse import writer as clickhouse_writer
+from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 
 ROWS = 6_000

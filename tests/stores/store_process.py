@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import StoreError
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.stores.series_store import StoreError
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 
 TABLE = SeriesTable(

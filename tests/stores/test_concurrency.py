@@ -13,8 +13,9 @@ import pytest
 from filelock import FileLock
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import StoreBusy, StoreError, clickhouse_writer
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse import writer as clickhouse_writer
+from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.stores.series_store import StoreBusy, StoreError
 
 from .store_process import BATCHES, DAY, ROWS, TABLE, batch, write_batches
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tracebank.stores import SeriesStore
+from tracebank.stores.series_store import SeriesStore
 
 from .conformance import Conformance
 from .engines import ENGINES, Engine

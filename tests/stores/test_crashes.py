@@ -18,8 +18,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import StoreError
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.stores.series_store import StoreError
 
 from .killed_writer import DAY, ROWS, TABLE, frame
 

@@ -13,8 +13,8 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import FrameRefused, SeriesStore
-from tracebank.stores.timescaledb import TimescaleDBStore
+from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
+from tracebank.stores.series_store import FrameRefused, SeriesStore
 from tracebank_schemas.catalogue import TABLES
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tracebank.stores.embedded import embedded_session
+from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_benchmarks.market_rates import codecs, store
 from tracebank_schemas.market import BOOK, TRADES
 

@@ -13,9 +13,10 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from tracebank.settings import Settings
-from tracebank.stores import StoreError, open_relational, open_series
 from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
+from tracebank.stores.series_store import StoreError
 from tracebank_schemas.catalogue import METADATA, TABLES
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
 from tracebank_schemas.ledger import Materialization
@@ -100,7 +101,7 @@ def test_a_migration_that_fails_leaves_nothing(both: Settings, monkeypatch: pyte
 _UPGRADE = """
 import sys
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.migrations import upgrade
 settings = Settings.load(home=sys.argv[1], relational_url=sys.argv[2])
 relational = open_relational(settings)

@@ -13,9 +13,9 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import StoreError
-from tracebank.stores import clickhouse_ddl as ddl
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse import ddl as ddl
+from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.stores.series_store import StoreError
 
 from .conformance import BTC, TICKS, ticks
 from .engines import PASSWORD, clickhouse_double

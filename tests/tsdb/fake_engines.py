@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebank.stores.protocol import SchemaDrift, StoreError, TableSize
+from tracebank.stores.series_store import SchemaDrift, StoreError, TableSize
 from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.oracle import answer
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload

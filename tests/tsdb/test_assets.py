@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs

@@ -13,7 +13,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from tracebank.stores.protocol import StoreError
+from tracebank.stores.series_store import StoreError
 from tracebank_benchmarks.tsdb import data_files
 from tracebank_benchmarks.tsdb.bare_ingest.clients import CLIENTS
 from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest
@@ -226,9 +226,9 @@ def test_a_bare_client_loads_as_many_rows_as_we_do(name: str, lane: Lane, table:
 
 
 def test_the_bare_copy_is_the_platforms_own(data: DataSet) -> None:
-    from tracebank.stores import postgresql_ddl
-    from tracebank.stores.frames import fitted
-    from tracebank.stores.postgresql_copy import encoded
+    from tracebank.engines.postgresql import ddl as postgresql_ddl
+    from tracebank.engines.postgresql.copy import encoded
+    from tracebank.tables.frames import fitted
     from tracebank_benchmarks.tsdb.engines.postgresql import _physical
 
     rows = data.frame(TRADES).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TRADES.arrow_schema)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tracebank.stores.duckdb import DuckDBStore
+from tracebank.engines.duckdb.store import DuckDBStore
 from tracebank_benchmarks.tsdb import data as data_module
 from tracebank_benchmarks.tsdb.data import (
     asked_parameters,

@@ -13,15 +13,15 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.influxdb.line_protocol import Layout, Times, bodies
-from tracebank.stores.influxdb.store import InfluxStore
-from tracebank.stores.protocol import FrameRefused, StoreError
+from tracebank.stores.series_store import FrameRefused, StoreError
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.engines.influxdb import version1
 from tracebank_benchmarks.tsdb.engines.influxdb.client_side import FINISHED, FINISHED_PAPER, UNSUPPORTED
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import Layout, Times, bodies
+from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
 from tracebank_benchmarks.tsdb.oracle import answer
 from tracebank_benchmarks.tsdb.workloads import BY_ID, READS, Lane, Workload
 from tracebank_schemas.tsdb_benchmark import BOOK, TRADES

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.kdb import NULL_LONG, KdbConnection, pykx
-from tracebank.stores.protocol import StoreError
+from tracebank.stores.series_store import StoreError
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
-from tracebank_benchmarks.tsdb.engines import kdb
+from tracebank_benchmarks.tsdb.engines.kdb import engine as kdb
+from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, pykx
 from tracebank_benchmarks.tsdb.workloads import BY_ID, READS, Lane, Workload
 from tracebank_schemas.tsdb_benchmark import TABLES, TRADES
 

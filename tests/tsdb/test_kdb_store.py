@@ -16,12 +16,12 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import FrameRefused, SchemaDrift, StoreError
-from tracebank.stores.declarations import declaration
-from tracebank.stores.frames import fitted
-from tracebank.stores.kdb import NULL_LONG, KdbConnection, arrow, pykx
-from tracebank.stores.kdb_rows import Rows
-from tracebank.stores.kdb_store import KdbStore, definitions
+from tracebank.stores.series_store import FrameRefused, SchemaDrift, StoreError
+from tracebank.tables.drift import declaration
+from tracebank.tables.frames import fitted
+from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, arrow, pykx
+from tracebank_benchmarks.tsdb.engines.kdb.rows import Rows
+from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore, definitions
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 from tracebank_schemas.tsdb_benchmark import TRADES
 

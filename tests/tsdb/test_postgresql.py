@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.postgresql import PostgreSQLStore
-from tracebank.stores.protocol import FrameRefused, StoreBusy, StoreError
-from tracebank.stores.timescaledb import TimescaleDBStore, hypertable
+from tracebank.engines.postgresql.store import PostgreSQLStore
+from tracebank.engines.postgresql.timescaledb import TimescaleDBStore, hypertable
+from tracebank.stores.series_store import FrameRefused, StoreBusy, StoreError
 from tracebank_benchmarks.tsdb.data import small_data, small_data_sets
 from tracebank_benchmarks.tsdb.engine import Prepared
 from tracebank_benchmarks.tsdb.engines.postgresql import PostgreSQL, PostgreSQLSession, TimescaleDB, literal

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from tracebank.settings import Settings
-from tracebank.stores import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.commands import bench
 from tracebank_benchmarks.tsdb.data import small_set

@@ -26,7 +26,7 @@ def demo(
 
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
-    from tracebank.stores import upgrade
+    from tracebank.stores.opening import upgrade
 
     console = Console()
     started = time.perf_counter()
@@ -69,7 +69,7 @@ def _materialise(settings: Settings, data: Path | None, console: Console) -> Non
 def _show_stores(settings: Settings, console: Console) -> None:
     from rich.table import Column, Table
 
-    from tracebank.sql.catalogue import tables
+    from tracebank.query.catalogue import tables
 
     where = {"relational": settings.relational.render_as_string(), "series": settings.series.render_as_string()}
     for database, url in where.items():
@@ -83,8 +83,8 @@ def _show_stores(settings: Settings, console: Console) -> None:
 
 
 def _ask(settings: Settings, console: Console) -> None:
-    from tracebank.sql.session import connect
-    from tracebank.stores import open_series
+    from tracebank.query.connection import connect
+    from tracebank.stores.opening import open_series
     from tracebank_assets.market import questions as market
     from tracebank_assets.sparse_features import questions as sparse_features
 

@@ -15,7 +15,7 @@ def dev(
     from rich.console import Console
 
     from tracebank.settings import Settings
-    from tracebank.stores import upgrade
+    from tracebank.stores.opening import upgrade
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.executors import executor_named
     from tracebank_benchmarks.tsdb.servers import read_env_file

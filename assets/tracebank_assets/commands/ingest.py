@@ -20,7 +20,7 @@ def ingest(
 
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
-    from tracebank.stores import upgrade
+    from tracebank.stores.opening import upgrade
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
     from tracebank_assets.market.registration import RegistrationError
     from tracebank_assets.runs import RunFailed

@@ -23,7 +23,7 @@ def study(
 
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
-    from tracebank.stores import open_relational, upgrade
+    from tracebank.stores.opening import open_relational, upgrade
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.language_models.keys import BASE, TUNED
     from tracebank_assets.runs import RunFailed

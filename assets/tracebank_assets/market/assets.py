@@ -13,9 +13,9 @@ from tracebank.metering import Meter, metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores import held_open
-from tracebank.stores.frames import day_bounds
-from tracebank.stores.protocol import StoreError
+from tracebank.stores.opening import held_open
+from tracebank.stores.series_store import StoreError
+from tracebank.tables.frames import day_bounds
 from tracebank_assets.dialects import dialect
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from tracebank.progress import track
 from tracebank.settings import Settings
-from tracebank.stores import open_relational
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.market import catalogue

@@ -11,8 +11,8 @@ from tracebank import ledger
 from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank.stores.protocol import PartitionWriter
 from tracebank.stores.relational import RelationalStore
+from tracebank.stores.series_store import PartitionWriter
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.reporting import Figure, Made, report

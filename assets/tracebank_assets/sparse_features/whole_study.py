@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from tracebank.progress import track
 from tracebank.settings import Settings
-from tracebank.stores import open_relational
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.automation import BASE_JOB, TUNE_JOB
 from tracebank_assets.language_models.keys import BASE, TUNED

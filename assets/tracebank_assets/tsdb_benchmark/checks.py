@@ -3,7 +3,7 @@
 import dagster as dg
 
 from tracebank.resources import Stores
-from tracebank.stores import held_open
+from tracebank.stores.opening import held_open
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.results import Record
 

@@ -25,8 +25,8 @@ from rich.progress import track
 from rich.table import Column as TableColumn
 from rich.table import Table
 
-from tracebank.stores import clickhouse_ddl as ddl
-from tracebank.stores.embedded import embedded_session
+from tracebank.engines.clickhouse import ddl as ddl
+from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_models.market.formats import source_of
 from tracebank_models.market.pipeline import load
 from tracebank_schemas.market import BOOK, QUOTES, TRADES

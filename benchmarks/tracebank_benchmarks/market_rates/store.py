@@ -26,8 +26,8 @@ from rich.progress import track
 from rich.table import Column, Table
 from sqlalchemy.engine import make_url
 
-from tracebank.stores import clickhouse_ddl as ddl
-from tracebank.stores.clickhouse import ClickHouseStore
+from tracebank.engines.clickhouse import ddl as ddl
+from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank_schemas.market import BOOK, BOOK_DEPTH, TRADES
 from tracebank_schemas.series import Partition, SeriesTable
 

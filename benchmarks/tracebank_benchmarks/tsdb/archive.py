@@ -27,8 +27,8 @@ from tracebank_schemas.benchmarks import SAMPLES, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
     from tracebank.settings import Settings
-    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
+    from tracebank.stores.series_store import SeriesStore
 
 SIGNIFICANT: Final = 0.01
 """Chance of a false alarm, over all workloads of a comparison together, that is put up with."""
@@ -75,8 +75,8 @@ def data_of(settings: Settings, plan: Plan) -> DataSet:
 
 
 def _stored_days(settings: Settings, plan: Plan, folder: Path) -> DataSet:
-    from tracebank.stores import open_series
-    from tracebank.stores.protocol import StoreError
+    from tracebank.stores.opening import open_series
+    from tracebank.stores.series_store import StoreError
 
     try:
         return from_store(open_series(settings), [date.fromisoformat(day) for day in plan.days], folder)
@@ -139,7 +139,7 @@ def carry_out(settings: Settings, record: Record, data: DataSet, engines: Mappin
 
 def keep(settings: Settings, record: Record) -> None:
     """Write a run's rows into both stores."""
-    from tracebank.stores import open_relational, open_series
+    from tracebank.stores.opening import open_relational, open_series
 
     relational = open_relational(settings)
     try:

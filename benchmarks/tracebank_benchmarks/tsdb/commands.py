@@ -75,7 +75,7 @@ def run(
 
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
-    from tracebank.stores import upgrade
+    from tracebank.stores.opening import upgrade
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.engines import ENGINES
     from tracebank_benchmarks.tsdb.plan import checked_plan
@@ -125,7 +125,7 @@ def compare(
     from rich.console import Console
 
     from tracebank.settings import Settings
-    from tracebank.stores import open_relational, open_series
+    from tracebank.stores.opening import open_relational, open_series
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.report.tables import changes_table
 
@@ -157,7 +157,7 @@ def list_runs() -> None:
     from rich.table import Table
 
     from tracebank.settings import Settings
-    from tracebank.stores import open_relational
+    from tracebank.stores.opening import open_relational
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.engines import ENGINES
     from tracebank_benchmarks.tsdb.plan import WORKLOADS

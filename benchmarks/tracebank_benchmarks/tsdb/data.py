@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from tracebank.progress import track
-from tracebank.stores.protocol import SeriesStore
+from tracebank.stores.series_store import SeriesStore
 from tracebank_benchmarks.tsdb.asked import asked_parameters
 from tracebank_benchmarks.tsdb.data_set import SCALES, DataSet, DataSetWriter, opened
 from tracebank_benchmarks.tsdb.examples import edge_parameters, small_data, small_data_sets

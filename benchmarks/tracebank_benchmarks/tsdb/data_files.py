@@ -57,8 +57,8 @@ def _write_csv(data: DataSet, table: SeriesTable, folder: Path) -> None:
 
 
 def _write_lines(data: DataSet, table: SeriesTable, lane: Lane, folder: Path) -> None:
-    from tracebank.stores.influxdb.line_protocol import bodies
     from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
+    from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies
 
     points = Points(lane, table)
     for path in data.paths(table):

@@ -1,6 +1,6 @@
 """What the suite asks of an engine: to be set up in a lane, loaded, and asked; and how it tells what it cannot do.
 
-An engine of the suite is a store adapter of the platform (`tracebank.stores`) with the texts of its queries. Answers
+An engine of the suite is a store adapter of the platform (`tracebank.engines`) with the texts of its queries. Answers
 come back as Arrow tables with all their columns read.
 """
 
@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from tracebank.stores.protocol import TableSize
+from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload
 from tracebank_schemas.series import SeriesTable
 

@@ -43,13 +43,13 @@ LATE_SECONDS: Final = (1, 3_600, 2 * 86_400)
 """How late a late row is: one of these."""
 
 _STORES: Final = {
-    "clickhouse": "clickhouse:ClickHouseStore",
-    "duckdb": "duckdb:DuckDBStore",
-    "postgresql": "postgresql:PostgreSQLStore",
-    "timescaledb": "timescaledb:TimescaleDBStore",
-    "influxdb": "influxdb.store:InfluxStore",
+    "clickhouse": "tracebank.engines.clickhouse.store:ClickHouseStore",
+    "duckdb": "tracebank.engines.duckdb.store:DuckDBStore",
+    "postgresql": "tracebank.engines.postgresql.store:PostgreSQLStore",
+    "timescaledb": "tracebank.engines.postgresql.timescaledb:TimescaleDBStore",
+    "influxdb": "tracebank_benchmarks.tsdb.engines.influxdb.store:InfluxStore",
 }
-"""Stores of the platform that declare what a re-write does, by how an engine's name begins."""
+"""Stores that declare what a re-write does, by how an engine's name begins."""
 _SAID: Final = {
     "overwrite": "a row of a key that stands replaces the one that stands",
     "duplicate": "a row of a key that stands is kept beside the one that stands",
@@ -105,7 +105,7 @@ def declared_rewrite(engine: str) -> str:
     for name, place in _STORES.items():
         if engine.startswith(name):
             module, _, attribute = place.partition(":")
-            return str(getattr(import_module(f"tracebank.stores.{module}"), attribute).on_rewrite)
+            return str(getattr(import_module(module), attribute).on_rewrite)
     return ""
 
 

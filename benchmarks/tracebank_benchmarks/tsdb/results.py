@@ -18,8 +18,8 @@ from tracebank_benchmarks.tsdb.statistics import median_interval
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
-    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
+    from tracebank.stores.series_store import SeriesStore
 
 SUITE = "tsdb"
 UNMEASURED = "the run's time ended before it was measured; 'bench run --continue' goes on"

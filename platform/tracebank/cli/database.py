@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 def upgrade(as_json: AsJson = False) -> None:
     """Bring both stores and the views of the one SQL up to what is declared. Safe to run again."""
     from tracebank.settings import Settings
-    from tracebank.stores import upgrade as upgrade_stores
+    from tracebank.stores.opening import upgrade as upgrade_stores
 
     _show(upgrade_stores(Settings.load()), as_json)
 
@@ -28,8 +28,8 @@ def upgrade(as_json: AsJson = False) -> None:
 def status(as_json: AsJson = False) -> None:
     """Compare what stands with what is declared; changes nothing. Exit code 1 where they differ."""
     from tracebank.settings import Settings
-    from tracebank.stores import open_relational, open_series
     from tracebank.stores.migrations import status as compared
+    from tracebank.stores.opening import open_relational, open_series
 
     settings = Settings.load()
     relational = open_relational(settings)

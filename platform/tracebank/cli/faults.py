@@ -42,9 +42,9 @@ def _is_broken_pipe(error: BaseException) -> bool:
 
 
 def _known(error: BaseException) -> int:
+    from tracebank.query.errors import SqlCancelled, SqlError
     from tracebank.settings import SettingsError
-    from tracebank.sql.errors import SqlCancelled, SqlError
-    from tracebank.stores import FrameRefused, StoreError
+    from tracebank.stores.series_store import FrameRefused, StoreError
 
     if isinstance(error, SqlCancelled):
         _say(str(error))

@@ -63,7 +63,7 @@ def _answer(
 ) -> None:
     from tracebank.cli.output import Sink
     from tracebank.cli.progress import ReadingProgress
-    from tracebank.sql.session import connect
+    from tracebank.query.connection import connect
 
     rows = _TABLE_ROWS + 1 if form is Format.TABLE and limit is None else limit
     with (

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tracebank.sql.catalogue import TableInfo
+    from tracebank.query.catalogue import TableInfo
 
 
 def tables(
@@ -18,8 +18,8 @@ def tables(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, columns included.")] = False,
 ) -> None:
     """Databases, tables, columns, units, rows and bytes."""
+    from tracebank.query.catalogue import tables as listed
     from tracebank.settings import Settings
-    from tracebank.sql.catalogue import tables as listed
 
     found = listed(Settings.load())
     if as_json:

@@ -12,15 +12,15 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
-from tracebank.stores import held_open
-from tracebank.stores.protocol import Difference
+from tracebank.stores.opening import held_open
+from tracebank.stores.series_store import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tracebank.stores.protocol import SeriesStore
     from tracebank.stores.relational import RelationalStore
+    from tracebank.stores.series_store import SeriesStore
 
 _UPGRADE_LOCK: Final = 0x7472616365  # "trace"
 """PostgreSQL's advisory lock that one upgrade at a time holds."""

@@ -20,7 +20,8 @@ from urllib.parse import urlencode, urlsplit
 import polars as pl
 import pyarrow as pa
 
-from tracebank.stores import clickhouse_ddl, duckdb_sql
+from tracebank.engines.clickhouse import ddl as clickhouse_ddl
+from tracebank.engines.duckdb import ddl as duckdb_sql
 from tracebank_benchmarks.tsdb.bare_ingest.copy_buffer import HEADER, TRAILER, copy_buffers
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.workloads import Lane
@@ -128,7 +129,7 @@ def postgresql(table: SeriesTable, lane: Lane, folder: Path) -> Iterator[Bare]: 
     """Binary COPY of buffers that NumPy builds, in one transaction."""
     import psycopg
 
-    from tracebank.stores import postgresql_ddl
+    from tracebank.engines.postgresql import ddl as postgresql_ddl
 
     url = os.environ["TRACEBANK_BENCH_POSTGRES_URL"].replace("postgresql+psycopg:", "postgresql:")
     schema, declared = f"bare_{uuid.uuid4().hex[:12]}", _declared(table, lane)

@@ -22,7 +22,7 @@ ENGINES: Final[dict[str, str]] = {
     "influxdb1": f"{_HOME}.influxdb.version1:InfluxDB1",
     "influxdb2": f"{_HOME}.influxdb.version2:InfluxDB2",
     "influxdb3": f"{_HOME}.influxdb.version3:InfluxDB3",
-    "kdb": f"{_HOME}.kdb:Kdb",
+    "kdb": f"{_HOME}.kdb.engine:Kdb",
 }
 """Where each engine's class is, as module:class."""
 

@@ -20,11 +20,12 @@ import pyarrow as pa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from tracebank.engines.clickhouse import commit as clickhouse_commit
+from tracebank.engines.clickhouse import ddl as clickhouse_ddl
+from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.settings import shown_url, without_password
-from tracebank.stores import clickhouse_commit, clickhouse_ddl
-from tracebank.stores.clickhouse import ClickHouseStore
-from tracebank.stores.frames import fitted
-from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import clickhouse_cluster as cluster_ddl

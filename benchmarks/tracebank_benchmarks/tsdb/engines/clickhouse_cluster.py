@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tracebank.stores.clickhouse_ddl import create_table, literal, quoted
+from tracebank.engines.clickhouse.ddl import create_table, literal, quoted
 from tracebank_schemas.series import SeriesTable
 
 SETTINGS: Final = {"distributed_product_mode": "local", "insert_distributed_sync": 1, "prefer_localhost_replica": 1}

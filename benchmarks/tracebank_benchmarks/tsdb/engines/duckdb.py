@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from tracebank.stores import duckdb_sql
-from tracebank.stores.duckdb import DuckDBStore
-from tracebank.stores.frames import fitted
-from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.engines.duckdb import ddl as duckdb_sql
+from tracebank.engines.duckdb.store import DuckDBStore
+from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import memory, sql, threads

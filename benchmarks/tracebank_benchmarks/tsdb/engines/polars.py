@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
-from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.stores.series_store import StoreError, TableSize
 from tracebank_benchmarks.tsdb import oracle
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload

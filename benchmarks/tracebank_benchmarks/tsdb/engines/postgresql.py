@@ -23,13 +23,13 @@ import pyarrow as pa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from tracebank.engines.postgresql import ddl as postgresql_ddl
+from tracebank.engines.postgresql.store import PostgreSQLStore
+from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import shown_url
-from tracebank.stores import postgresql_ddl
-from tracebank.stores.frames import fitted
-from tracebank.stores.postgresql import PostgreSQLStore
-from tracebank.stores.postgresql_writer import PostgreSQLWriter
-from tracebank.stores.protocol import StoreError, TableSize
-from tracebank.stores.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import memory, sql, threads
@@ -114,7 +114,7 @@ class PostgreSQLSession:
 
     def set_up(self) -> None:
         """Make the empty tables, and have the encoder compiled before anything is timed."""
-        from tracebank.stores.postgresql_copy import warm
+        from tracebank.engines.postgresql.copy import warm
 
         warm()
         for table in TABLES:
@@ -238,7 +238,7 @@ class PostgreSQLSession:
         Raises:
             StoreError: the engine refused it.
         """
-        from tracebank.stores.postgresql_copy import HEADER, TRAILER, encoded
+        from tracebank.engines.postgresql.copy import HEADER, TRAILER, encoded
 
         declared = self.declared(table)
         columns = _physical(declared, fitted(declared, rows, postgresql_ddl.LIMITS))

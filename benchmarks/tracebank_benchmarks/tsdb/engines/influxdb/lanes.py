@@ -14,9 +14,9 @@ from typing import Final
 import polars as pl
 import pyarrow as pa
 
-from tracebank.stores.influxdb.line_protocol import Layout, Times
-from tracebank.stores.influxdb.store import width
-from tracebank.stores.influxdb.writer import polars_rows
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import Layout, Times
+from tracebank_benchmarks.tsdb.engines.influxdb.store import width
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import polars_rows
 from tracebank_benchmarks.tsdb.workloads import Lane
 from tracebank_schemas.market import BOOK_DEPTH
 from tracebank_schemas.series import Column, SeriesTable

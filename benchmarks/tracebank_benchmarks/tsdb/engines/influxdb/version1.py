@@ -23,19 +23,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.settings import shown_url
-from tracebank.stores.influxdb.connection import Buffer, InfluxConnection, identifier
-from tracebank.stores.influxdb.connection import literal as quoted
-from tracebank.stores.influxdb.line_protocol import bodies, decoded, encoded_text
-from tracebank.stores.influxdb.store import InfluxStore
-from tracebank.stores.influxdb.writer import BATCH, WORKERS, send
-from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.stores.series_store import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
 from tracebank_benchmarks.tsdb.data_files import whole_lines
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import sql
 from tracebank_benchmarks.tsdb.engines.influxdb.client_side import FINISHED, FINISHED_PAPER, UNSUPPORTED, Finish
+from tracebank_benchmarks.tsdb.engines.influxdb.connection import Buffer, InfluxConnection, identifier
+from tracebank_benchmarks.tsdb.engines.influxdb.connection import literal as quoted
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points, declared
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies, decoded, encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import BATCH, WORKERS, send
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES

@@ -23,15 +23,15 @@ import pyarrow as pa
 import urllib3
 
 from tracebank.settings import shown_url
-from tracebank.stores.influxdb.connection import Buffer
-from tracebank.stores.influxdb.line_protocol import bodies, decoded, encoded_text
-from tracebank.stores.influxdb.writer import WORKERS, send
-from tracebank.stores.protocol import StoreError, TableSize
+from tracebank.stores.series_store import StoreError, TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
 from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import sql
+from tracebank_benchmarks.tsdb.engines.influxdb.connection import Buffer
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies, decoded, encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS, send
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES

@@ -1,0 +1,114 @@
+"""The statement behind `read`: partition, columns and time range as InfluxQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from tracebank.stores.series_store import StoreError
+from tracebank.tables.frames import checked_partition, day_bounds
+from tracebank_benchmarks.tsdb.engines.influxdb.connection import identifier, literal
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import FIRST_TIME, LAST_TIME, SECOND, Layout, encoded_text
+from tracebank_schemas.series import Partition, SeriesTable
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to ask for, and how to count it."""
+
+    layout: Layout
+    names: list[str]
+    """Columns of the table to have, in this order."""
+    asked: list[str]
+    """Columns that the statement asks for: those, and the time stamp that every point has."""
+    text: str
+    counting: str
+    empty: bool
+    """The bounds let nothing through."""
+
+
+def selection(
+    table: SeriesTable,
+    partition: Partition | None,
+    columns: Sequence[str] | None,
+    start: datetime | None,
+    end: datetime | None,
+    extra: Sequence[str],
+) -> Selection:
+    """The statement.
+
+    Args:
+        table: the declaration.
+        partition: one partition, or all.
+        columns: columns asked for, or all.
+        start: first time.
+        end: time after the last.
+        extra: further columns, for the order.
+
+    Raises:
+        StoreError: a column is not declared, or a time has no zone.
+        FrameRefused: the partition's keys do not fit.
+    """
+    layout = Layout.of(table)
+    declared = table.arrow_schema.names
+    names = list(columns) if columns is not None else declared
+    if not names or (unknown := [name for name in names if name not in declared]):
+        raise StoreError(
+            f"table {table.name}: columns {unknown if names else names} are not declared; it has {declared}"
+        )
+    names = [*names, *extra]
+    asked = list(dict.fromkeys([layout.stamp, *names]))
+    low, high = _nanoseconds(start, -(2**200)), _nanoseconds(end, 2**200)
+    conditions = [] if partition is None else partition_conditions(layout, partition)
+    conditions += _range(layout, low, high)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    source = f" FROM {identifier(table.name)}.{identifier(table.name)}{where}"
+    return Selection(
+        layout,
+        names,
+        asked,
+        f"SELECT {', '.join(map(identifier, asked))}{source}",
+        f"SELECT COUNT({identifier(layout.stamp)}){source}",
+        low >= high or low > LAST_TIME or high <= FIRST_TIME,
+    )
+
+
+def partition_conditions(layout: Layout, partition: Partition) -> list[str]:
+    """Conditions on tags and time that hold for the partition's rows alone."""
+    conditions = []
+    for name, value in checked_partition(layout.table, partition).items():
+        if name == "day" and isinstance(value, date):
+            start, end = day_bounds(value)
+            conditions += _times(_nanoseconds(start, 0), _nanoseconds(end, 0))
+        else:
+            text = value if isinstance(value, str) else str(value)
+            conditions.append(f"{identifier(layout.table.partition_columns[name])} = {literal(encoded_text(text))}")
+    return conditions
+
+
+def _times(low: int, high: int) -> list[str]:
+    conditions = [f"time >= {low}"] if low > FIRST_TIME else []
+    return conditions + ([f"time < {high}"] if high <= LAST_TIME else [])
+
+
+def _range(layout: Layout, low: int, high: int) -> list[str]:
+    """Times move within their second alone: bounds between seconds ask the field too."""
+    conditions = _times(low, high if high % SECOND == 0 else (high // SECOND + 1) * SECOND)
+    stamp = identifier(layout.stamp)
+    if low % SECOND and low > FIRST_TIME:
+        conditions.append(f"{stamp} >= {low}")
+    if high % SECOND and high <= LAST_TIME:
+        conditions.append(f"{stamp} < {high}")
+    return conditions
+
+
+def _nanoseconds(moment: datetime | None, otherwise: int) -> int:
+    if moment is None:
+        return otherwise
+    if moment.tzinfo is None:
+        raise StoreError(f"time {moment!r} has no time zone; give one in UTC")
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,1 @@
+"""DuckDB: series tables in one file."""

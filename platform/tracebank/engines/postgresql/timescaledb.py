@@ -1,0 +1,138 @@
+"""TimescaleDB on PostgreSQL: the same adapter with hypertables and, where asked for, a columnstore.
+
+Without the extension nothing is made: a plain table in its place would be another engine under this one's name. A
+table without a time stamp has nothing to be chunked by, and is PostgreSQL's own beside the hypertables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import psycopg
+from sqlalchemy.engine import URL
+
+from tracebank.engines.postgresql import ddl as ddl
+from tracebank.engines.postgresql.store import PostgreSQLStore
+from tracebank.stores.series_store import EngineInfo, StoreError
+from tracebank_schemas.series import TIMESTAMP, SeriesTable
+
+ABSENT: Final = (
+    "extension timescaledb is not installed on this server; install it and name it in shared_preload_libraries"
+)
+
+
+def extension_version(connection: psycopg.Connection) -> str:
+    """Version of the extension that the server offers, or "" where it has none."""
+    text = "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
+    found = connection.execute(text).fetchone()
+    return str(found[0]) if found else ""
+
+
+class TimescaleDBStore(PostgreSQLStore):
+    """Series tables as hypertables, in chunks by day where a table is partitioned by day."""
+
+    engine: ClassVar[str] = "timescaledb"
+
+    def __init__(self, url: URL, *, columnstore: bool = True, **options: Any) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            url: of the database.
+            columnstore: give tables a columnstore, segmented by the repeated names of their sort key.
+            options: as `PostgreSQLStore` takes them.
+        """
+        super().__init__(url, **options)
+        self.columnstore = columnstore
+
+    def info(self) -> EngineInfo:
+        """Version of the extension, its licence and its server."""
+        server = super().info()
+        with self.connection() as connection:
+            version = extension_version(connection)
+            if not version:
+                raise StoreError(ABSENT)
+            row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+        licence = str(row[0]) if row and row[0] else "licence unknown"
+        return EngineInfo(self.engine, version, f"{licence}, PostgreSQL {server.version}")
+
+    def create(self, table: SeriesTable) -> None:
+        """Make the hypertable, or add the columns that its declaration gained.
+
+        Raises:
+            StoreError: the extension is not there.
+            SchemaDrift: the table that stands differs in any other way.
+        """
+        with self.connection() as connection:
+            if not extension_version(connection):
+                raise StoreError(f"table {table.name}: {ABSENT}, or use the engine postgresql")
+            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        super().create(table)
+
+    def statements(self, table: SeriesTable) -> list[str]:
+        """What makes a new table."""
+        indexes = ddl.create_indexes(table, self.schema) if self.indexed else []
+        chunked = hypertable(table, self.schema, self.columnstore) if _is_timed(table) else []
+        return [*ddl.create_table(table, self.schema), *chunked, *indexes]
+
+    def to_columnstore(self, table: SeriesTable) -> None:
+        """Convert every chunk: what a policy would do later."""
+        with self.connection() as connection:
+            name = ddl.path(self.schema, table)
+            for (chunk,) in connection.execute("SELECT show_chunks(%s::regclass)::text", (name,)).fetchall():
+                # A sub-query as its argument is refused: chunks are named one by one.
+                text = psycopg.ClientCursor(connection).mogrify(
+                    "CALL convert_to_columnstore(%s::regclass, true)", (chunk,)
+                )
+                connection.execute(text.encode())
+
+    def sizes(self, connection: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
+        """Bytes of all chunks with indexes and columnstore, and of the rows before they were compressed."""
+        if not _is_timed(table):
+            return super().sizes(connection, table)
+        name = ddl.path(self.schema, table)
+        found = connection.execute(
+            "SELECT hypertable_size(%s::regclass), coalesce((SELECT sum(before_compression_total_bytes)"
+            " FROM hypertable_columnstore_stats(%s::regclass)), 0)::bigint",
+            (name, name),
+        ).fetchone()
+        assert found is not None
+        return int(found[0]), int(found[1]) or int(found[0])
+
+
+def _is_timed(table: SeriesTable) -> bool:
+    return any(column.type == TIMESTAMP for column in table.columns)
+
+
+def hypertable(table: SeriesTable, schema: str, columnstore: bool) -> list[str]:
+    """DDL that makes a table a hypertable by its first time stamp, in chunks of a day, or of a week without days.
+
+    Raises:
+        StoreError: the table has no time stamp.
+    """
+    stamp = next((column.name for column in table.columns if column.type == TIMESTAMP), None)
+    if stamp is None:
+        raise StoreError(f"table {table.name}: has no time stamps, so that it cannot be a hypertable")
+    interval = "1 day" if "day" in table.partition_columns else "7 days"
+    name = ddl.literal(ddl.path(schema, table)).strip()
+    result = [
+        f"SELECT create_hypertable({name}, by_range({ddl.literal(stamp).strip()}, INTERVAL '{interval}'),"
+        " create_default_indexes => false)"
+    ]
+    if columnstore:
+        settings = {"timescaledb.enable_columnstore": "true", **_columnstore(table)}
+        text = ", ".join(f"{key} = {value}" for key, value in settings.items())
+        result.append(f"ALTER TABLE {ddl.path(schema, table)} SET ({text})")
+    return result
+
+
+def _columnstore(table: SeriesTable) -> Mapping[str, str]:
+    repeated = {column.name for column in table.columns if column.repeated}
+    segments = [name for name in table.sort_key if name in repeated]
+    order = [name for name in table.sort_key if name not in repeated]
+    found = {}
+    if segments:
+        found["timescaledb.segmentby"] = ddl.literal(", ".join(segments)).strip()
+    if order:
+        found["timescaledb.orderby"] = ddl.literal(", ".join(order)).strip()
+    return found
