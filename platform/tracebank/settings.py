@@ -6,6 +6,7 @@ is shown goes through `shown_url` or `redact`.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -114,6 +115,11 @@ def _checked_url(variable: str, value: str, forms: dict[str, str]) -> URL:
     return url
 
 
+def _query_memory() -> ByteSize:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return ByteSize(min(4 << 30, machine // 4))
+
+
 class Settings(BaseSettings):
     """The platform's settings. Use `Settings.load()`, which turns every fault into one `SettingsError` line."""
 
@@ -138,6 +144,11 @@ class Settings(BaseSettings):
     """Where the steps of a Dagster run are computed (`TRACEBANK_EXECUTOR`): one of `EXECUTORS`."""
     lock_timeout: float = Field(default=120.0, gt=0)
     """Seconds to wait for the embedded series store while another process has it open."""
+    query_timeout: float = Field(default=300.0, gt=0)
+    """Seconds after which a query of a user is stopped (`TRACEBANK_QUERY_TIMEOUT`)."""
+    query_memory: ByteSize = Field(default_factory=_query_memory, ge=16 << 20)
+    """Memory that the engine may hold for a query (`TRACEBANK_QUERY_MEMORY`, e.g. 2GiB); default a quarter of the
+    machine's, at most 4 GiB."""
     watch: Path | None = None
     """Folder that the new-files sensor watches (`TRACEBANK_WATCH`); default `<home>/incoming`."""
     studies: Path | None = None
@@ -187,6 +198,8 @@ class Settings(BaseSettings):
             "TRACEBANK_DEVICE": self.device,
             "TRACEBANK_EXECUTOR": self.executor,
             "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
+            "TRACEBANK_QUERY_TIMEOUT": str(self.query_timeout),
+            "TRACEBANK_QUERY_MEMORY": str(int(self.query_memory)),
             "TRACEBANK_WATCH": str(self.incoming),
             "TRACEBANK_STUDIES": str(self.studies or ""),
             "TRACEBANK_EXPLAINER_URL": self.explainer_url,

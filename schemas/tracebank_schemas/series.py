@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import Final
+from typing import ClassVar, Final
 
 import polars as pl
 import pyarrow as pa
@@ -55,11 +55,38 @@ class Column:
     """Compression hint, a ClickHouse codec expression chosen by measurement; other engines may ignore it."""
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
+_REACH: Final = timedelta(microseconds=2**63 // 1000)
+"""How far from 1970 nanoseconds of 64 bits reach."""
+
+
 @dataclass(frozen=True, slots=True)
 class Day:
     """Partition by the UTC day of a time-stamp column; the partition value is a `datetime.date` named `day`."""
 
     column: str
+    name: ClassVar[str] = "day"
+    first: ClassVar[date] = (_EPOCH - _REACH).date()
+    last: ClassVar[date] = (_EPOCH + _REACH).date()
+
+    @staticmethod
+    def bounds(day: date) -> tuple[datetime, datetime]:
+        """Start and end of the day: rows of the partition lie within `[start, end)`."""
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return start, start + _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Partition by the value of a column, whose name is the key's."""
+
+    column: str
+
+    @property
+    def name(self) -> str:
+        """Name of the key."""
+        return self.column
 
 
 PartitionValue = date | str | int
@@ -105,9 +132,14 @@ class SeriesTable:
                 raise ValueError(f"table {self.name}: partition key {key} is {kinds[key]}; use text, integer or date")
 
     @cached_property
+    def partition_keys(self) -> tuple[Day | Value, ...]:
+        """The keys of its partitions, each with its name, its column and, of days, its bounds."""
+        return tuple(Value(key) if isinstance(key, str) else key for key in self.partition_by)
+
+    @cached_property
     def partition_columns(self) -> dict[str, str]:
         """Column behind each partition key, by the key's name (`day` for `Day`)."""
-        return dict(("day", key.column) if isinstance(key, Day) else (key, key) for key in self.partition_by)
+        return {key.name: key.column for key in self.partition_keys}
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:

@@ -23,7 +23,7 @@ from tracebank.cli.app import app
 from tracebank.cli.inspection import GROUP, Finding, inspect
 from tracebank.query.errors import SqlCancelled, SqlError
 from tracebank.settings import Settings
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_schemas.catalogue import MODELS, TABLES
 
 runner = CliRunner()

@@ -20,9 +20,9 @@ from tracebank.query.catalogue import tables
 from tracebank.query.connection import Connection
 from tracebank.query.errors import SqlError, SqlRefused
 from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
 from tracebank.stores.migrations import status
 from tracebank.stores.opening import open_relational, open_series, upgrade
-from tracebank.stores.series_store import StoreError
 from tracebank_assets.market.ingestion import ingest_paths
 from tracebank_assets.market.questions import questions
 from tracebank_models.market.synthetic_exchange import FeedDefects, Manifest, SyntheticMarket, write_day

@@ -45,8 +45,8 @@ from tracebank.engines.clickhouse.relational import attach, refresh, view_ddl
 from tracebank.query.column_shapes import shape
 from tracebank.query.connection import Connection
 from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational, open_series
-from tracebank.stores.series_store import StoreError
 from tracebank_schemas.relational import BigInt, UtcDateTime
 
 ENGINES = ["sqlite", "postgresql"]

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from tracebank.stores.series_store import FrameRefused, SchemaDrift, SeriesStore, StoreError
+from tracebank.stores.faults import FrameRefused, SchemaDrift, StoreError
+from tracebank.stores.series_store import SeriesStore
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 
 DAY = date(2024, 8, 8)

@@ -21,7 +21,8 @@ from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.engines.duckdb.store import DuckDBStore
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
-from tracebank.stores.series_store import FrameRefused, SeriesStore, StoreError
+from tracebank.stores.faults import FrameRefused, StoreError
+from tracebank.stores.series_store import SeriesStore
 from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
 from tracebank_benchmarks.tsdb.engines.kdb.connection import missing_licence, pykx
 from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 
 TABLE = SeriesTable(

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse import writer as clickhouse_writer
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import StoreBusy, StoreError
+from tracebank.stores.faults import StoreBusy, StoreError
 
 from .store_process import BATCHES, DAY, ROWS, TABLE, batch, write_batches
 

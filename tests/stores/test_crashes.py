@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 
 from .killed_writer import DAY, ROWS, TABLE, frame
 

@@ -14,7 +14,8 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
-from tracebank.stores.series_store import FrameRefused, SeriesStore
+from tracebank.stores.faults import FrameRefused
+from tracebank.stores.series_store import SeriesStore
 from tracebank_schemas.catalogue import TABLES
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 

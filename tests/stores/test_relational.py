@@ -13,10 +13,10 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
 from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
 from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
-from tracebank.stores.series_store import StoreError
 from tracebank_schemas.catalogue import METADATA, TABLES
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
 from tracebank_schemas.ledger import Materialization

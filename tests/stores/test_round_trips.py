@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import FrameRefused
+from tracebank.stores.faults import FrameRefused
 from tracebank_schemas.series import _POLARS, TIMESTAMP, Column, SeriesTable
 
 INT64 = 2**63

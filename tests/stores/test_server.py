@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse import ddl as ddl
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 
 from .conformance import BTC, TICKS, ticks
 from .engines import PASSWORD, clickhouse_double

@@ -17,7 +17,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebank.stores.series_store import SchemaDrift, StoreError, TableSize
+from tracebank.stores.faults import SchemaDrift, StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.oracle import answer
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload

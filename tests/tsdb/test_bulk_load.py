@@ -13,7 +13,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb import data_files
 from tracebank_benchmarks.tsdb.bare_ingest.clients import CLIENTS
 from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb.data import small_data, small_data_sets
 from tracebank_benchmarks.tsdb.engine import Prepared
 from tracebank_benchmarks.tsdb.engines import clickhouse_cluster

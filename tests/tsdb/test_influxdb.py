@@ -13,7 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.series_store import FrameRefused, StoreError
+from tracebank.stores.faults import FrameRefused, StoreError
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import UnsupportedError

@@ -24,7 +24,7 @@ import polars as pl
 import pytest
 import urllib3
 
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import Prepared, UnsupportedError

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import UnsupportedError

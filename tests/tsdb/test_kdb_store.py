@@ -16,7 +16,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.series_store import FrameRefused, SchemaDrift, StoreError
+from tracebank.stores.faults import FrameRefused, SchemaDrift, StoreError
 from tracebank.tables.drift import declaration
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, arrow, pykx

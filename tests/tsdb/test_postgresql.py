@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.timescaledb import TimescaleDBStore, hypertable
-from tracebank.stores.series_store import FrameRefused, StoreBusy, StoreError
+from tracebank.stores.faults import FrameRefused, StoreBusy, StoreError
 from tracebank_benchmarks.tsdb.data import small_data, small_data_sets
 from tracebank_benchmarks.tsdb.engine import Prepared
 from tracebank_benchmarks.tsdb.engines.postgresql import PostgreSQL, PostgreSQLSession, TimescaleDB, literal

@@ -13,9 +13,8 @@ from tracebank.metering import Meter, metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import held_open
-from tracebank.stores.series_store import StoreError
-from tracebank.tables.frames import day_bounds
 from tracebank_assets.dialects import dialect
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
@@ -23,7 +22,7 @@ from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_sy
 from tracebank_assets.reporting import Figure, Made, report, table_metadata
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
-from tracebank_schemas.series import Partition, SeriesTable
+from tracebank_schemas.series import Day, Partition, SeriesTable
 
 FILE_TABLES: dict[str, SeriesTable] = {table.name: table for table in (TRADES, QUOTES, BOOK)}
 _SQL = Path(__file__).parent / "sql"
@@ -207,7 +206,7 @@ def quality(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materialize
 
 
 def _query_day(stores: Stores, file: str, day: date, symbol: str) -> pl.DataFrame:
-    first, after = (_nanoseconds(moment) for moment in day_bounds(day))
+    first, after = (_nanoseconds(moment) for moment in Day.bounds(day))
     text = (_SQL / dialect(stores.series.engine) / file).read_text(encoding="utf-8")
     answer = pl.from_arrow(stores.series.query(text, {"symbol": symbol, "first": first, "after": after}))
     if not isinstance(answer, pl.DataFrame):

@@ -12,7 +12,7 @@ from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
-from tracebank.stores.series_store import PartitionWriter
+from tracebank.tables.writer import Writer
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.reporting import Figure, Made, report
@@ -121,9 +121,7 @@ def _vocabulary(
     return texts, pl.concat(frames)
 
 
-def _describe(
-    study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: int, codes: PartitionWriter
-) -> _Described:
+def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: int, codes: Writer) -> _Described:
     from tracebank_models.reward_probe.dictionary_codes import grouped
 
     groups = list(grouped(held.dictionaries, vocabulary))

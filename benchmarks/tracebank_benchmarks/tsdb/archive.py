@@ -75,8 +75,8 @@ def data_of(settings: Settings, plan: Plan) -> DataSet:
 
 
 def _stored_days(settings: Settings, plan: Plan, folder: Path) -> DataSet:
+    from tracebank.stores.faults import StoreError
     from tracebank.stores.opening import open_series
-    from tracebank.stores.series_store import StoreError
 
     try:
         return from_store(open_series(settings), [date.fromisoformat(day) for day in plan.days], folder)

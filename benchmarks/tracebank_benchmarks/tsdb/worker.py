@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 import psutil
 import pyarrow as pa
 
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb.caps import cap, started_with
 from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Outcome, QueryLoad
 from tracebank_benchmarks.tsdb.engine import Engine, FileForm, LoadsFiles, Prepared, Session, UnsupportedError

@@ -42,13 +42,16 @@ def _is_broken_pipe(error: BaseException) -> bool:
 
 
 def _known(error: BaseException) -> int:
-    from tracebank.query.errors import SqlCancelled, SqlError
+    from tracebank.query.errors import SqlCancelled, SqlError, SqlLimit
     from tracebank.settings import SettingsError
-    from tracebank.stores.series_store import FrameRefused, StoreError
+    from tracebank.stores.faults import FrameRefused, StoreError
 
     if isinstance(error, SqlCancelled):
         _say(str(error))
         return INTERRUPTED
+    if isinstance(error, SqlLimit):
+        _say(str(error))
+        return FAILED
     if isinstance(error, SettingsError | SqlError | FrameRefused):
         _say(str(error))
         return BAD_INPUT

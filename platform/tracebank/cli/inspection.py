@@ -93,8 +93,8 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _series(settings: Settings) -> Iterator[Finding]:
+    from tracebank.stores.faults import StoreError
     from tracebank.stores.opening import open_series
-    from tracebank.stores.series_store import StoreError
 
     shown = settings.series.render_as_string()
     if settings.series.drivername == "chdb" and not Path(str(settings.series.database)).exists():
@@ -110,8 +110,8 @@ def _series(settings: Settings) -> Iterator[Finding]:
 
 
 def _relational(settings: Settings) -> Iterator[Finding]:
+    from tracebank.stores.faults import StoreError
     from tracebank.stores.opening import open_relational
-    from tracebank.stores.series_store import StoreError
 
     shown = settings.relational.render_as_string()
     if settings.relational.drivername == "sqlite" and not Path(str(settings.relational.database)).exists():

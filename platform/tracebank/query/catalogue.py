@@ -12,8 +12,9 @@ from tracebank.engines.clickhouse import activations
 from tracebank.engines.clickhouse.relational import VIEWS
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.query.connection import Connection
+from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import held_open, open_relational, open_series
-from tracebank.stores.series_store import SeriesStore, StoreError
+from tracebank.stores.series_store import SeriesStore
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.catalogue import METADATA, TABLES
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 
 _DECIMAL_DIGITS: Final = 38
 

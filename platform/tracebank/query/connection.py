@@ -1,35 +1,35 @@
-"""`connect().sql(…)`: one query over both stores, from Python and for the command line."""
+"""`connect().sql(…)`: one query over both stores, from Python and for the command line. How an engine answers is its own
+folder's business; what comes back is the same from all of them."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tracebank.engines.clickhouse import activations
-from tracebank.engines.clickhouse.functions import CATALOGUE_QUERY, FunctionCatalogue
-from tracebank.engines.clickhouse.guard import admit
-from tracebank.engines.clickhouse.reader import EmbeddedReader, Progress, Reader, ServerReader
-from tracebank.engines.clickhouse.relational import attach
-from tracebank.engines.clickhouse.run import Run, bound
-from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.query.answer import Answer, Parameters, first_rows
-from tracebank.query.errors import SqlError, from_engine
+from tracebank.query.contract import Answer, Limits, Parameters, Progress, Request
+from tracebank.query.errors import SqlError
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_series
-from tracebank.stores.series_store import StoreError
 
 if TYPE_CHECKING:
     import polars as pl
 
-Session = Callable[[Settings, str, Parameters, int | None], contextlib.AbstractContextManager[Answer]]
-"""Opens the answer of a query; progress is ClickHouse's alone."""
+Opened = Callable[[Settings, Request], AbstractContextManager[Answer]]
+"""`opened` of an engine's `query` module: the answer of one statement, open for the length of the block."""
 
-_catalogues: dict[str, FunctionCatalogue] = {}
-"""Functions by engine version; asked once per process."""
+_FOLDERS: Final = {
+    "chdb": "clickhouse",
+    "clickhouse": "clickhouse",
+    "clickhouses": "clickhouse",
+    "duckdb": "duckdb",
+    "postgresql+psycopg": "postgresql",
+    "timescaledb+psycopg": "postgresql",
+}
+"""Whose query module answers, by the scheme of the series store's URL."""
 
 
 def connect(settings: Settings | None = None) -> Connection:
@@ -50,7 +50,15 @@ class Connection:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def sql(self, query: str, *, parameters: Parameters | None = None, limit: int | None = None) -> pl.DataFrame:
+    def sql(
+        self,
+        query: str,
+        *,
+        parameters: Parameters | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
+    ) -> pl.DataFrame:
         """Answer a query as Polars.
 
         Args:
@@ -58,6 +66,8 @@ class Connection:
                 EXISTS or EXPLAIN. Tables without a database are those of `series`.
             parameters: values of `{name:Type}` in ClickHouse's SQL, `$name` in DuckDB's, `%(name)s` in PostgreSQL's.
             limit: most rows to give.
+            timeout: seconds after which it is stopped; by default `TRACEBANK_QUERY_TIMEOUT`.
+            memory: bytes that the engine may hold for it; by default `TRACEBANK_QUERY_MEMORY`.
 
         Returns:
             One column each; time stamps as `Datetime("ns", "UTC")`, names as strings.
@@ -68,20 +78,38 @@ class Connection:
         """
         import polars as pl
 
-        frame = pl.from_arrow(self.arrow(query, parameters=parameters, limit=limit))
+        table = self.arrow(query, parameters=parameters, limit=limit, timeout=timeout, memory=memory)
+        try:
+            frame = pl.from_arrow(table)
+        except pl.exceptions.PolarsError as error:
+            raise SqlError(f"the answer has a type that Polars does not have: {_first_line(error)}") from None
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def arrow(self, query: str, *, parameters: Parameters | None = None, limit: int | None = None) -> pa.Table:
+    def arrow(
+        self,
+        query: str,
+        *,
+        parameters: Parameters | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
+    ) -> pa.Table:
         """As `sql`, as an Arrow table."""
-        with self.open(query, parameters=parameters, limit=limit) as answer:
+        with self.open(query, parameters=parameters, limit=limit, timeout=timeout, memory=memory) as answer:
             return pa.Table.from_batches(answer.batches, schema=answer.schema)
 
     def stream(
-        self, query: str, *, parameters: Parameters | None = None, limit: int | None = None
+        self,
+        query: str,
+        *,
+        parameters: Parameters | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
     ) -> Generator[pa.RecordBatch]:
         """As `sql`, batch by batch in bounded memory. The store stays open until the last batch, or `close()`."""
-        with self.open(query, parameters=parameters, limit=limit) as answer:
+        with self.open(query, parameters=parameters, limit=limit, timeout=timeout, memory=memory) as answer:
             yield from answer.batches
 
     @contextlib.contextmanager
@@ -91,93 +119,62 @@ class Connection:
         *,
         parameters: Parameters | None = None,
         limit: int | None = None,
+        timeout: float | None = None,
+        memory: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Answer]:
         """The answer's schema and batches, with the store open for the length of the block."""
         if limit is not None and limit < 0:
             raise SqlError(f"limit: {limit} is not accepted; use 0 or more")
-        if elsewhere := _session_of(self.settings):
-            with elsewhere(self.settings, query, parameters or {}, limit) as answer:
-                yield answer
+        limits = self._limits(timeout, memory)
+        opened: Opened = import_module(f"tracebank.engines.{_FOLDERS[self.settings.series.drivername]}.query").opened
+        request = Request(query, limits, parameters or {}, limit, progress)
+        with contextlib.ExitStack() as stack:
+            with _told():
+                answer = stack.enter_context(opened(self.settings, request))
+                _check_names(answer.schema)
+            yield Answer(answer.schema, _guarded(answer.batches))
+
+    def _limits(self, timeout: float | None, memory: int | None) -> Limits:
+        seconds = self.settings.query_timeout if timeout is None else timeout
+        held = self.settings.query_memory if memory is None else memory
+        if not seconds > 0:
+            raise SqlError(f"timeout: {seconds:g} is not accepted; use seconds above 0")
+        if held < MIN_MEMORY:
+            raise SqlError(f"memory: {held} bytes is not accepted; use {MIN_MEMORY} (16 MiB) or more")
+        return Limits(seconds, held)
+
+
+MIN_MEMORY: Final = 16 << 20
+"""Bytes with which every engine can answer something."""
+
+
+def _check_names(schema: pa.Schema) -> None:
+    names = schema.names
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SqlError(f"two columns are named {twice!r}; give one another name with AS")
+
+
+def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _told():
+            batch = next(batches, None)
+        if batch is None:
             return
-        values = {name: bound(name, value) for name, value in (parameters or {}).items()}
-        store = open_series(self.settings)
-        assert isinstance(store, ClickHouseStore)
-        with self._reader(store, query, limit, progress) as (reader, absence):
-            try:
-                run = Run(reader, admit(query, reader, _functions(reader)), values)
-                try:
-                    yield Answer(run.schema, first_rows(run.batches(), limit))
-                finally:
-                    run.close()
-            except (SqlError, StoreError, KeyboardInterrupt, GeneratorExit):
-                raise
-            except _engine_faults() as error:
-                raise self._fault(error, reader, absence) from None
-
-    def _fault(self, error: Exception, reader: Reader, absence: str) -> SqlError:
-        found = from_engine(error, _tables(reader))
-        text = f"{found} ({absence})" if absence and activations.named_in(str(found)) else str(found)
-        return type(found)(self.settings.redact(text))
-
-    @contextlib.contextmanager
-    def _reader(
-        self, store: ClickHouseStore, query: str, limit: int | None, progress: Progress | None
-    ) -> Iterator[tuple[Reader, str]]:
-        """A reader, and why `series.activations` is not there where the query may mean it."""
-        with store.session() as client:
-            attach(client, self.settings.relational, embedded=store.embedded)
-            if store.embedded:
-                client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
-            wanted = activations.named_in(query)
-            absence = activations.attach(store, client, self.settings.activations) if wanted else ""
-            if not store.embedded:
-                with store.session() as canceller:
-                    yield ServerReader(client, canceller, store.database, limit=limit), absence
-                return
-            folder = Path(str(self.settings.series.database))
-            reader = EmbeddedReader(folder, store.database, client, limit=limit, progress=progress)
-            try:
-                yield reader, absence
-            finally:
-                reader.close()
+        yield batch
 
 
-def _session_of(settings: Settings) -> Session | None:
-    """What answers in another engine's SQL; None for ClickHouse, whose SQL is this module's."""
-    match settings.series.drivername:
-        case "duckdb":
-            from tracebank.engines.duckdb import query as duckdb_session
-
-            return duckdb_session.opened
-        case "postgresql+psycopg" | "timescaledb+psycopg":
-            from tracebank.engines.postgresql import query as postgresql_session
-
-            return postgresql_session.opened
-    return None
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What Arrow and the system raise while an answer is read, as the one kind of error that queries have."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, SqlError):
+            raise
+        raise SqlError(f"the answer cannot be read: {_first_line(error)}") from None
 
 
-def _functions(reader: Reader) -> FunctionCatalogue:
-    version = str(reader.ask("SELECT version()")[0][0])
-    if version not in _catalogues:
-        rows = reader.ask(CATALOGUE_QUERY)
-        _catalogues[version] = FunctionCatalogue.of([(str(a), str(b), str(c), str(d)) for a, b, c, d in rows])
-    return _catalogues[version]
-
-
-def _tables(reader: Reader) -> list[str]:
-    """Tables that a query may name; none where even that cannot be asked."""
-    query = (
-        "SELECT concat(database, '.', name) FROM system.tables"
-        " WHERE database IN ('relational', 'system') OR database = currentDatabase()"
-    )
-    with contextlib.suppress(Exception):
-        return [str(row[0]) for row in reader.ask(query)]
-    return []
-
-
-def _engine_faults() -> tuple[type[Exception], ...]:
-    from chdb import ChdbError
-    from clickhouse_connect.driver.exceptions import Error
-
-    return (ChdbError, Error, pa.ArrowInvalid, RuntimeError)
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

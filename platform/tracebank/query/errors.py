@@ -29,6 +29,10 @@ class SqlRefused(SqlError):
     """The statement would write, or reach what a query may not reach."""
 
 
+class SqlLimit(SqlError):
+    """The query took more time or memory than it may."""
+
+
 class SqlCancelled(SqlError):
     """The query was cancelled."""
 

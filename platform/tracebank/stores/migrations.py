@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
 from tracebank.stores.opening import held_open
-from tracebank.stores.series_store import Difference
+from tracebank.tables.drift import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:

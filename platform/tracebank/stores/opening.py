@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracebank.stores.series_store import SeriesStore, StoreError
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import SeriesStore
 
 if TYPE_CHECKING:
     from tracebank.settings import Settings

@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from sqlalchemy.orm import Session
 
 from tracebank.settings import without_password
-from tracebank.stores.series_store import EngineInfo, StoreError
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import EngineInfo
 from tracebank_schemas.relational import Base
 
 SQLITE_WAIT: Final = 60.0

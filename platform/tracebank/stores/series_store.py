@@ -1,64 +1,27 @@
-"""What a time-series store can do: the protocol that every engine's adapter implements, and the shapes it speaks.
+"""What a time-series store can do: the class that every engine's store derives from.
 
-The platform writes its rows through this protocol and the benchmark suite measures engines through it. Nothing here
-knows an engine.
+The platform writes its rows through it and the benchmark suite measures engines through it. Nothing here knows an
+engine; what engines of SQL share beyond it stands in `sql_store`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from tracebank_schemas.series import Partition, SeriesTable
-
-Frame = pl.DataFrame | pa.Table | pa.RecordBatch
-"""A block of rows on its way in; a long table is an iterator of them."""
-
-
-class StoreError(RuntimeError):
-    """A store could not do what was asked: one line with what, where and what to do. Old rows stand."""
-
-
-class StoreBusy(StoreError):
-    """Another process has the embedded store open, and did not close it in time."""
-
-
-class FrameRefused(StoreError, ValueError):
-    """A frame does not fit its table's declaration; nothing was written."""
-
-
-class SchemaDrift(StoreError):
-    """The table that stands differs from its declaration in more than columns to add."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One way in which a standing table differs from its declaration."""
-
-    table: str
-    what: str
-    """E.g. "column price"."""
-    declared: str
-    found: str
-    repairable: bool
-    """True for a column (or a whole table) that `create` adds by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What one write did."""
-
-    rows: int
-    seconds: float
-    bytes: int
-    """Bytes on disk of the partition after a `replace`; of the table after an `append`."""
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import Frame
+from tracebank.tables.partition import by_partition
+from tracebank.tables.select import asked
+from tracebank.tables.writer import Writer, Written, drained
+from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +44,15 @@ class EngineInfo:
     edition: str
 
 
-class PartitionWriter(Protocol):
-    """Takes the rows of one partition block by block; they become visible together, when the `with` block ends well."""
-
-    def write(self, frame: Frame) -> None:
-        """Take more rows.
-
-        Raises:
-            FrameRefused: columns, types, nulls or partition do not fit.
-        """
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    @property
-    def written(self) -> Written:
-        """What was written, once the `with` block has ended."""
-        ...
-
-
-@runtime_checkable
-class SeriesStore(Protocol):
+class SeriesStore(ABC):
     """A time-series store."""
 
     engine: ClassVar[str]
     """Name of the engine, as in `TRACEBANK_SERIES_URL` and the benchmark's tables."""
     timestamp_resolution: ClassVar[Literal["ns", "us", "ms"]]
-    """Finest time that a time stamp keeps."""
+    """Finest time that a time stamp keeps in the engine's own type."""
+    keeps_nanoseconds: ClassVar[bool] = True
+    """Whether `read` gives time stamps back whole, whatever SQL sees of them."""
     on_rewrite: ClassVar[Literal["duplicate", "overwrite", "refuse"]]
     """What appending a row with an existing key does."""
     asof_join: ClassVar[bool]
@@ -122,9 +64,15 @@ class SeriesStore(Protocol):
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]]
     """Who may have it open at once."""
 
+    @abstractmethod
+    def session(self) -> AbstractContextManager[Any]:
+        """The engine's own client, open for the length of the block; faults come out as one-line `StoreError`s."""
+
+    @abstractmethod
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
 
+    @abstractmethod
     def create(self, table: SeriesTable) -> None:
         """Make the table, or add the columns that its declaration gained.
 
@@ -132,25 +80,77 @@ class SeriesStore(Protocol):
             SchemaDrift: the table that stands differs in any other way.
         """
 
+    @abstractmethod
     def differences(self, table: SeriesTable) -> list[Difference]:
         """How the table that stands differs from the declaration; empty when it does not."""
 
+    @abstractmethod
     def drop(self, table: SeriesTable) -> None:
         """Remove the table and its rows, if it is there."""
 
-    def replacing(self, table: SeriesTable, partition: Partition) -> AbstractContextManager[PartitionWriter]:
-        """A writer whose rows replace the partition's when the block ends well; else the old rows stand."""
+    @abstractmethod
+    def writer(self, table: SeriesTable, partition: Partition | None) -> Writer:
+        """A writer of the partition's rows, which replace those that stand; for None, of rows to add anywhere.
+
+        Raises:
+            FrameRefused: the partition's keys do not fit.
+        """
+
+    @abstractmethod
+    def read_batches(
+        self,
+        table: SeriesTable,
+        *,
+        partition: Partition | None = None,
+        columns: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ordered: bool = True,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows in Arrow batches of the declared types, streamed in bounded memory.
+
+        Args:
+            table: the declaration.
+            partition: only its rows.
+            columns: only these, in this order.
+            start: only rows whose first time stamp is not before it.
+            end: only rows whose first time stamp is before it.
+            ordered: by the sort key.
+
+        Raises:
+            StoreError: a column is not declared, a time has no zone, or the engine failed.
+            FrameRefused: the partition's keys do not fit.
+        """
+
+    @abstractmethod
+    def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
+        """Answer of a query in the engine's own language, with the rights of the store; users' queries go elsewhere."""
+
+    @abstractmethod
+    def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
+        """Rows and bytes of the table, or of one partition."""
+
+    def replacing(self, table: SeriesTable, partition: Partition) -> Writer:
+        """A writer whose rows replace the partition's when its `with` block ends well; else the old rows stand."""
+        return self.writer(table, partition)
 
     def replace(self, table: SeriesTable, partition: Partition, frames: Frame | Iterable[Frame]) -> Written:
         """Replace a partition by the rows of `frames`: atomic, idempotent, in bounded memory.
 
         Raises:
             FrameRefused: a frame does not fit; the old rows stand.
+            StoreBusy: another writer has the partition, and did not end in time.
             StoreError: the engine failed; the old rows stand.
         """
+        return drained(self.writer(table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
         """Add rows of any partitions. All frames are checked before the first row becomes visible."""
+        return drained(self.writer(table, None), frames)
+
+    def delete(self, table: SeriesTable, partition: Partition) -> None:
+        """Remove a partition's rows; nothing happens where there are none."""
+        self.replace(table, partition, ())
 
     def read(
         self,
@@ -162,22 +162,25 @@ class SeriesStore(Protocol):
         end: datetime | None = None,
         ordered: bool = True,
     ) -> pl.DataFrame:
-        """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
+        """Rows as Polars; arguments and faults are those of `read_batches`."""
+        schema = asked(table, columns)
+        batches = self.read_batches(table, partition=partition, columns=columns, start=start, end=end, ordered=ordered)
+        return as_polars(table, pa.Table.from_batches(batches, schema=schema))
 
-    def read_batches(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> Iterator[pa.RecordBatch]:
-        """As `read`, streamed in Arrow batches."""
+    def partitions(self, table: SeriesTable) -> list[tuple[dict[str, PartitionValue], int]]:
+        """Every partition that has rows, with their number; in the order of its values."""
+        columns = list(dict.fromkeys(key.column for key in table.partition_keys)) or [table.columns[0].name]
+        found: dict[tuple[PartitionValue, ...], int] = {}
+        for batch in self.read_batches(table, columns=columns, ordered=False):
+            for values, rows in by_partition(table, pa.Table.from_batches([batch])):
+                place = tuple(values.values())
+                found[place] = found.get(place, 0) + rows.num_rows
+        names = [key.name for key in table.partition_keys]
+        return [(dict(zip(names, place, strict=True)), found[place]) for place in sorted(found)]
 
-    def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
-        """Answer of a query in the engine's own language."""
 
-    def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
-        """Rows and bytes of the table, or of one partition."""
+def as_polars(table: SeriesTable, rows: pa.Table) -> pl.DataFrame:
+    """Rows in the declared Polars types."""
+    frame = pl.from_arrow(rows, rechunk=False)
+    assert isinstance(frame, pl.DataFrame)
+    return frame.cast({name: table.polars_schema[name] for name in frame.columns})

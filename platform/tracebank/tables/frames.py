@@ -1,22 +1,19 @@
-"""Frames on their way into a store: made Arrow, held against the table's declaration and its partition, or refused."""
+"""Frames on their way into a store: made Arrow and held against the table's declaration, or refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebank.stores.series_store import Frame, FrameRefused, PartitionWriter, Written
-from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
+from tracebank.stores.faults import FrameRefused
+from tracebank_schemas.series import SeriesTable
 
-_EPOCH: Final = date(1970, 1, 1)
-_DAY_NS: Final = 86_400_000_000_000
-_FIRST_DAY: Final = _EPOCH + timedelta(days=-(2**63) // _DAY_NS)
-_LAST_DAY: Final = _EPOCH + timedelta(days=(2**63 - 1) // _DAY_NS)
+Frame = pl.DataFrame | pa.Table | pa.RecordBatch
+"""A block of rows on its way in; a long table is an iterator of them."""
 
 Limits = Mapping[pa.DataType, tuple[int, int, str]]
 """Smallest and largest value, in the type's own unit, that an engine keeps of a type, and both in words."""
@@ -27,45 +24,6 @@ def as_frames(frames: Frame | Iterable[Frame]) -> Iterator[Frame]:
     if isinstance(frames, pl.DataFrame | pa.Table | pa.RecordBatch):
         return iter((frames,))
     return iter(frames)
-
-
-def drained(writer: PartitionWriter, frames: Frame | Iterable[Frame]) -> Written:
-    """Write all frames and commit them.
-
-    Raises:
-        FrameRefused: a frame does not fit; nothing of the writer's becomes visible.
-    """
-    with writer:
-        for frame in as_frames(frames):
-            writer.write(frame)
-    return writer.written
-
-
-def checked_partition(table: SeriesTable, partition: Partition) -> dict[str, PartitionValue]:
-    """The partition's values in the declared order.
-
-    Raises:
-        FrameRefused: its keys are not the table's, or a value has the wrong type.
-    """
-    declared = table.partition_columns
-    if set(partition) != set(declared):
-        raise FrameRefused(f"table {table.name}: partition {dict(partition)!r} does not fit; it takes {list(declared)}")
-    for name, column in declared.items():
-        value, wanted = partition[name], _partition_type(table, name, column)
-        if not isinstance(value, wanted) or isinstance(value, datetime | bool):
-            raise FrameRefused(
-                f"table {table.name}: partition {name}={value!r} is not accepted; use a {wanted.__name__}"
-            )
-        if name == "day" and isinstance(value, date) and not _FIRST_DAY <= value <= _LAST_DAY:
-            raise FrameRefused(f"table {table.name}: day={value} is not within {_FIRST_DAY} to {_LAST_DAY}")
-    return {name: partition[name] for name in declared}
-
-
-def _partition_type(table: SeriesTable, name: str, column: str) -> type[date | str | int]:
-    kind = table.arrow_schema.field(column).type
-    if name == "day" or kind == pa.date32():
-        return date
-    return str if kind == pa.string() else int
 
 
 def _is_string(kind: pa.DataType) -> bool:
@@ -144,38 +102,3 @@ def _value_fault(field: pa.Field[Any], values: pa.ChunkedArray[Any], limits: Lim
         if ends["min"].as_py() < low or ends["max"].as_py() > high:
             return f"has values beyond {words}"
     return None
-
-
-def check_belongs(table: SeriesTable, partition: dict[str, PartitionValue], rows: pa.Table) -> None:
-    """Refuse rows that belong to another partition.
-
-    Raises:
-        FrameRefused: names the key, the value asked for and a value found.
-    """
-    if not rows.num_rows:
-        return
-    for name, column in table.partition_columns.items():
-        low, high = _days(rows.column(column)) if name == "day" else _ends(rows.column(column))
-        value = partition[name]
-        if low != value or high != value:
-            other = low if low != value else high
-            raise FrameRefused(
-                f"table {table.name}: a row with {name}={other!s} does not belong to partition {name}={value!s};"
-                " nothing was written"
-            )
-
-
-def _ends(values: pa.ChunkedArray[Any]) -> tuple[Any, Any]:
-    ends = pc.min_max(values)
-    return ends["min"].as_py(), ends["max"].as_py()
-
-
-def _days(stamps: pa.ChunkedArray[Any]) -> tuple[date, date]:
-    low, high = _ends(stamps.cast(pa.int64()))
-    return _EPOCH + timedelta(days=low // _DAY_NS), _EPOCH + timedelta(days=high // _DAY_NS)
-
-
-def day_bounds(day: date) -> tuple[datetime, datetime]:
-    """Start and end of a UTC day."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1)

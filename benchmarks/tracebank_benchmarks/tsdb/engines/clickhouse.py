@@ -24,7 +24,8 @@ from tracebank.engines.clickhouse import commit as clickhouse_commit
 from tracebank.engines.clickhouse import ddl as clickhouse_ddl
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.settings import shown_url, without_password
-from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError

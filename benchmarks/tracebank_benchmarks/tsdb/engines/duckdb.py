@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from tracebank.engines.duckdb import ddl as duckdb_sql
 from tracebank.engines.duckdb.store import DuckDBStore
-from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError

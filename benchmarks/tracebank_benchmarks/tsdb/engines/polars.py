@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.io.plugins import register_io_source
 
-from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb import oracle
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Workload

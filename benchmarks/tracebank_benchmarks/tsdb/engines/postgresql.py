@@ -28,7 +28,8 @@ from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import shown_url
-from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError

@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from tracebank.stores.series_store import Difference
+from tracebank.tables.drift import Difference
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 
 _TYPES: Final[dict[pa.DataType, str]] = {

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from tracebank.engines.clickhouse.ddl import literal, quoted
 from tracebank.processors import usable_processors
 from tracebank.settings import shown_url
-from tracebank.stores.series_store import StoreBusy, StoreError
+from tracebank.stores.faults import StoreBusy, StoreError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -17,7 +17,7 @@ from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.query.column_shapes import shape
 from tracebank.query.errors import one_line
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 from tracebank_schemas.catalogue import METADATA
 
 if TYPE_CHECKING:

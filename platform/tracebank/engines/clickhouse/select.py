@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from tracebank.engines.clickhouse.ddl import literal, quoted
-from tracebank.stores.series_store import StoreError
-from tracebank.tables.frames import checked_partition, day_bounds
+from tracebank.stores.faults import StoreError
+from tracebank.tables.frames import day_bounds
+from tracebank.tables.partition import checked_partition
 from tracebank_schemas.series import TIMESTAMP, Partition, SeriesTable
 
 ARROW: Final = (

@@ -18,16 +18,12 @@ from tracebank.engines.clickhouse.commit import recover
 from tracebank.engines.clickhouse.select import ARROW, BATCHES, select
 from tracebank.engines.clickhouse.writer import ClickHouseWriter
 from tracebank.settings import without_password
-from tracebank.stores.series_store import (
-    Difference,
-    EngineInfo,
-    Frame,
-    SchemaDrift,
-    StoreError,
-    TableSize,
-    Written,
-)
-from tracebank.tables.frames import checked_partition, drained
+from tracebank.stores.faults import SchemaDrift, StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import Frame
+from tracebank.tables.partition import checked_partition
+from tracebank.tables.writer import Written, drained
 from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:

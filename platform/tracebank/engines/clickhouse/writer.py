@@ -15,8 +15,10 @@ import pyarrow as pa
 
 from tracebank.engines.clickhouse import commit as commit
 from tracebank.engines.clickhouse import ddl as ddl
-from tracebank.stores.series_store import Frame, StoreError, Written
-from tracebank.tables.frames import check_belongs, checked_partition, fitted
+from tracebank.stores.faults import StoreError
+from tracebank.tables.frames import Frame, fitted
+from tracebank.tables.partition import check_belongs, checked_partition
+from tracebank.tables.writer import Written
 from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:

@@ -9,8 +9,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from tracebank.stores.series_store import Difference, StoreError
-from tracebank.tables.frames import checked_partition, day_bounds
+from tracebank.stores.faults import StoreError
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import day_bounds
+from tracebank.tables.partition import checked_partition
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 
 Statement = tuple[str, dict[str, object]]

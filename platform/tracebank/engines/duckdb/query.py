@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tracebank.engines.duckdb.relational import relational_rows
-from tracebank.query.answer import MOMENT, Answer, Parameters, first_rows
+from tracebank.query.contract import MOMENT, Answer, Parameters, first_rows
 from tracebank.query.errors import READ_ONLY, SqlError, SqlRefused, one_line
 from tracebank.settings import Settings
+from tracebank.stores.faults import StoreBusy, StoreError
 from tracebank.stores.opening import open_relational
-from tracebank.stores.series_store import StoreBusy, StoreError
 from tracebank_schemas.catalogue import METADATA
 
 if TYPE_CHECKING:

@@ -19,17 +19,11 @@ import pyarrow as pa
 
 from tracebank.engines.duckdb import ddl as sql
 from tracebank.engines.duckdb.writer import DuckDBWriter, append
-from tracebank.stores.series_store import (
-    Difference,
-    EngineInfo,
-    Frame,
-    SchemaDrift,
-    StoreBusy,
-    StoreError,
-    TableSize,
-    Written,
-)
-from tracebank.tables.frames import as_frames, drained
+from tracebank.stores.faults import SchemaDrift, StoreBusy, StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import Frame, as_frames
+from tracebank.tables.writer import Written, drained
 from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:

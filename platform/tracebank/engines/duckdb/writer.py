@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 
 from tracebank.engines.duckdb import ddl as sql
-from tracebank.stores.series_store import Frame, Written
-from tracebank.tables.frames import check_belongs, checked_partition, fitted
+from tracebank.tables.frames import Frame, fitted
+from tracebank.tables.partition import check_belongs, checked_partition
+from tracebank.tables.writer import Written
 from tracebank_schemas.series import Partition, SeriesTable
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tracebank.stores.series_store import Difference, FrameRefused, StoreError
-from tracebank.tables.frames import checked_partition, day_bounds
+from tracebank.stores.faults import FrameRefused, StoreError
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import day_bounds
+from tracebank.tables.partition import checked_partition
 from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
 
 _TYPES: Final[dict[pa.DataType, str]] = {

@@ -18,11 +18,11 @@ from sqlalchemy import JSON, Column, DateTime, Enum, MetaData, Table, Uuid
 from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql.store import PostgreSQLStore
-from tracebank.query.answer import MOMENT, Answer, Parameters, first_rows
+from tracebank.query.contract import MOMENT, Answer, Parameters, first_rows
 from tracebank.query.errors import READ_ONLY, SqlError, SqlRefused
 from tracebank.settings import Settings, without_password
+from tracebank.stores.faults import StoreError
 from tracebank.stores.relational import RelationalStore
-from tracebank.stores.series_store import StoreError
 from tracebank_schemas.catalogue import METADATA
 
 VIEWS: Final = "relational"

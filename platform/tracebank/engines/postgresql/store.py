@@ -20,17 +20,11 @@ from sqlalchemy.engine import URL
 from tracebank.engines.postgresql import ddl as ddl
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import without_password
-from tracebank.stores.series_store import (
-    Difference,
-    EngineInfo,
-    Frame,
-    SchemaDrift,
-    StoreBusy,
-    StoreError,
-    TableSize,
-    Written,
-)
-from tracebank.tables.frames import drained
+from tracebank.stores.faults import SchemaDrift, StoreBusy, StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize
+from tracebank.tables.drift import Difference
+from tracebank.tables.frames import Frame
+from tracebank.tables.writer import Written, drained
 from tracebank_schemas.series import TIMESTAMP, Partition, SeriesTable
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql import ddl as ddl
 from tracebank.engines.postgresql.store import PostgreSQLStore
-from tracebank.stores.series_store import EngineInfo, StoreError
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import EngineInfo
 from tracebank_schemas.series import TIMESTAMP, SeriesTable
 
 ABSENT: Final = (

@@ -17,7 +17,7 @@ import urllib3
 from sqlalchemy.engine import URL
 
 from tracebank.settings import without_password
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 
 Buffer = bytes | memoryview
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from tracebank.stores.series_store import FrameRefused
+from tracebank.stores.faults import FrameRefused
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
 SECOND: Final = 1_000_000_000

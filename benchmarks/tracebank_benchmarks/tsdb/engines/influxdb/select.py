@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from tracebank.stores.series_store import StoreError
-from tracebank.tables.frames import checked_partition, day_bounds
+from tracebank.stores.faults import StoreError
+from tracebank.tables.frames import day_bounds
+from tracebank.tables.partition import checked_partition
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import identifier, literal
 from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import FIRST_TIME, LAST_TIME, SECOND, Layout, encoded_text
 from tracebank_schemas.series import Partition, SeriesTable

@@ -16,9 +16,11 @@ import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
-from tracebank.stores.series_store import Difference, EngineInfo, Frame, SchemaDrift, StoreError, TableSize, Written
-from tracebank.tables.drift import declaration, differences
-from tracebank.tables.frames import drained
+from tracebank.stores.faults import SchemaDrift, StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize
+from tracebank.tables.drift import Difference, declaration, differences
+from tracebank.tables.frames import Frame
+from tracebank.tables.writer import Written, drained
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import InfluxConnection, identifier, literal
 from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import SECOND, Layout, decoded
 from tracebank_benchmarks.tsdb.engines.influxdb.select import Selection, partition_conditions, selection

@@ -23,7 +23,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.settings import shown_url
-from tracebank.stores.series_store import StoreError, TableSize
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
 from tracebank_benchmarks.tsdb.data_files import whole_lines

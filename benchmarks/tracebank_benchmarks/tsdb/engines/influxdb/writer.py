@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import polars as pl
 import pyarrow as pa
 
-from tracebank.stores.series_store import Frame, Written
-from tracebank.tables.frames import check_belongs, checked_partition, fitted
+from tracebank.tables.frames import Frame, fitted
+from tracebank.tables.partition import check_belongs, checked_partition
+from tracebank.tables.writer import Written
 from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import Layout, Times, bodies, hashed_keys
 from tracebank_schemas.series import Partition, SeriesTable
 

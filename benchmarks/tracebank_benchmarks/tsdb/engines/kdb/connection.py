@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sqlalchemy.engine import URL
 
 from tracebank.settings import without_password
-from tracebank.stores.series_store import StoreError
+from tracebank.stores.faults import StoreError
 
 NULL_LONG: Final = -(2**63)
 """What q has in the place of a null of 64 bits."""

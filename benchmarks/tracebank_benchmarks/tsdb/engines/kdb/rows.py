@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tracebank.stores.series_store import FrameRefused
+from tracebank.stores.faults import FrameRefused
 from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, pykx
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 

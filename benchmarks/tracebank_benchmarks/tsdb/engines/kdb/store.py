@@ -26,9 +26,12 @@ import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
-from tracebank.stores.series_store import Difference, EngineInfo, Frame, SchemaDrift, StoreError, TableSize, Written
-from tracebank.tables.drift import declaration, differences
-from tracebank.tables.frames import check_belongs, checked_partition, drained, fitted
+from tracebank.stores.faults import SchemaDrift, StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize
+from tracebank.tables.drift import Difference, declaration, differences
+from tracebank.tables.frames import Frame, fitted
+from tracebank.tables.partition import check_belongs, checked_partition
+from tracebank.tables.writer import Written, drained
 from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, arrow, pykx
 from tracebank_benchmarks.tsdb.engines.kdb.rows import Rows
 from tracebank_schemas.series import Partition, SeriesTable
