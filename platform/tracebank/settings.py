@@ -144,6 +144,8 @@ class Settings(BaseSettings):
     """Where the steps of a Dagster run are computed (`TRACEBANK_EXECUTOR`): one of `EXECUTORS`."""
     lock_timeout: float = Field(default=120.0, gt=0)
     """Seconds to wait for the embedded series store while another process has it open."""
+    owner_idle: float = Field(default=300.0, gt=0)
+    """Seconds without work after which the owner of an embedded store goes (`TRACEBANK_OWNER_IDLE`)."""
     query_timeout: float = Field(default=300.0, gt=0)
     """Seconds after which a query of a user is stopped (`TRACEBANK_QUERY_TIMEOUT`)."""
     query_memory: ByteSize = Field(default_factory=_query_memory, ge=16 << 20)
@@ -198,6 +200,7 @@ class Settings(BaseSettings):
             "TRACEBANK_DEVICE": self.device,
             "TRACEBANK_EXECUTOR": self.executor,
             "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
+            "TRACEBANK_OWNER_IDLE": str(self.owner_idle),
             "TRACEBANK_QUERY_TIMEOUT": str(self.query_timeout),
             "TRACEBANK_QUERY_MEMORY": str(int(self.query_memory)),
             "TRACEBANK_WATCH": str(self.incoming),

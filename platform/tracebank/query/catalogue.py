@@ -13,7 +13,7 @@ from tracebank.engines.clickhouse.relational import VIEWS
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.query.connection import Connection
 from tracebank.stores.faults import StoreError
-from tracebank.stores.opening import held_open, open_relational, open_series
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.series_store import SeriesStore
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.catalogue import METADATA, TABLES
@@ -89,13 +89,12 @@ def tables(settings: Settings) -> list[TableInfo]:
 def _declared(settings: Settings, series: SeriesStore) -> list[TableInfo]:
     """Every declared table that stands, where the engine's own catalogue is not asked."""
     found = []
-    with held_open(series):
-        for table in TABLES.values():
-            if any(difference.what == "table" for difference in series.differences(table)):
-                continue
-            stored = series.size(table)
-            columns = tuple(ColumnInfo(c.name, str(c.type), c.unit, c.doc) for c in table.columns)
-            found.append(TableInfo("series", table.name, stored.rows, stored.bytes, table.doc, columns))
+    for table in TABLES.values():
+        if any(difference.what == "table" for difference in series.differences(table)):
+            continue
+        stored = series.size(table)
+        columns = tuple(ColumnInfo(c.name, str(c.type), c.unit, c.doc) for c in table.columns)
+        found.append(TableInfo("series", table.name, stored.rows, stored.bytes, table.doc, columns))
     store = open_relational(settings)
     try:
         sizes = _relational_sizes(store, list(METADATA.tables))

@@ -1,5 +1,5 @@
-"""`connect().sql(…)`: one query over both stores, from Python and for the command line. How an engine answers is its own
-folder's business; what comes back is the same from all of them."""
+"""`connect().sql(…)`: one query over both stores, from Python and for the command line. How an engine answers is its
+own folder's business; what comes back is the same from all of them."""
 
 from __future__ import annotations
 

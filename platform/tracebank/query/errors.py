@@ -16,9 +16,15 @@ _LONGEST = 400
 _READONLY = 164
 _UNKNOWN = (46, 47, 60, 81)
 _CANCELLED = 394
+_OUT_OF_TIME = (159, 209)
+_OUT_OF_MEMORY = (241, 243)
 
 READ_ONLY = "refused, queries are read-only"
 """How every refusal begins."""
+
+
+OUT_OF_TIME = "the query took longer than it may; give it more with --timeout or TRACEBANK_QUERY_TIMEOUT (seconds)"
+OUT_OF_MEMORY = "the query took more memory than it may; give it more with --memory or TRACEBANK_QUERY_MEMORY (2GiB)"
 
 
 class SqlError(ValueError):
@@ -70,6 +76,10 @@ def from_engine(error: Exception, names: Iterable[str] = ()) -> SqlError:
         return SqlRefused(f"{READ_ONLY}: {text.removeprefix('default: ')}")
     if code == _CANCELLED:
         return SqlCancelled("the query was cancelled")
+    if code in _OUT_OF_TIME:
+        return SqlLimit(OUT_OF_TIME)
+    if code in _OUT_OF_MEMORY:
+        return SqlLimit(OUT_OF_MEMORY)
     if code in _UNKNOWN:
         return SqlError(text + _near(message, names))
     return SqlError(text)

@@ -12,7 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 
-from tracebank.stores.opening import held_open
 from tracebank.tables.drift import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
@@ -70,9 +69,8 @@ def upgrade(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
     with relational.connection() as connection:
         one_at_a_time(connection)
         command.upgrade(_config(connection), "head")
-    with held_open(series):
-        for table in TABLES.values():
-            series.create(table)
+    for table in TABLES.values():
+        series.create(table)
     return status(series, relational)
 
 
@@ -83,8 +81,7 @@ def status(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         revision = context.get_current_revision()
         found = [_told(change) for change in compare_metadata(context, METADATA)]
-    with held_open(series):
-        drift = [difference for table in TABLES.values() for difference in series.differences(table)]
+    drift = [difference for table in TABLES.values() for difference in series.differences(table)]
     return SchemaStatus(revision, str(head), found, drift)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,14 +44,6 @@ def _need(package: str, engine: str) -> None:
 
     if find_spec(package) is None:
         raise StoreError(f"series store {engine}: {package} is not installed; pip install 'tracebank[tsdb]'")
-
-
-def held_open(store: SeriesStore) -> AbstractContextManager[object]:
-    """Keep an embedded engine open over several operations, each of which would open and close it."""
-    from tracebank.engines.clickhouse.store import ClickHouseStore
-    from tracebank.engines.duckdb.store import DuckDBStore
-
-    return store.session() if isinstance(store, ClickHouseStore | DuckDBStore) else nullcontext()
 
 
 def open_relational(settings: Settings) -> RelationalStore:

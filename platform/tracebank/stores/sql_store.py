@@ -16,7 +16,7 @@ from tracebank_schemas.series import Partition, SeriesTable
 
 
 class SqlStore(SeriesStore):
-    """A store whose engine speaks SQL. `session` gives what statements run on; the methods with `_` are the engine's."""
+    """A store whose engine speaks SQL. `session` gives what statements run on; methods with `_` are the engine's."""
 
     dialect: ClassVar[Dialect]
 
@@ -63,7 +63,7 @@ class SqlStore(SeriesStore):
         if found is None:
             self._execute(session, self._making(table))
             return
-        gained = to_add(table, differences(table, self._declared(table), found), self.place(table))
+        gained = to_add(differences(table, self._declared(table), found), self.place(table))
         self._execute(session, [text for name in gained for text in self._adding(table, name)])
 
     def differences(self, table: SeriesTable) -> list[Difference]:

@@ -92,11 +92,10 @@ def differences(table: SeriesTable, declared: Standing, found: Standing | None) 
     return result
 
 
-def to_add(table: SeriesTable, found: list[Difference], place: str) -> list[str]:
+def to_add(found: list[Difference], place: str) -> list[str]:
     """Columns that the declaration gained.
 
     Args:
-        table: the declaration.
         found: how the standing table differs.
         place: the table's full name, for the message.
 

@@ -1,4 +1,4 @@
-"""Rows on their way into a store: checked, gathered into blocks, and handed to an engine that shows them all at once."""
+"""Rows on their way into a store: checked, gathered into blocks, and given to an engine that shows them all at once."""
 
 from __future__ import annotations
 

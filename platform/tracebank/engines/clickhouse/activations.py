@@ -26,7 +26,6 @@ from tracebank_schemas.series import Column
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from tracebank.engines.clickhouse.store import ClickHouseStore
     from tracebank.stores.series_store import SeriesStore
 
 NAME: Final = "activations"
@@ -74,16 +73,17 @@ def refresh(series: SeriesStore, root: Path) -> str:
     if not isinstance(series, ClickHouseStore):
         return ""
     with series.session() as client:
-        return attach(series, client, root)
+        return attach(client, series.database, root, embedded=series.embedded)
 
 
-def attach(store: ClickHouseStore, client: Client, root: Path) -> str:
+def attach(client: Client, database: str, root: Path, *, embedded: bool) -> str:
     """Put the view on the files that are there now; nothing is done where it stands on them already.
 
     Args:
-        store: the series store.
-        client: a session of it that may write.
+        client: a session of the series store that may write.
+        database: of the series.
         root: folder of the folders of shards; it need not be there yet.
+        embedded: whether the engine sees this machine's files.
 
     Returns:
         Why there is no such view, in one line; empty where there is one.
@@ -95,12 +95,12 @@ def attach(store: ClickHouseStore, client: Client, root: Path) -> str:
         table = _name(root, listed)
         client.command(f"CREATE DATABASE IF NOT EXISTS {FILES} ENGINE = Memory")
         standing = _tables(client, FILES)
-        if table not in standing and (reason := _create(store, client, table, root, listed)):
-            client.command(f"DROP TABLE IF EXISTS {quoted(store.database)}.{NAME}")
+        if table not in standing and (reason := _create(client, table, root, listed, embedded)):
+            client.command(f"DROP TABLE IF EXISTS {quoted(database)}.{NAME}")
             return reason
-        on = _tables(client, store.database).get(NAME, "")
+        on = _tables(client, database).get(NAME, "")
         if on != table:
-            client.command(_view(store.database, table))
+            client.command(_view(database, table))
             # A query that has found the view may not have found its table yet: that one stays for a while.
             for other in standing.keys() - {table, on}:
                 client.command(f"DROP TABLE IF EXISTS {FILES}.{quoted(other)}")
@@ -129,17 +129,17 @@ def _tables(client: Client, database: str) -> dict[str, str]:
     return {str(name): str(comment) for name, comment in client.query(text, parameters={"d": database}).result_rows}
 
 
-def _create(store: ClickHouseStore, client: Client, table: str, root: Path, listed: list[str]) -> str:
+def _create(client: Client, table: str, root: Path, listed: list[str], embedded: bool) -> str:
     """Make the table over the files; or say why a server does not see them."""
     from clickhouse_connect.driver.exceptions import Error
 
     name, stored = f"{FILES}.{quoted(table)}", _declared(COLUMNS[2:])
     pattern = literal(f"{root}/*/shard-*.arrow")
     files = f"CREATE TABLE IF NOT EXISTS {name} ({stored}) ENGINE = File(Arrow, {pattern})"
-    if store.embedded and listed:
+    if embedded and listed:
         client.command(files)
         return ""
-    if not store.embedded:
+    if not embedded:
         try:
             client.command(files)
         except Error:

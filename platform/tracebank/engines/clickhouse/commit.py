@@ -1,20 +1,21 @@
 """How staged rows become visible in ClickHouse, and what is done after a crash. No frames here, only tables.
 
-A staging table that is complete is renamed to `_commit_…`: from there on the write is decided, and whoever opens the
-store after a crash finishes it. A table still called `_staging_…` whose writer is gone is swept away. Either carries a
-note (a table comment) of who writes what, and of the rows that stood before the move, by which a move that was carried
-out just before a crash is told from one that was not.
+A staging table that is complete is renamed to `_commit_…`: from there on the write is decided, and whoever comes after
+a crash finishes it. A table still called `_staging_…` whose writer is gone is swept away. A writer is known by its id
+alone, since processes of containers share their numbers: for an embedded store it holds the lock of a file of that
+name; on a server it counts as gone when nothing has come from it for an hour.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import psutil
+from filelock import FileLock, Timeout
 
 from tracebank.engines.clickhouse.ddl import literal, quoted
 
@@ -22,43 +23,31 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 ORPHAN_SECONDS: Final = 3600
-"""Age at which work left by a writer on another machine counts as abandoned."""
-_SAME_START_SECONDS: Final = 2.0
-"""How far apart two readings of one process's start may lie: they are taken against a clock that may be set."""
-
-writing: Final[set[str]] = set()
-"""Ids of the writers of this process that are under way, which recovery must leave alone."""
-_one_at_a_time: Final = threading.RLock()
-"""Embedded: commits and recovery of one process follow each other, so that the counts in a note hold."""
+"""Without a sign from a server's writer for so long, its work counts as abandoned."""
+_AT_ONCE: Final = 100
+"""Partitions that one statement moves."""
+_WAITING: Final = ("_staging_", "_commit_")
 
 
-def staging_name(table: str, writer: str) -> str:
-    """Name of the table that a writer's rows wait in."""
-    return f"_staging_{table}_{writer}"
+@contextmanager
+def writing(folder: Path | None, writer: str) -> Iterator[None]:
+    """Hold the sign of life of an embedded store's writer; nothing for a server (None)."""
+    if folder is None:
+        yield
+        return
+    signs = _signs(folder)
+    signs.mkdir(exist_ok=True, mode=0o700)
+    with FileLock(signs / writer, thread_local=False):
+        yield
+    (signs / writer).unlink(missing_ok=True)
+
+
+def _signs(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.writers")
 
 
 def stage(client: Client, database: str, table: str, writer: str, partition: str | None) -> None:
-    """Make a writer's staging table, in the image of the table that its rows go to."""
-    note = {
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-        "host": socket.gethostname(),
-        "partition": partition,
-    }
-    staged = _path(database, staging_name(table, writer))
-    client.command(f"CREATE TABLE {staged} AS {_path(database, table)} COMMENT {literal(json.dumps(note))}")
-
-
-def drop_staged(client: Client, database: str, table: str, writer: str) -> None:
-    """Throw away a writer's staged rows. A move that is half done is left: it is decided, and recovery finishes it."""
-    client.command(f"DROP TABLE IF EXISTS {_path(database, staging_name(table, writer))} SYNC")
-    for _, note, _ in _left(client, database, _commit_name(table, writer)):
-        if not note.get("moved"):
-            client.command(f"DROP TABLE IF EXISTS {_path(database, _commit_name(table, writer))} SYNC")
-
-
-def commit(client: Client, database: str, table: str, writer: str, partition: str | None, embedded: bool) -> None:
-    """Make a writer's staged rows visible.
+    """Make a writer's staging table, in the image of the table that its rows go to.
 
     Args:
         client: an open session.
@@ -66,105 +55,134 @@ def commit(client: Client, database: str, table: str, writer: str, partition: st
         table: the table that the rows go to.
         writer: the writer's id.
         partition: literal of the partition that they replace; None to add them.
-        embedded: the engine dies with this process, and nobody else writes now.
     """
-    with _one_at_a_time:
-        staged = staging_name(table, writer)
-        if partition is None and embedded:
-            [(_, note, _)] = _left(client, database, staged)
-            _remark(client, database, staged, note | {"before": _rows_by_partition(client, database, table)})
-        commit_name = _commit_name(table, writer)
-        client.command(f"RENAME TABLE {_path(database, staged)} TO {_path(database, commit_name)}")
-        _finish(client, database, table, commit_name)
+    staged = _path(database, staging_name(table, writer))
+    client.command(f"CREATE TABLE {staged} AS {_path(database, table)} COMMENT {literal(partition or '')}")
 
 
-def recover(client: Client, database: str) -> None:
+def staging_name(table: str, writer: str) -> str:
+    """Name of the table that a writer's rows wait in."""
+    return f"_staging_{table}_{writer}"
+
+
+def drop_staged(client: Client, database: str, table: str, writer: str) -> None:
+    """Throw away a writer's staged rows; a write that is decided is left, and recovery finishes it."""
+    client.command(f"DROP TABLE IF EXISTS {_path(database, staging_name(table, writer))} SYNC")
+
+
+def commit(client: Client, database: str, table: str, writer: str, partition: str | None) -> None:
+    """Make a writer's staged rows visible; arguments are those of `stage`."""
+    decided = f"_commit_{table}_{writer}"
+    client.command(f"RENAME TABLE {_path(database, staging_name(table, writer))} TO {_path(database, decided)}")
+    _finish(client, database, table, decided, partition or "", again=False)
+
+
+def recover(client: Client, database: str, folder: Path | None) -> None:
     """Finish decided writes and sweep abandoned ones whose writers are gone."""
-    with _one_at_a_time:
-        for name, note, age in _left(client, database):
-            stage_name, _, rest = name[1:].partition("_")
-            table, _, writer = rest.rpartition("_")
-            if _alive(note, writer, age):
-                continue
-            if stage_name == "staging":
+    for name, note, age in _left(client, database):
+        kind, _, rest = name[1:].partition("_")
+        table, _, writer = rest.rpartition("_")
+        with _claimed(folder, writer, age) as gone:
+            if gone and kind == "staging":
                 client.command(f"DROP TABLE IF EXISTS {_path(database, name)} SYNC")
-            else:
-                _finish(client, database, table, name)
+            elif gone:
+                _finish(client, database, table, name, _partition(note), again=True)
 
 
-def _finish(client: Client, database: str, table: str, staged: str) -> None:
+@contextmanager
+def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
+    """Whether a writer is gone; its sign of life is then held, so that one process alone clears up after it."""
+    if folder is None:
+        yield age > ORPHAN_SECONDS
+        return
+    sign = _signs(folder) / writer
+    sign.parent.mkdir(exist_ok=True, mode=0o700)
+    try:
+        with FileLock(sign, timeout=0, thread_local=False):
+            yield True
+    except Timeout:
+        yield False
+        return
+    sign.unlink(missing_ok=True)
+
+
+def _partition(note: str) -> str:
+    """The partition out of a table's note; earlier versions kept more in it."""
+    return str(json.loads(note)["partition"] or "") if note.startswith("{") else note
+
+
+def _finish(client: Client, database: str, table: str, decided: str, partition: str, *, again: bool) -> None:
     """Carry out a decided write; may be done again after a crash in the middle, with the same end."""
-    [(_, note, _)] = _left(client, database, staged)
-    target, source = _path(database, table), _path(database, staged)
-    rows = _rows_by_partition(client, database, staged)
-    if note["partition"] is None:
-        _move(client, database, table, staged, note)
-    elif rows:
-        client.command(f"ALTER TABLE {target} REPLACE PARTITION {note['partition']} FROM {source}")
+    target, source = _path(database, table), _path(database, decided)
+    parts = _parts(client, database, decided)
+    if not partition:
+        _move(client, database, table, decided, parts, again=again)
+    elif parts:
+        client.command(f"ALTER TABLE {target} REPLACE PARTITION {partition} FROM {source}")
     else:
-        client.command(f"ALTER TABLE {target} DROP PARTITION {note['partition']}")
+        client.command(f"ALTER TABLE {target} DROP PARTITION {partition}")
     client.command(f"DROP TABLE {source} SYNC")
-    # Dropping a partition, even one that is not there, makes the engine delete the parts that were replaced.
-    client.command(f"ALTER TABLE {target} DROP PARTITION ID 'none'")
+    if partition:
+        _forget_damage(client, database, table, partition)
 
 
-def _move(client: Client, database: str, table: str, staged: str, note: dict[str, Any]) -> None:
-    """Move every staged partition.
-
-    An engine that was killed in a move leaves the partition in both tables: the counts in the note tell that.
-    """
-    target, source = _path(database, table), _path(database, staged)
-    before = note.get("before") if note["pid"] != os.getpid() else None
-    now = _rows_by_partition(client, database, table)
-    waiting = _rows_by_partition(client, database, staged)
-    for done, (partition_id, rows) in enumerate(waiting.items()):
-        if done == 1:
-            _remark(client, database, staged, note | {"moved": True})
-        if before is not None and now.get(partition_id, 0) == before.get(partition_id, 0) + rows:
-            client.command(f"ALTER TABLE {source} DROP PARTITION ID {literal(partition_id)}")
-        else:
-            client.command(f"ALTER TABLE {source} MOVE PARTITION ID {literal(partition_id)} TO TABLE {target}")
+def _move(client: Client, database: str, table: str, decided: str, parts: dict[str, set[str]], *, again: bool) -> None:
+    """Move every staged partition. An engine that was killed in a move leaves the partition in both tables: its parts
+    are told by their content."""
+    target, source = _path(database, table), _path(database, decided)
+    there = _parts(client, database, table) if again else {}
+    moved = [place for place, content in parts.items() if content <= there.get(place, set())]
+    for place in moved:
+        client.command(f"ALTER TABLE {source} DROP PARTITION ID {literal(place)}")
+    waiting = [place for place in parts if place not in moved]
+    for start in range(0, len(waiting), _AT_ONCE):
+        moves = (f"MOVE PARTITION ID {literal(place)} TO TABLE {target}" for place in waiting[start : start + _AT_ONCE])
+        client.command(f"ALTER TABLE {source} {', '.join(moves)}")
 
 
-def _rows_by_partition(client: Client, database: str, table: str) -> dict[str, int]:
+def _parts(client: Client, database: str, table: str) -> dict[str, set[str]]:
+    """Content of the parts that have rows, by partition."""
     text = (
-        "SELECT partition_id, sum(rows) AS n FROM system.parts WHERE database = {d:String} AND table = {t:String}"
-        " AND active GROUP BY partition_id HAVING n > 0"
+        "SELECT partition_id, hash_of_all_files FROM system.parts"
+        " WHERE database = {d:String} AND table = {t:String} AND active AND rows > 0"
     )
-    found = client.query(text, parameters={"d": database, "t": table}).result_rows
-    return {str(partition_id): int(rows) for partition_id, rows in found}
+    found: dict[str, set[str]] = {}
+    for place, content in client.query(text, parameters={"d": database, "t": table}).result_rows:
+        found.setdefault(str(place), set()).add(str(content))
+    return found
 
 
-def _left(client: Client, database: str, name: str | None = None) -> list[tuple[str, dict[str, Any], int]]:
-    """Name, note and age in seconds of the staged tables, or of the one called `name`."""
-    which = "name = {n:String}" if name else "(startsWith(name, '_staging_') OR startsWith(name, '_commit_'))"
-    found = client.query(
-        "SELECT name, comment, dateDiff('second', metadata_modification_time, now()) FROM system.tables"
-        f" WHERE database = {{d:String}} AND {which}",
-        parameters={"d": database, "n": name or ""},
-    ).result_rows
-    return [(str(name), json.loads(comment), int(age)) for name, comment, age in found]
+def _forget_damage(client: Client, database: str, table: str, partition: str) -> None:
+    """Damaged parts of a partition that was written anew need not be told of any more."""
+    text = (
+        "SELECT count() FROM system.detached_parts WHERE database = {d:String} AND table = {t:String}"
+        " AND reason LIKE 'broken%'"
+    )
+    if client.query(text, parameters={"d": database, "t": table}).result_rows[0][0]:
+        target = _path(database, table)
+        client.command(f"ALTER TABLE {target} DROP DETACHED PARTITION {partition}", settings={"allow_drop_detached": 1})
 
 
-def _remark(client: Client, database: str, name: str, note: dict[str, Any]) -> None:
-    client.command(f"ALTER TABLE {_path(database, name)} MODIFY COMMENT {literal(json.dumps(note))}")
+def _left(client: Client, database: str) -> list[tuple[str, str, int]]:
+    """Name, partition and seconds without a sign, of the tables that wait."""
+    found: list[Any] = []
+    for start in _WAITING:
+        text = (
+            "SELECT name, comment, toUnixTimestamp(metadata_modification_time) FROM system.tables"
+            " WHERE database = {d:String} AND startsWith(name, {s:String})"
+        )
+        found += client.query(text, parameters={"d": database, "s": start}).result_rows
+    return [(str(name), str(note), _age(client, database, str(name), int(made))) for name, note, made in found]
 
 
-def _commit_name(table: str, writer: str) -> str:
-    return f"_commit_{table}_{writer}"
+def _age(client: Client, database: str, name: str, made: int) -> int:
+    text = (
+        "SELECT toUnixTimestamp(max(modification_time)) FROM system.parts"
+        " WHERE database = {d:String} AND table = {t:String}"
+    )
+    last = client.query(text, parameters={"d": database, "t": name}).result_rows[0][0]
+    return int(time.time()) - max(int(last or 0), made)
 
 
 def _path(database: str, name: str) -> str:
     return f"{quoted(database)}.{quoted(name)}"
-
-
-def _alive(note: dict[str, Any], writer: str, age: int) -> bool:
-    if note["host"] != socket.gethostname():
-        return age < ORPHAN_SECONDS
-    if note["pid"] == os.getpid():
-        return writer in writing
-    try:
-        started = psutil.Process(note["pid"]).create_time()
-    except psutil.NoSuchProcess:
-        return False
-    return bool(abs(started - note["started"]) < _SAME_START_SECONDS)

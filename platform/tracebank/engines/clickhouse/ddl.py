@@ -1,15 +1,17 @@
-"""ClickHouse's side of a declaration: DDL for a new table, and how a standing table differs from it."""
+"""ClickHouse's side of a declaration: DDL for a new table, and how the engine prints one that stands."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
 import pyarrow as pa
 
-from tracebank.tables.drift import Difference
-from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
+from tracebank.tables import select
+from tracebank.tables.drift import Standing
+from tracebank.tables.select import Dialect
+from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable, Value
 
 _TYPES: Final[dict[pa.DataType, str]] = {
     TIMESTAMP: "DateTime64(9, 'UTC')",
@@ -36,20 +38,17 @@ LIMITS: Final[dict[pa.DataType, tuple[int, int, str]]] = {
 """Smallest and largest value that a type holds, in its own unit, where that is less than Arrow's; and both in words."""
 
 EMBEDDED_SETTINGS: Final = "old_parts_lifetime = 0"
-"""Of embedded tables: replaced parts go at once, since the engine is not open long enough to tidy up by itself."""
+"""Of embedded tables: replaced parts go soon, since their owner may."""
 
 
 def quoted(name: str) -> str:
-    """An identifier between backticks."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    """An identifier."""
+    return select.quoted(name, "clickhouse")
 
 
 def literal(value: date | str | int) -> str:
     """A value as SQL text."""
-    if isinstance(value, int):
-        return str(value)
-    text = value if isinstance(value, str) else value.isoformat()
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0") + "'"
+    return select.literal(value, "clickhouse")
 
 
 def column_type(column: Column) -> str:
@@ -74,13 +73,16 @@ def column_ddl(column: Column) -> str:
 
 def partition_expression(table: SeriesTable) -> str:
     """The PARTITION BY tuple. Days are Date32: Date ends in 2149 and wraps silently."""
-    keys = [f"toDate32({quoted(key.column)})" if isinstance(key, Day) else quoted(key) for key in table.partition_by]
+    keys = [
+        f"toDate32({quoted(key.column)})" if isinstance(key, Day) else quoted(key.column)
+        for key in table.partition_keys
+    ]
     return f"({', '.join(keys)})"
 
 
 def partition_literal(table: SeriesTable, partition: Partition) -> str:
     """One partition as `ALTER TABLE … PARTITION` takes it."""
-    values = ", ".join(literal(partition[name]) for name in table.partition_columns)
+    values = ", ".join(literal(partition[key.name]) for key in table.partition_keys)
     return f"tuple({values})"
 
 
@@ -88,11 +90,13 @@ def partition_text(table: SeriesTable, partition: Partition) -> str:
     """SQL expression of one partition as `system.parts.partition` shows it."""
     if not partition:
         return "'tuple()'"
-    values = [
-        f"CAST({literal(partition[name])} AS {_TYPES[pa.date32()] if name == 'day' else _TYPES[kind]})"
-        for name, kind in ((name, table.arrow_schema.field(c).type) for name, c in table.partition_columns.items())
-    ]
+    values = [f"CAST({literal(partition[key.name])} AS {_TYPES[_kind(table, key)]})" for key in table.partition_keys]
     return f"toString({values[0]})" if len(values) == 1 else f"toString(({', '.join(values)}))"
+
+
+def _kind(table: SeriesTable, key: Day | Value) -> pa.DataType:
+    kind: pa.DataType = table.arrow_schema.field(key.column).type
+    return pa.date32() if isinstance(key, Day) else kind
 
 
 def create_table(table: SeriesTable, database: str, settings: str = "") -> str:
@@ -116,26 +120,29 @@ def add_column(table: SeriesTable, database: str, name: str) -> str:
 
 
 def _plain(expression: str) -> str:
-    text = expression.replace("`", "").replace(" ", "")
+    text = expression.replace('"', "").replace("`", "").replace(" ", "")
     return text[1:-1] if text.startswith("(") and text.endswith(")") else text
 
 
-def differences(
-    table: SeriesTable, columns: Sequence[tuple[str, str]], partition_key: str, sorting_key: str
-) -> list[Difference]:
-    """How a standing table differs: its `columns` as (name, type), and its keys as the engine prints them."""
-    found = dict(columns)
-    result = []
-    for column in table.columns:
-        kind = found.pop(column.name, None)
-        declared = column_type(column)
-        if kind != declared:
-            repairable = kind is None and column.name not in table.sort_key
-            result.append(Difference(table.name, f"column {column.name}", declared, kind or "absent", repairable))
-    result += [Difference(table.name, f"column {name}", "absent", kind, False) for name, kind in found.items()]
-    keys = (
-        ("partition key", partition_expression(table) if table.partition_by else "", partition_key),
-        ("sort key", ", ".join(table.sort_key), sorting_key),
-    )
-    result += [Difference(table.name, what, a, b, False) for what, a, b in keys if _plain(a) != _plain(b)]
-    return result
+def standing(columns: Iterable[tuple[str, str]], partition_key: str, sorting_key: str) -> Standing:
+    """A table as the engine prints its columns and keys."""
+    return Standing(dict(columns), _plain(partition_key), _plain(sorting_key))
+
+
+def declared(table: SeriesTable) -> Standing:
+    """A declaration as the engine would print it."""
+    partition = partition_expression(table) if table.partition_by else ""
+    return standing(((c.name, column_type(c)) for c in table.columns), partition, ", ".join(table.sort_key))
+
+
+def _moment(nanoseconds: int) -> str:
+    return f"fromUnixTimestamp64Nano(toInt64({nanoseconds}), 'UTC')"
+
+
+DIALECT: Final = Dialect(
+    "clickhouse",
+    moment=_moment,
+    value=literal,
+    shown=lambda _, name: quoted(name),
+    order=lambda _, name: quoted(name),
+)

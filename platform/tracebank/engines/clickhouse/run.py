@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from tracebank.engines.clickhouse.functions import CATALOGUE_QUERY, FunctionCatalogue
 from tracebank.engines.clickhouse.guard import Statement
 from tracebank.engines.clickhouse.reader import Reader
 from tracebank.engines.clickhouse.result_types import Conversion, in_doubt, retyped
@@ -79,6 +80,19 @@ class Run:
         close = getattr(self._source, "close", None)
         if close:
             close()
+
+
+_catalogues: dict[str, FunctionCatalogue] = {}
+"""Functions by engine version; asked once per process."""
+
+
+def functions(reader: Reader) -> FunctionCatalogue:
+    """What the engine's queries may call."""
+    version = str(reader.ask("SELECT version()")[0][0])
+    if version not in _catalogues:
+        rows = reader.ask(CATALOGUE_QUERY)
+        _catalogues[version] = FunctionCatalogue.of([(str(a), str(b), str(c), str(d)) for a, b, c, d in rows])
+    return _catalogues[version]
 
 
 def bound(name: str, value: object) -> str:

@@ -1,10 +1,13 @@
-"""The ClickHouse adapter: one class for the engine in process (chDB) and for a server, which speak one dialect."""
+"""The ClickHouse store: one class for an embedded engine, reached through its owner, and for a server; one HTTP client,
+one dialect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -12,19 +15,16 @@ import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
-from tracebank.engines.clickhouse import ddl as ddl
-from tracebank.engines.clickhouse import embedded
-from tracebank.engines.clickhouse.commit import recover
-from tracebank.engines.clickhouse.select import ARROW, BATCHES, select
+from tracebank.engines.clickhouse import ddl
 from tracebank.engines.clickhouse.writer import ClickHouseWriter
 from tracebank.settings import without_password
-from tracebank.stores.faults import SchemaDrift, StoreError
-from tracebank.stores.series_store import EngineInfo, TableSize
-from tracebank.tables.drift import Difference
-from tracebank.tables.frames import Frame
+from tracebank.stores.faults import StoreError
+from tracebank.stores.series_store import EngineInfo, TableSize, as_polars
+from tracebank.stores.sql_store import SqlStore
+from tracebank.tables.drift import Standing
 from tracebank.tables.partition import checked_partition
-from tracebank.tables.writer import Written, drained
-from tracebank_schemas.series import Partition, SeriesTable
+from tracebank.tables.select import Dialect
+from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -38,8 +38,45 @@ _HINTS: Final = {
 }
 """What to do, or what it means, by a sign in the engine's message."""
 
+_ARROW: Final = {
+    "output_format_arrow_string_as_string": "1",
+    "output_format_arrow_compression_method": "none",
+    "output_format_arrow_low_cardinality_as_dictionary": "0",
+}
+"""Plain buffers; batches that have one schema, in which a dictionary of each batch's own has no place."""
+_WHOLE: Final = {**_ARROW, "output_format_arrow_low_cardinality_as_dictionary": "1"}
+"""Repeated values as dictionaries, for an answer that is held whole: twice as fast as text, measured."""
 
-class ClickHouseStore:
+
+@cache
+def _client(url: URL, wait: float) -> Client:
+    """The client of a store, one in a process: making it asks the server for all its settings."""
+    import clickhouse_connect
+
+    if url.drivername == "chdb":
+        from tracebank.engines.clickhouse.reach import pool
+
+        return clickhouse_connect.get_client(
+            host="localhost",
+            pool_mgr=pool(Path(str(url.database)), "engine", wait),
+            compress=False,
+            send_receive_timeout=86_400,
+            autogenerate_session_id=False,
+        )
+    return clickhouse_connect.get_client(
+        host=url.host,
+        port=url.port or (8443 if url.drivername == "clickhouses" else 8123),
+        username=url.username,
+        password=str(url.password or ""),
+        secure=url.drivername == "clickhouses",
+        autogenerate_session_id=False,
+    )
+
+
+os.register_at_fork(after_in_child=_client.cache_clear)
+
+
+class ClickHouseStore(SqlStore):
     """Series tables in ClickHouse."""
 
     engine: ClassVar[str] = "clickhouse"
@@ -48,46 +85,38 @@ class ClickHouseStore:
     asof_join: ClassVar[bool] = True
     arrays: ClassVar[bool] = True
     deletes: ClassVar[bool] = True
-    concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]]
+    concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]] = "many_processes"
+    dialect: ClassVar[Dialect] = ddl.DIALECT
 
     def __init__(self, url: URL, *, lock_timeout: float = 120.0) -> None:
-        self._url = url
-        self._lock_timeout = lock_timeout
-        self._folder = Path(str(url.database))
+        """Nothing is connected yet.
+
+        Args:
+            url: `chdb:///folder`, `clickhouse://…` or `clickhouses://…`.
+            lock_timeout: seconds to wait for an embedded store's owner to be ready.
+        """
+        self.url = url
+        self.lock_timeout = lock_timeout
         self.embedded = url.drivername == "chdb"
+        self.folder = Path(str(url.database)) if self.embedded else None
         self.database = "series" if self.embedded else str(url.database)
-        self.concurrency = "one_process" if self.embedded else "many_processes"  # type: ignore[misc]
 
     @contextmanager
     def session(self) -> Iterator[Client]:
-        """A client, open for the length of the block; faults come out as one-line `StoreError`s."""
+        """The client, of which a process has one; faults come out as one-line `StoreError`s."""
+        with self.faults():
+            yield _client(self.url, self.lock_timeout)
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Errors of the engine and of the way to it, as one-line `StoreError`s."""
         from clickhouse_connect.driver.exceptions import Error
+        from urllib3.exceptions import HTTPError
 
         try:
-            if self.embedded:
-                with embedded.embedded_session(self._folder, timeout=self._lock_timeout) as client:
-                    embedded.sweep(self._folder)
-                    recover(client, self.database)
-                    yield client
-            else:
-                client = self._connect()
-                try:
-                    yield client
-                finally:
-                    client.close()
-        except Error as error:
-            raise StoreError(f"series store {self._url.render_as_string()}: {self._one_line(error)}") from error
-
-    def _connect(self) -> Client:
-        import clickhouse_connect
-
-        return clickhouse_connect.get_client(
-            host=self._url.host,
-            port=self._url.port or (8443 if self._url.drivername == "clickhouses" else 8123),
-            username=self._url.username,
-            password=str(self._url.password or ""),
-            secure=self._url.drivername == "clickhouses",
-        )
+            yield
+        except (Error, HTTPError, ConnectionError) as error:
+            raise StoreError(f"series store {self.url.render_as_string()}: {self._one_line(error)}") from error
 
     def _one_line(self, error: Exception) -> str:
         text = " ".join(str(error).split())
@@ -95,7 +124,7 @@ class ClickHouseStore:
             if sign in text:
                 text = f"{hint}; {text}"
                 break
-        text = without_password(text, self._url)
+        text = without_password(text, self.url)
         return text if len(text) < 500 else text[:500] + "…"
 
     def info(self) -> EngineInfo:
@@ -104,81 +133,50 @@ class ClickHouseStore:
             version = str(client.query("SELECT version()").result_rows[0][0])
         return EngineInfo(self.engine, version, "embedded (chDB)" if self.embedded else "server")
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the table, or add the columns that its declaration gained.
+    def place(self, table: SeriesTable) -> str:
+        """The table's full name, as SQL text."""
+        return f"{ddl.quoted(self.database)}.{ddl.quoted(table.name)}"
 
-        Raises:
-            SchemaDrift: the table that stands differs in any other way.
-        """
-        with self.session() as client:
-            self.prepare(client, table)
+    def _declared(self, table: SeriesTable) -> Standing:
+        return ddl.declared(table)
 
-    def prepare(self, client: Client, table: SeriesTable) -> None:
-        """`create`, in a session that is open."""
-        found = self._differences(client, table)
-        if found is None:
-            client.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(self.database)}")
-            settings = ddl.EMBEDDED_SETTINGS if self.embedded else ""
-            client.command(ddl.create_table(table, self.database, settings))
-            return
-        if fatal := [d for d in found if not d.repairable]:
-            first = fatal[0]
-            raise SchemaDrift(
-                f"table {self.database}.{table.name}: {first.what} is {first.found}, declared {first.declared}"
-                f" ({len(fatal)} such); copy its rows to a new table, or drop it and materialise again"
-            )
-        for difference in found:
-            client.command(ddl.add_column(table, self.database, difference.what.removeprefix("column ")))
-
-    def differences(self, table: SeriesTable) -> list[Difference]:
-        """How the table that stands differs from the declaration; empty when it does not."""
-        with self.session() as client:
-            found = self._differences(client, table)
-        return [Difference(table.name, "table", "present", "absent", True)] if found is None else found
-
-    def _differences(self, client: Client, table: SeriesTable) -> list[Difference] | None:
+    def _found(self, session: Client, table: SeriesTable) -> Standing | None:
         where = {"d": self.database, "t": table.name}
-        keys = client.query(
+        keys = session.query(
             "SELECT partition_key, sorting_key FROM system.tables WHERE database = {d:String} AND name = {t:String}",
             parameters=where,
         ).result_rows
         if not keys:
             return None
-        columns = client.query(
+        columns = session.query(
             "SELECT name, type FROM system.columns WHERE database = {d:String} AND table = {t:String}"
             " ORDER BY position",
             parameters=where,
         ).result_rows
-        return ddl.differences(table, [(name, kind) for name, kind in columns], keys[0][0], keys[0][1])
+        return ddl.standing(((str(name), str(kind)) for name, kind in columns), keys[0][0], keys[0][1])
 
-    def insert(self, client: Client, table: str, rows: pa.Table) -> None:
-        """Put rows into a table of the store's database, in a session that is open."""
-        if self.embedded:
-            embedded.insert(client, self._folder, f"{ddl.quoted(self.database)}.{ddl.quoted(table)}", rows)
-        else:
-            client.insert_arrow(table, rows, database=self.database)
+    def _making(self, table: SeriesTable) -> list[str]:
+        settings = ddl.EMBEDDED_SETTINGS if self.embedded else ""
+        return [
+            f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(self.database)}",
+            ddl.create_table(table, self.database, settings),
+        ]
+
+    def _adding(self, table: SeriesTable, column: str) -> list[str]:
+        return [ddl.add_column(table, self.database, column)]
+
+    def _execute(self, session: Client, statements: Sequence[str]) -> None:
+        for text in statements:
+            session.command(text)
 
     def drop(self, table: SeriesTable) -> None:
         """Remove the table and its rows, if it is there."""
         with self.session() as client:
-            client.command(f"DROP TABLE IF EXISTS {self._name(table)} SYNC")
+            client.command(f"DROP TABLE IF EXISTS {self.place(table)} SYNC")
 
-    def replacing(self, table: SeriesTable, partition: Partition) -> ClickHouseWriter:
-        """A writer whose rows replace the partition's when its `with` block ends well; else the old rows stand."""
+    def writer(self, table: SeriesTable, partition: Partition | None) -> ClickHouseWriter:
+        """A writer that stages its rows in a table of their own."""
         return ClickHouseWriter(self, table, partition)
-
-    def replace(self, table: SeriesTable, partition: Partition, frames: Frame | Iterable[Frame]) -> Written:
-        """Replace a partition by the rows of `frames`: atomic, idempotent, in bounded memory.
-
-        Raises:
-            FrameRefused: a frame does not fit; the old rows stand.
-            StoreError: the engine failed; the old rows stand.
-        """
-        return drained(ClickHouseWriter(self, table, partition), frames)
-
-    def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
-        """Add rows of any partitions. All frames are checked before the first row becomes visible."""
-        return drained(ClickHouseWriter(self, table, None), frames)
 
     def read(
         self,
@@ -190,46 +188,43 @@ class ClickHouseStore:
         end: datetime | None = None,
         ordered: bool = True,
     ) -> pl.DataFrame:
-        """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
-        text = select(table, self.database, partition, columns, start, end, ordered)
-        with self.session() as client:
-            answer = pa.ipc.open_file(client.raw_query(text + ARROW, fmt="Arrow")).read_all()
-        frame = pl.from_arrow(answer, rechunk=False)
-        assert isinstance(frame, pl.DataFrame)
-        return frame.cast({name: table.polars_schema[name] for name in frame.columns})
+        """As `SeriesStore.read`; repeated values come as dictionaries."""
+        text = self.dialect.select(
+            table,
+            self.place(table),
+            partition=partition,
+            columns=columns,
+            start=start,
+            end=end,
+            ordered=ordered,
+        )
+        with self.session() as client, client.raw_stream(text, settings=_WHOLE, fmt="ArrowStream") as stream:
+            return as_polars(table, pa.ipc.open_stream(stream).read_all())
 
-    def read_batches(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> Iterator[pa.RecordBatch]:
-        """As `read`, streamed in Arrow batches; the embedded store stays open until the iterator ends."""
-        text = select(table, self.database, partition, columns, start, end, ordered)
-        with self.session() as client:
-            if self.embedded:
-                yield from embedded.stream(self._folder, text + BATCHES)
-            else:
-                with client.query_arrow_stream(text) as stream:
-                    yield from stream
+    def _batches(self, text: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with self.session() as client, client.raw_stream(text, settings=_ARROW, fmt="ArrowStream") as stream:
+            for batch in pa.ipc.open_stream(stream):
+                yield batch.cast(schema)
 
     def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
         """Answer of a query in ClickHouse's SQL; bare table names are those of the store's database."""
         with self.session() as client:
-            client.database = self.database
-            return client.query_arrow(text, parameters=parameters)
+            return client.query_arrow(text, parameters=parameters, settings={"database": self.database})
+
+    def partitions(self, table: SeriesTable) -> list[tuple[dict[str, PartitionValue], int]]:
+        """Every partition that has rows, from the engine's parts."""
+        names = [key.name for key in table.partition_keys]
+        shown = [f"_partition_value.{at} AS {ddl.quoted(name)}" for at, name in enumerate(names, 1)]
+        text = f"SELECT {', '.join([*shown, 'count() AS rows'])} FROM {self.place(table)}"
+        if names:
+            places = ", ".join(map(str, range(1, len(names) + 1)))
+            text += f" GROUP BY {places} ORDER BY {places}"
+        with self.session() as client:
+            found = client.query(text).result_rows
+        return [(dict(zip(names, values, strict=True)), rows) for *values, rows in found if rows]
 
     def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
         """Rows and bytes of the table, or of one partition."""
-        with self.session() as client:
-            return self.size_in(client, table, partition)
-
-    def size_in(self, client: Client, table: SeriesTable, partition: Partition | None = None) -> TableSize:
-        """`size`, in a session that is open."""
         text = (
             "SELECT sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes) FROM system.parts"
             " WHERE database = {d:String} AND table = {t:String} AND active"
@@ -237,8 +232,6 @@ class ClickHouseStore:
         parameters = {"d": self.database, "t": table.name}
         if partition is not None:
             text += f" AND partition = {ddl.partition_text(table, checked_partition(table, partition))}"
-        rows, on_disk, raw = client.query(text, parameters=parameters).result_rows[0]
+        with self.session() as client:
+            rows, on_disk, raw = client.query(text, parameters=parameters).result_rows[0]
         return TableSize(int(rows), int(on_disk), int(raw))
-
-    def _name(self, table: SeriesTable) -> str:
-        return f"{ddl.quoted(self.database)}.{ddl.quoted(table.name)}"

@@ -1,0 +1,226 @@
+"""The process that owns an embedded store: it alone holds chDB, and serves everybody else over two Unix sockets.
+
+Started on demand (`reach`), it finishes or sweeps what killed writers left, serves, and goes when nobody has asked for
+a while, or when the store's folder is gone. Usage: python -m tracebank.engines.clickhouse.owner FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import Timeout
+
+from tracebank.engines.clickhouse.reach import HELD, beside, owner_lock, socket_address
+from tracebank.settings import Settings, SettingsError
+from tracebank.stores.faults import StoreError
+
+if TYPE_CHECKING:
+    from tracebank.engines.clickhouse.front import Front, _Body
+    from tracebank.query.contract import Limits
+
+DATABASE: Final = "series"
+_RELATIONAL: Final = re.compile(r"\brelational\b", re.IGNORECASE)
+_WORKERS: Final = 4
+"""Threads that take a block in, at most: each holds a share of it in memory, and writes parts of its own."""
+
+
+class Owner:
+    """The engine, who works with it, and what it reaches."""
+
+    database = DATABASE
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        import clickhouse_connect
+
+        from tracebank.engines.clickhouse.local import Local
+
+        self.folder = folder
+        self.engine = Local(folder)
+        self._settings = settings
+        self._client = clickhouse_connect.get_client(interface="chdb", path=os.path.realpath(folder))
+        self._attaching = threading.Lock()
+        self._working = 0
+        self._changed = threading.Condition()
+        self._since = time.monotonic()
+        self._leaving = False
+
+    @property
+    def limits(self) -> Limits:
+        """Of a reader that brings none of its own."""
+        from tracebank.query.contract import Limits
+
+        return Limits(self._settings.query_timeout, self._settings.query_memory)
+
+    def recover(self) -> None:
+        """Finish and sweep what writers left; nobody else works yet."""
+        from tracebank.engines.clickhouse.commit import recover
+
+        self.engine.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+        recover(self._client, DATABASE, self.folder)
+        spool = beside(self.folder, "spool")
+        for path in spool.glob("*"):
+            path.unlink(missing_ok=True)
+
+    def attach(self, text: str, relational: str = "", activations: str = "") -> str:
+        """Make what a query may mean reachable.
+
+        Args:
+            text: the query.
+            relational: URL of the relational store; the owner's own where none is given.
+            activations: root of the shards; the owner's own where none is given.
+
+        Returns:
+            Why `series.activations` is not there, where the query may mean it.
+
+        Raises:
+            StoreError: the relational store cannot be attached.
+        """
+        from tracebank.engines.clickhouse import activations as shards
+        from tracebank.engines.clickhouse.relational import attach
+
+        with self._attaching:
+            if _RELATIONAL.search(text):
+                from sqlalchemy.engine import make_url
+
+                attach(self._client, make_url(relational) if relational else self._settings.relational, embedded=True)
+            if not shards.named_in(text):
+                return ""
+            root = Path(activations) if activations else self._settings.activations
+            return shards.attach(self._client, DATABASE, root, embedded=True)
+
+    @contextmanager
+    def spooled(self, rows: _Body) -> Iterator[Path]:
+        """A file of an INSERT's rows, below the home and for the engine alone."""
+        from tracebank.engines.clickhouse.front import spool
+
+        folder = beside(self.folder, "spool")
+        folder.mkdir(exist_ok=True, mode=0o700)
+        path = folder / uuid.uuid4().hex
+        try:
+            spool(rows, path)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def inserting(self, into: str, form: str, path: Path) -> str:
+        """The statement that takes a file's rows in; Arrow's by as many threads as its batches are worth."""
+        from tracebank.engines.clickhouse.ddl import literal
+        from tracebank.processors import usable_processors
+
+        if form.lower() == "arrow":
+            import pyarrow as pa
+
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                workers = min(reader.num_record_batches, usable_processors(), _WORKERS)
+                names = ", ".join(f"`{name}`" for name in reader.schema.names)
+            if workers > 1:
+                return (
+                    f"{into} SELECT {names} FROM file({literal(str(path))}, Arrow)"
+                    f" SETTINGS max_insert_threads = {workers}, max_partitions_per_insert_block = 0"
+                )
+        return f"{into} FROM INFILE {literal(str(path))} FORMAT {form}"
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """A request under way."""
+        with self._changed:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._working -= 1
+                self._since = time.monotonic()
+                self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Go as soon as nothing is under way."""
+        with self._changed:
+            self._leaving = True
+            self._changed.notify_all()
+
+    def wait(self, idle: float) -> None:
+        """Return when it is time to go."""
+        while True:
+            with self._changed:
+                self._changed.wait(timeout=min(idle, 1.0))
+                quiet = not self._working and time.monotonic() - self._since > idle
+                if self._leaving or quiet or not self.folder.exists():
+                    return
+
+    def end(self, seconds: float) -> None:
+        """Wait for what is under way, and let the engine go."""
+        with self._changed:
+            # The request to stop is one of those under way.
+            self._changed.wait_for(lambda: self._working == 0, timeout=seconds)
+        self._client.close()
+        self.engine.close()
+
+
+def _front(owner: Owner, role: str, *, fenced: bool) -> Front:
+    from tracebank.engines.clickhouse.front import Front
+
+    path = beside(owner.folder, f"{role}.sock")
+    path.unlink(missing_ok=True)
+    with socket_address(path) as address:
+        front = Front(address, owner, fenced=fenced)
+    path.chmod(0o600)
+    threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.2}, name=role, daemon=True).start()
+    return front
+
+
+def serve(folder: Path, settings: Settings) -> None:
+    """Own a store until it is time to go.
+
+    Raises:
+        Timeout: somebody else owns it.
+        StoreError: the engine does not open it.
+    """
+    os.umask(0o077)
+    with ExitStack() as stack:
+        stack.enter_context(owner_lock(folder, 1.0))
+        try:
+            owner = Owner(folder, settings)
+            owner.recover()
+        except Exception as error:
+            from tracebank.query.errors import one_line
+
+            raise StoreError(f"cannot be opened: {one_line(str(error))}") from error
+        signal.signal(signal.SIGTERM, lambda *_: owner.leave())
+        stack.callback(owner.end, 30.0)
+        for role, fenced in (("engine", False), ("reader", True)):
+            front = _front(owner, role, fenced=fenced)
+            stack.callback(front.shutdown)
+            # First, so that who comes now waits for the lock and starts another owner.
+            stack.callback(beside(folder, f"{role}.sock").unlink, missing_ok=True)
+        owner.wait(settings.owner_idle)
+
+
+def main() -> None:
+    """Own the store named on the command line; what fails is the last line of the log."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        serve(Path(sys.argv[1]), Settings.load())
+    except Timeout:
+        os._exit(HELD)
+    except (StoreError, SettingsError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.stderr.flush()
+        os._exit(1)
+    with suppress(OSError):
+        sys.stderr.flush()
+    os._exit(0)  # the engine's threads need no farewell
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""One SQL over both stores where ClickHouse holds the series. A query of an embedded store is asked of its owner, next
+to whose engine it is admitted and run; one of a server is admitted here, by the server's own parser."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import pyarrow as pa
+
+from tracebank.engines.clickhouse.reach import Connection
+from tracebank.engines.clickhouse.wire import Received
+from tracebank.query.contract import Answer, Request, first_rows
+from tracebank.query.errors import SqlError, from_engine
+from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
+
+if TYPE_CHECKING:
+    from tracebank.engines.clickhouse.reader import Reader
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, request: Request) -> Iterator[Answer]:
+    """The answer of one statement in ClickHouse's SQL, parameters as `{name:Type}`; open for the length of the block.
+
+    Raises:
+        SqlError: the query is refused or fails; one line.
+        StoreError: a store cannot be opened.
+    """
+    from tracebank.engines.clickhouse.run import bound
+
+    values = {name: bound(name, value) for name, value in request.parameters.items()}
+    bare = Request(request.text, request.limits, values, request.rows, request.progress)
+    try:
+        way = _of_owner if settings.series.drivername == "chdb" else _of_server
+        with way(settings, bare) as answer:
+            yield answer
+    except SqlError as error:
+        raise type(error)(settings.redact(str(error))) from None
+
+
+@contextlib.contextmanager
+def _of_owner(settings: Settings, request: Request) -> Iterator[Answer]:
+    folder = Path(str(settings.series.database))
+    connection = Connection(folder, "reader", settings.lock_timeout)
+    asked = {
+        "text": request.text,
+        "parameters": request.parameters,
+        "rows": request.rows,
+        "seconds": request.limits.seconds,
+        "memory": request.limits.memory,
+        "progress": request.progress is not None,
+        "relational": settings.relational.render_as_string(hide_password=False),
+        "activations": str(settings.activations),
+    }
+    with contextlib.closing(connection):
+        try:
+            connection.request("POST", "/sql", json.dumps(asked).encode())
+            received = Received(cast(BinaryIO, connection.getresponse()), request.progress)
+        except (ConnectionError, EOFError) as error:
+            raise StoreError(f"series store {folder}: its owner ended: {error}; ask again") from None
+        # The connection's end stops the query, whoever ends it.
+        yield Answer(received.schema, received.batches())
+
+
+@contextlib.contextmanager
+def _of_server(settings: Settings, request: Request) -> Iterator[Answer]:
+    from tracebank.engines.clickhouse import activations
+    from tracebank.engines.clickhouse.reader import ServerReader
+    from tracebank.engines.clickhouse.relational import attach
+    from tracebank.engines.clickhouse.store import ClickHouseStore
+
+    store = ClickHouseStore(settings.series, lock_timeout=settings.lock_timeout)
+    with store.session() as client, store.session() as canceller:
+        attach(client, settings.relational, embedded=False)
+        wanted = activations.named_in(request.text)
+        absence = activations.attach(client, store.database, settings.activations, embedded=False) if wanted else ""
+        reader = ServerReader(client, canceller, store.database, request.limits, request.rows)
+        with answered(reader, request, absence) as answer:
+            yield answer
+
+
+@contextlib.contextmanager
+def answered(reader: Reader, request: Request, absence: str) -> Iterator[Answer]:
+    """Admit a statement and run it.
+
+    Args:
+        reader: of the engine.
+        request: the query; its parameters as `run.bound` gives them.
+        absence: why `series.activations` is not there, for a query that may mean it.
+
+    Raises:
+        SqlError: it is refused or fails; one line.
+    """
+    from tracebank.engines.clickhouse.guard import admit
+    from tracebank.engines.clickhouse.run import Run, functions
+
+    with _faults(reader, absence):
+        values = {name: str(value) for name, value in request.parameters.items()}
+        run = Run(reader, admit(request.text, reader, functions(reader)), values)
+        with contextlib.closing(run):
+            yield Answer(run.schema, first_rows(_told(run.batches(), reader, absence), request.rows))
+
+
+def _told(batches: Iterator[pa.RecordBatch], reader: Reader, absence: str) -> Iterator[pa.RecordBatch]:
+    with _faults(reader, absence):
+        yield from batches
+
+
+@contextlib.contextmanager
+def _faults(reader: Reader, absence: str) -> Iterator[None]:
+    from tracebank.engines.clickhouse import activations
+
+    try:
+        yield
+    except (SqlError, StoreError):
+        raise
+    except _engine_faults() as error:
+        found = from_engine(error, _tables(reader))
+        text = f"{found} ({absence})" if absence and activations.named_in(str(found)) else str(found)
+        raise type(found)(text) from None
+
+
+def _tables(reader: Reader) -> list[str]:
+    """Tables that a query may name; none where even that cannot be asked."""
+    query = (
+        "SELECT concat(database, '.', name) FROM system.tables"
+        " WHERE database IN ('relational', 'system') OR database = currentDatabase()"
+    )
+    with contextlib.suppress(Exception):
+        return [str(row[0]) for row in reader.ask(query)]
+    return []
+
+
+def _engine_faults() -> tuple[type[Exception], ...]:
+    from clickhouse_connect.driver.exceptions import Error
+
+    return (Error, pa.ArrowInvalid, RuntimeError)  # chDB's is a RuntimeError
