@@ -192,7 +192,7 @@ def test_tables_over_files_do_not_pile_up(stored: Settings) -> None:
         for shard in range(5):
             write(stored.activations, "layers.0.mlp", shard)
             for _ in range(2):
-                assert activations.attach(store, client, stored.activations) == ""
+                assert activations.attach(client, store.database, stored.activations, embedded=True) == ""
         assert len(activations._tables(client, activations.FILES)) <= 2
 
 

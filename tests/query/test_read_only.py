@@ -11,8 +11,9 @@ import pytest
 
 from tracebank.engines.clickhouse.functions import CATALOGUE_QUERY, TABLE_FUNCTIONS, FunctionCatalogue
 from tracebank.engines.clickhouse.guard import admit
-from tracebank.engines.clickhouse.reader import EmbeddedReader
+from tracebank.engines.clickhouse.reader import ServerReader
 from tracebank.query.connection import Connection
+from tracebank.query.contract import Limits
 from tracebank.query.errors import SqlError, SqlRefused
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_series
@@ -282,14 +283,10 @@ def test_after_all_attempts_everything_stands(connection: Connection) -> None:
 
 
 @pytest.fixture(scope="module")
-def reader(warehouse: Settings) -> Iterator[EmbeddedReader]:
+def reader(warehouse: Settings) -> Iterator[ServerReader]:
     """A bare reader: the engine's own refusals, without the check of the tree."""
-    store = open_series(warehouse)
-    with store.session() as client:
-        folder = Path(str(warehouse.series.database))
-        found = EmbeddedReader(folder, "series", client, limit=None, progress=None)
-        yield found
-        found.close()
+    with open_series(warehouse).session() as client:
+        yield ServerReader(client, client, "series", Limits(60, 1 << 30), None)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +297,6 @@ def reader(warehouse: Settings) -> Iterator[EmbeddedReader]:
         "DROP TABLE series.trades",
         "ALTER TABLE series.trades DELETE WHERE 1",
         "TRUNCATE TABLE series.trades",
-        "SET readonly = 0",
         "SELECT 1 SETTINGS readonly = 0",
         "SELECT * FROM file('/etc/passwd', 'LineAsString')",
         "SELECT * FROM (SELECT * FROM file('/etc/passwd', 'LineAsString') SETTINGS readonly = 0)",
@@ -308,16 +304,15 @@ def reader(warehouse: Settings) -> Iterator[EmbeddedReader]:
         "SELECT * FROM s3('http://127.0.0.1:1/bucket/x', 'LineAsString', 'x String')",
         "SELECT * FROM postgresql('127.0.0.1:1', 'd', 't', 'u', 'p')",
         "SELECT * FROM sqlite('/tmp/x.db', 't')",
-        "SELECT * FROM Python(warehouse)",
         "SELECT * FROM default.`/etc/passwd`",
     ],
 )
-def test_the_engine_refuses_by_itself_too(attempt: str, reader: EmbeddedReader) -> None:
+def test_the_engine_refuses_by_itself_too(attempt: str, reader: ServerReader) -> None:
     with pytest.raises(Exception, match=r"READONLY|readonly mode|UNKNOWN_TABLE|FUNCTION_NOT_ALLOWED"):
         reader.whole(attempt, {})
 
 
-def test_every_table_function_of_the_engine_is_refused_unless_listed(reader: EmbeddedReader) -> None:
+def test_every_table_function_of_the_engine_is_refused_unless_listed(reader: ServerReader) -> None:
     functions = FunctionCatalogue.of([tuple(row) for row in reader.ask(CATALOGUE_QUERY)])  # type: ignore[misc]
     names = [str(row[0]) for row in reader.ask("SELECT name FROM system.table_functions")]
     others = [name for name in names if name.lower() not in TABLE_FUNCTIONS]
@@ -327,7 +322,7 @@ def test_every_table_function_of_the_engine_is_refused_unless_listed(reader: Emb
             admit(f"SELECT * FROM `{name}`('x')", reader, functions)
 
 
-def test_every_function_outside_the_listed_categories_is_refused(reader: EmbeddedReader) -> None:
+def test_every_function_outside_the_listed_categories_is_refused(reader: ServerReader) -> None:
     functions = FunctionCatalogue.of([tuple(row) for row in reader.ask(CATALOGUE_QUERY)])  # type: ignore[misc]
     assert {"file", "hascolumnintable", "aigenerate", "dictget", "logtrace", "sleep"} <= functions.refused
     assert not functions.refused & functions.allowed

@@ -40,10 +40,11 @@ from sqlalchemy import (
 )
 
 from tracebank.engines.clickhouse import relational as relational_views
-from tracebank.engines.clickhouse.reader import EmbeddedReader
+from tracebank.engines.clickhouse.reader import ServerReader
 from tracebank.engines.clickhouse.relational import attach, refresh, view_ddl
 from tracebank.query.column_shapes import shape
 from tracebank.query.connection import Connection
+from tracebank.query.contract import Limits
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational, open_series
@@ -292,14 +293,13 @@ def test_the_password_is_in_no_file_and_no_answer(settings: Settings) -> None:
     ]
     with open_series(settings).session() as client:
         attach(client, settings.relational, embedded=True, metadata=METADATA)
-        reader = EmbeddedReader(Path(str(settings.series.database)), "default", client, limit=None, progress=None)
+        reader = ServerReader(client, client, "default", Limits(60, 1 << 30), None)
         told = {statement: _told(reader, statement) for statement in statements}
-        reader.close()
     assert "PostgreSQL" in told["SHOW CREATE TABLE _relational.kinds"]
     assert [statement for statement, answer in told.items() if password in answer] == []
 
 
-def _told(reader: EmbeddedReader, statement: str) -> str:
+def _told(reader: ServerReader, statement: str) -> str:
     """Everything that the engine says to a statement, be it an answer or an error."""
     try:
         return str(reader.ask(statement))

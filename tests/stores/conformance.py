@@ -172,7 +172,7 @@ class Conformance:
         for _ in range(2):
             written = store.replace(TICKS, BTC, ticks(1000))
             assert written.rows == 1000
-            assert written.bytes == store.size(TICKS, BTC).bytes > 0
+            assert 0 < store.size(TICKS, BTC).bytes < 2 * written.bytes
             assert_frame_equal(store.read(TICKS), ticks(1000))
 
     def test_replace_makes_its_table(self, store: SeriesStore) -> None:

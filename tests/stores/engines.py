@@ -18,14 +18,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.engines.duckdb.store import DuckDBStore
-from tracebank.engines.postgresql.store import PostgreSQLStore
-from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
 from tracebank.stores.faults import FrameRefused, StoreError
 from tracebank.stores.series_store import SeriesStore
-from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
-from tracebank_benchmarks.tsdb.engines.kdb.connection import missing_licence, pykx
-from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore
 
 # Read when the suite is gathered: tests run without the developer's variables.
 _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL")
@@ -99,6 +93,8 @@ def _own_database(server: str) -> Iterator[ClickHouseStore]:
 
 @contextmanager
 def _influxdb1(_folder: Path) -> Iterator[SeriesStore]:
+    from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
+
     server = _INFLUXDB
     if not server:
         pytest.skip("no InfluxDB 1: set TRACEBANK_TEST_INFLUXDB_URL, e.g. to what '.ci/influxdb start' prints")
@@ -112,6 +108,9 @@ def _influxdb1(_folder: Path) -> Iterator[SeriesStore]:
 
 @contextmanager
 def _kdb(folder: Path) -> Iterator[SeriesStore]:
+    from tracebank_benchmarks.tsdb.engines.kdb.connection import missing_licence, pykx
+    from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore
+
     if not _KDB and not pykx().licensed:
         pytest.skip(
             f"{missing_licence()}; or set TRACEBANK_TEST_KDB_URL, kdb://user:password@host:5000/folder/of/its/own"
@@ -126,11 +125,15 @@ def _kdb(folder: Path) -> Iterator[SeriesStore]:
 
 @contextmanager
 def _duckdb(folder: Path) -> Iterator[SeriesStore]:
+    from tracebank.engines.duckdb.store import DuckDBStore
+
     yield DuckDBStore(folder / "series.duckdb", lock_timeout=30)
 
 
 @contextmanager
 def _postgresql(_folder: Path) -> Iterator[SeriesStore]:
+    from tracebank.engines.postgresql.store import PostgreSQLStore
+
     if not _POSTGRES:
         pytest.skip("no PostgreSQL: set TRACEBANK_TEST_POSTGRES_URL, e.g. to what '.ci/postgres start' prints")
     store = PostgreSQLStore(make_url(_POSTGRES), schema=f"tracebank_test_{uuid.uuid4().hex[:16]}", lock_timeout=30)
@@ -143,6 +146,9 @@ def _postgresql(_folder: Path) -> Iterator[SeriesStore]:
 
 @contextmanager
 def _timescaledb(_folder: Path) -> Iterator[SeriesStore]:
+    from tracebank.engines.postgresql.store import PostgreSQLStore
+    from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
+
     with _postgresql(_folder) as plain:
         assert isinstance(plain, PostgreSQLStore)
         with plain.connection() as connection:

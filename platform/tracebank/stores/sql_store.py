@@ -63,7 +63,7 @@ class SqlStore(SeriesStore):
         if found is None:
             self._execute(session, self._making(table))
             return
-        gained = to_add(differences(table, self._declared(table), found), self.place(table))
+        gained = to_add(differences(table, self._declared(table), found))
         self._execute(session, [text for name in gained for text in self._adding(table, name)])
 
     def differences(self, table: SeriesTable) -> list[Difference]:

@@ -92,12 +92,11 @@ def differences(table: SeriesTable, declared: Standing, found: Standing | None) 
     return result
 
 
-def to_add(found: list[Difference], place: str) -> list[str]:
+def to_add(found: list[Difference]) -> list[str]:
     """Columns that the declaration gained.
 
     Args:
         found: how the standing table differs.
-        place: the table's full name, for the message.
 
     Raises:
         SchemaDrift: it differs in any other way.
@@ -105,7 +104,7 @@ def to_add(found: list[Difference], place: str) -> list[str]:
     if fatal := [difference for difference in found if not difference.repairable]:
         first = fatal[0]
         raise SchemaDrift(
-            f"table {place}: {first.what} is {first.found}, declared {first.declared} ({len(fatal)} such);"
+            f"table {first.table}: {first.what} is {first.found}, declared {first.declared} ({len(fatal)} such);"
             " copy its rows to a new table, or drop it and materialise again"
         )
     return [difference.what.removeprefix("column ") for difference in found]

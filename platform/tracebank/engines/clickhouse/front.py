@@ -7,12 +7,13 @@ taken back; there `POST /sql` also answers `tracebank`'s own queries, in frames.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from select import poll
@@ -172,11 +173,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, handle: Any, text: str, form: str, parameters: dict[str, str]) -> None:
         if _READS.match(text) and (form.lower() in _JOINED or form.lower() == "arrowstream"):
-            pieces = _pieces(handle.send_query(text, form, params=parameters))
-            first = next(pieces, None)
-            if first is not None:
-                self._stream(form, first, pieces)
-                return
+            # Closed before its handle is: a stream that is cancelled without one ends the whole engine.
+            with contextlib.closing(_pieces(handle.send_query(text, form, params=parameters))) as pieces:
+                first = next(pieces, None)
+                if first is not None:
+                    self._stream(form, first, pieces)
+                    return
         self._whole(200, bytes(handle.query(text, form, params=parameters).bytes() or b""), form)
 
     def _stream(self, form: str, first: bytes, rest: Iterator[bytes]) -> None:
@@ -205,6 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self._head(200, "tracebank")
         self.end_headers()
+        self.wfile.flush()
         request = Request(
             asked["text"], Limits(asked["seconds"], asked["memory"]), asked["parameters"], asked["rows"], None
         )
@@ -331,7 +334,7 @@ def _parameters(url: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix("param_"): value for name, value in url.items() if name.startswith("param_")}
 
 
-def _pieces(answer: Any) -> Iterator[bytes]:
+def _pieces(answer: Any) -> Generator[bytes]:
     finished = False
     try:
         while (piece := answer.fetch()) is not None:

@@ -7,13 +7,13 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tracebank.engines.clickhouse.reach import Connection
+from tracebank.engines.clickhouse.reach import Asked, connected
 from tracebank.engines.clickhouse.wire import Received
-from tracebank.query.contract import Answer, Request, first_rows
+from tracebank.query.contract import Answer, Progress, Request, first_rows
 from tracebank.query.errors import SqlError, from_engine
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
@@ -45,7 +45,6 @@ def opened(settings: Settings, request: Request) -> Iterator[Answer]:
 @contextlib.contextmanager
 def _of_owner(settings: Settings, request: Request) -> Iterator[Answer]:
     folder = Path(str(settings.series.database))
-    connection = Connection(folder, "reader", settings.lock_timeout)
     asked = {
         "text": request.text,
         "parameters": request.parameters,
@@ -56,14 +55,17 @@ def _of_owner(settings: Settings, request: Request) -> Iterator[Answer]:
         "relational": settings.relational.render_as_string(hide_password=False),
         "activations": str(settings.activations),
     }
-    with contextlib.closing(connection):
-        try:
-            connection.request("POST", "/sql", json.dumps(asked).encode())
-            received = Received(cast(BinaryIO, connection.getresponse()), request.progress)
-        except (ConnectionError, EOFError) as error:
-            raise StoreError(f"series store {folder}: its owner ended: {error}; ask again") from None
-        # The connection's end stops the query, whoever ends it.
+    received = _received(folder, json.dumps(asked).encode(), settings.lock_timeout, request.progress)
+    with contextlib.closing(received):
         yield Answer(received.schema, received.batches())
+
+
+def _received(folder: Path, body: bytes, timeout: float, progress: Progress | None) -> Received:
+    """An owner that leaves just now, or was killed, is asked in vain; the next one is not."""
+    try:
+        return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
+    except ConnectionError:
+        return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
 
 
 @contextlib.contextmanager

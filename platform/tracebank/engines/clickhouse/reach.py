@@ -6,8 +6,8 @@ nothing but reading is let through. Both lie beside the store, for this user alo
 
 from __future__ import annotations
 
-import http.client
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -32,6 +32,7 @@ HELD: Final = 75
 _LONGEST: Final = 100
 """Bytes that the path of a Unix socket may have on every system."""
 _PULSE: Final = 0.01
+_PULSE_MS: Final = 200
 _ABSENT: Final = (FileNotFoundError, ConnectionRefusedError, ConnectionResetError)
 
 
@@ -147,6 +148,36 @@ def _last_words(folder: Path, code: int) -> str:
     return said[-1] if said else f"its owner ended with code {code}"
 
 
+class Asked:
+    """One request to the owner, and the body of its answer as it comes; to be closed.
+
+    Waiting is done in short steps, so that Ctrl-C is heard whichever thread the signal goes to.
+    """
+
+    def __init__(self, reached: socket.socket, path: str, body: bytes = b"") -> None:
+        self._socket = reached
+        self._ready = select.poll()
+        self._ready.register(reached, select.POLLIN)
+        head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        reached.sendall(head.encode() + body)
+        line = bytearray()
+        while not line.endswith(b"\r\n\r\n"):
+            byte = bytearray(1)
+            if not self.readinto(byte):
+                raise ConnectionResetError("its owner ended")
+            line += byte
+
+    def readinto(self, into: bytearray | memoryview) -> int:
+        """Bytes of the body; 0 at its end."""
+        while not self._ready.poll(_PULSE_MS):
+            pass
+        return self._socket.recv_into(into)
+
+    def close(self) -> None:
+        """Leave; what still runs for this request is stopped."""
+        self._socket.close()
+
+
 def stop(folder: Path, timeout: float = 30.0) -> bool:
     """Ask the owner to end, and wait for it.
 
@@ -157,31 +188,14 @@ def stop(folder: Path, timeout: float = 30.0) -> bool:
         StoreBusy: it did not end in time.
     """
     try:
-        connection = Connection(folder, "engine", timeout, start=False)
-        connection.request("POST", "/stop")
-        connection.getresponse().read()
-        connection.close()
-    except (*_ABSENT, http.client.HTTPException):
+        Asked(_connect(beside(folder, "engine.sock")), "/stop").close()
+    except _ABSENT:
         return False
     try:
         with owner_lock(folder, timeout):
             return True
     except Timeout:
         raise StoreBusy(f"series store {folder}: its owner did not end within {timeout:g} s") from None
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP to the owner."""
-
-    def __init__(self, folder: Path, role: Role, timeout: float, *, start: bool = True) -> None:
-        super().__init__("localhost")
-        self._to: tuple[Path, Role, float] = folder, role, timeout
-        self._starts = start
-
-    def connect(self) -> None:
-        """Reach the owner; start one where there is none."""
-        folder, role, timeout = self._to
-        self.sock = connected(folder, role, timeout) if self._starts else _connect(beside(folder, f"{role}.sock"))
 
 
 @cache

@@ -14,7 +14,6 @@ from sqlalchemy import MetaData, Table, text
 from sqlalchemy.engine import URL
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.query.column_shapes import shape
 from tracebank.query.errors import one_line
 from tracebank.stores.faults import StoreError
@@ -42,7 +41,7 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
     Raises:
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
-    if isinstance(series, PostgreSQLStore):
+    if series.engine in ("postgresql", "timescaledb"):
         from tracebank.engines.postgresql.query import in_one_database, make_views
 
         return make_views(relational, metadata) if in_one_database(series.url, relational.url) else []

@@ -7,7 +7,7 @@ import json
 import struct
 import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -15,6 +15,9 @@ from tracebank.query import errors
 from tracebank.query.contract import Progress
 from tracebank.query.errors import SqlError
 from tracebank.stores.faults import StoreError
+
+if TYPE_CHECKING:
+    from tracebank.engines.clickhouse.reach import Asked
 
 _HEAD: Final = struct.Struct("<cQ")
 _SCHEMA, _BATCH, _PROGRESS, _END, _FAULT = b"s", b"b", b"p", b"e", b"f"
@@ -59,6 +62,8 @@ class Frames:
         except (SqlError, StoreError) as error:
             kind = type(error).__name__ if isinstance(error, SqlError) else "StoreError"
             self._put(_FAULT, json.dumps([kind, str(error)]).encode())
+        except RuntimeError as error:  # chDB's
+            self._put(_FAULT, json.dumps(["StoreError", errors.one_line(str(error))]).encode())
 
 
 class Received:
@@ -67,20 +72,32 @@ class Received:
     Raises (from every method):
         SqlError: what the owner says of the query.
         StoreError: what it says of the store; or it ended before the answer did.
+        ConnectionError: it ended before the answer began.
     """
 
-    def __init__(self, stream: BinaryIO, progress: Progress | None) -> None:
+    def __init__(self, stream: Asked, progress: Progress | None) -> None:
         self._stream = stream
         self._progress = progress
-        kind, body = self._next()
+        try:
+            kind, body = self._next()
+        except BaseException:
+            stream.close()
+            raise
         if kind != _SCHEMA:
             raise StoreError("the store's owner answered something else; is it of another version?")
         self.schema = pa.ipc.read_schema(pa.py_buffer(body))
 
+    def close(self) -> None:
+        """Leave; the query is stopped."""
+        self._stream.close()
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Every batch, to the end of the answer."""
         while True:
-            kind, body = self._next()
+            try:
+                kind, body = self._next()
+            except ConnectionError:
+                raise StoreError("the store's owner ended before the answer did; ask again") from None
             if kind == _END:
                 return
             yield pa.ipc.read_record_batch(pa.py_buffer(body), self.schema)
@@ -101,8 +118,8 @@ class Received:
     def _read(self, size: int) -> bytearray:
         body, at = bytearray(size), 0
         while at < size:
-            got = self._stream.readinto(memoryview(body)[at:])  # type: ignore[attr-defined]
+            got = self._stream.readinto(memoryview(body)[at:])
             if not got:
-                raise StoreError("the store's owner ended before the answer did; ask again")
+                raise ConnectionResetError("the store's owner ended")
             at += got
         return body
