@@ -1,9 +1,9 @@
 """A process that writes to stores and is killed while it does: run by `test_crashes`, one scenario after the other.
 
-Each scenario runs in a child forked before the engine was used, which is killed with SIGKILL: by itself before or after
-a statement, or by the parent at a random moment.
+Each scenario runs in a child of its own. It is killed with SIGKILL, or the owner of the store is, or both are: before,
+in or after a statement, or at a random moment.
 
-Usage: killed_writer.py JSON, a list of {"folder", "kind", "statement", "when", "delay", "append"}.
+Usage: killed_writer.py JSON, a list of {"folder", "kind", "statement", "when", "delay", "append", "who"}.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -22,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute
 from sqlalchemy.engine import make_url
 
-from tracebank.engines.clickhouse import writer as clickhouse_writer
 from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.engines.clickhouse.writer import ClickHouseWriter
+from tracebank.stores.faults import StoreError
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 
 ROWS = 6_000
@@ -51,23 +54,35 @@ def frame(version: int, symbol: str = "BTC", rows: int = ROWS) -> pl.DataFrame:
     ).cast(TABLE.polars_schema)  # type: ignore[arg-type]
 
 
-def _die() -> None:
-    """As a power cut would have it: no clean-up runs."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def kill_owner(folder: str) -> None:
+    """End the store's owner as the kernel does when memory is out."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int(Path(f"{folder}.pid").read_text(encoding="ascii")), signal.SIGKILL)
 
 
 def _die_at(scenario: dict[str, Any]) -> None:
-    from clickhouse_connect.driver._chdbclient import ChdbClient  # imports chDB, after which no fork is safe
+    from clickhouse_connect.driver.httpclient import HttpClient
 
-    command = ChdbClient.command
+    command, came = HttpClient.command, False
 
-    def watched(self: ChdbClient, cmd: str, *rest: Any, **named: Any) -> Any:
+    def _die() -> None:
+        if scenario["who"] != "writer":
+            kill_owner(scenario["folder"])
+        if scenario["who"] != "owner":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(self: HttpClient, cmd: str, *rest: Any, **named: Any) -> Any:
+        nonlocal came
+        if came:
+            return command(self, cmd, *rest, **named)
         if scenario["statement"] not in cmd:
             return command(self, cmd, *rest, **named)
+        came = True
         if scenario["when"] == "before":
             _die()
         if scenario["when"] == "half":  # a move of which only the first half reached the disk
-            staged, target = cmd.split(" MOVE ")[0].removeprefix("ALTER TABLE "), cmd.split(" TO TABLE ")[1]
+            staged = cmd.split(" MOVE ")[0].removeprefix("ALTER TABLE ")
+            target = cmd.split(" TO TABLE ")[1].split(",")[0]
             partition = cmd.split("PARTITION ID ")[1].split(" TO ")[0]
             command(self, f"ALTER TABLE {target} ATTACH PARTITION ID {partition} FROM {staged}")
             _die()
@@ -78,11 +93,11 @@ def _die_at(scenario: dict[str, Any]) -> None:
             _die()
         return result
 
-    ChdbClient.command = watched  # type: ignore[method-assign,assignment]
+    HttpClient.command = watched  # type: ignore[method-assign,assignment]
 
 
 def _run(scenario: dict[str, Any], ready: int) -> None:
-    clickhouse_writer.BLOCK_ROWS = ROWS // 3  # type: ignore[misc]
+    ClickHouseWriter.block_rows = ROWS // 3
     store = ClickHouseStore(make_url(f"chdb:///{scenario['folder']}"))
     store.info()  # the engine has started
     if scenario["kind"] == "point":
@@ -91,11 +106,18 @@ def _run(scenario: dict[str, Any], ready: int) -> None:
     version = 0
     while True:
         version += 1
-        if scenario["append"]:
-            store.append(TABLE, [frame(version), frame(version, "ETH"), frame(version, "SOL")])
-        else:
-            store.replace(TABLE, {"day": DAY, "symbol": "BTC"}, frame(version))
+        try:
+            if scenario["append"]:
+                store.append(TABLE, [frame(version), frame(version, "ETH"), frame(version, "SOL")])
+            else:
+                store.replace(TABLE, {"day": DAY, "symbol": "BTC"}, frame(version))
+        except StoreError:
+            if scenario["who"] != "owner":
+                raise
+            os.kill(os.getpid(), signal.SIGKILL)  # what it had to say was said
         if scenario["kind"] == "point":
+            if scenario["who"] == "owner":  # killed behind the last thing that mattered
+                os.kill(os.getpid(), signal.SIGKILL)
             os.write(2, b"the scenario's statement did not come\n")
             os._exit(3)
 
@@ -115,7 +137,12 @@ def main() -> int:
         os.close(write)
         if os.read(read, 1) and scenario["kind"] == "random":
             time.sleep(scenario["delay"])
-            os.kill(child, signal.SIGKILL)
+            if scenario["who"] != "writer":
+                kill_owner(scenario["folder"])
+            if scenario["who"] == "owner":  # the writer goes on with the next one
+                time.sleep(1.0)
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         os.close(read)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:

@@ -18,6 +18,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
+from tracebank.engines.clickhouse.reach import stop
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.stores.faults import StoreError
 
@@ -37,7 +38,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _killed(scenarios: list[dict[str, Any]], folder: Path, standing: Path) -> list[ClickHouseStore]:
     """Run the scenarios, each on a copy of the store that stands, two at a time."""
-    plain = {"statement": "", "when": "", "delay": 0.0, "append": False}
+    plain = {"statement": "", "when": "", "delay": 0.0, "append": False, "who": "writer"}
     full = [plain | scenario | {"folder": str(folder / str(at))} for at, scenario in enumerate(scenarios)]
     for scenario in full:
         shutil.copytree(standing, scenario["folder"], symlinks=True)
@@ -46,6 +47,8 @@ def _killed(scenarios: list[dict[str, Any]], folder: Path, standing: Path) -> li
     for process in running:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors[-2000:]
+    for one in full:  # whoever comes next clears up first
+        stop(Path(one["folder"]))
     return [ClickHouseStore(make_url(f"chdb:///{one['folder']}"), lock_timeout=20) for one in full]
 
 
@@ -55,13 +58,17 @@ def _nothing_is_left(store: ClickHouseStore, folder: Path) -> None:
             row[0] for row in client.query("SELECT name FROM system.tables WHERE database = 'series'").result_rows
         ]
     assert tables == ["ticks"]
-    assert list(folder.with_name(folder.name + ".spool").glob("*")) == []
+    for kind in ("spool", "writers"):
+        assert list(folder.with_name(f"{folder.name}.{kind}").glob("*")) == []
+    stop(folder)
 
 
 def test_kill_at_ten_random_moments_of_a_replace(tmp_path: Path, standing: Path) -> None:
     delays = random.Random()  # a new draw each time: every run of the suite tries other moments
     drawn = [delays.uniform(0, 0.4) for _ in range(10)]
-    stores = _killed([{"kind": "random", "delay": delay} for delay in drawn], tmp_path, standing)
+    who = ("writer", "owner", "both")
+    scenarios = [{"kind": "random", "delay": delay, "who": who[at % 3]} for at, delay in enumerate(drawn)]
+    stores = _killed(scenarios, tmp_path, standing)
     for at, store in enumerate(stores):
         rows = store.read(TABLE, partition=BTC)
         assert rows["version"].n_unique() == 1, f"killed after {drawn[at]} s: {rows['version'].value_counts()}"
@@ -74,21 +81,21 @@ def test_kill_at_ten_random_moments_of_a_replace(tmp_path: Path, standing: Path)
 
 OLD, NEW = 0, 1
 POINTS = {
-    ("CREATE TABLE `series`.`_staging_", "before"): OLD,
-    ("CREATE TABLE `series`.`_staging_", "after"): OLD,
-    ("FROM INFILE", "before"): OLD,
-    ("FROM INFILE", "after"): OLD,
-    ("RENAME TABLE", "before"): OLD,
-    ("RENAME TABLE", "after"): NEW,
-    ("REPLACE PARTITION", "before"): NEW,
-    ("REPLACE PARTITION", "after"): NEW,
-    ("DROP TABLE `series`.`_commit_", "after"): NEW,
-    ("DROP PARTITION ID 'none'", "after"): NEW,
+    ('CREATE TABLE "series"."_staging_', "before", "both"): OLD,
+    ('CREATE TABLE "series"."_staging_', "after", "writer"): OLD,
+    ("RENAME TABLE", "before", "writer"): OLD,
+    ("RENAME TABLE", "before", "owner"): OLD,
+    ("RENAME TABLE", "after", "writer"): NEW,
+    ("RENAME TABLE", "after", "owner"): NEW,
+    ("REPLACE PARTITION", "before", "both"): NEW,
+    ("REPLACE PARTITION", "after", "writer"): NEW,
+    ("REPLACE PARTITION", "after", "owner"): NEW,
+    ('DROP TABLE "series"."_commit_', "after", "both"): NEW,
 }
 
 
 def test_kill_between_the_steps_of_a_replace(tmp_path: Path, standing: Path) -> None:
-    scenarios = [{"kind": "point", "statement": statement, "when": when} for statement, when in POINTS]
+    scenarios = [{"kind": "point", "statement": text, "when": when, "who": who} for text, when, who in POINTS]
     for at, (store, version) in enumerate(zip(_killed(scenarios, tmp_path, standing), POINTS.values(), strict=True)):
         found = store.read(TABLE, partition=BTC)
         assert found.equals(frame(version)), scenarios[at]
@@ -97,7 +104,8 @@ def test_kill_between_the_steps_of_a_replace(tmp_path: Path, standing: Path) -> 
 
 def test_kill_inside_replace_partition(tmp_path: Path, standing: Path) -> None:
     drawn = [random.uniform(0, 0.003) for _ in range(6)]
-    scenarios = [{"kind": "point", "statement": "REPLACE PARTITION", "when": "during", "delay": d} for d in drawn]
+    point = {"kind": "point", "statement": "REPLACE PARTITION", "when": "during", "who": "both"}
+    scenarios = [point | {"delay": delay} for delay in drawn]
     for at, store in enumerate(_killed(scenarios, tmp_path, standing)):
         assert store.read(TABLE, partition=BTC).equals(frame(NEW)), drawn[at]
         assert_frame_equal(store.read(TABLE, partition={"day": DAY, "symbol": "ETH"}), frame(0, "ETH"))
@@ -105,17 +113,20 @@ def test_kill_inside_replace_partition(tmp_path: Path, standing: Path) -> None:
 
 
 APPEND_POINTS = {
-    ("RENAME TABLE", "before"): False,
-    ("RENAME TABLE", "after"): True,
-    ("MOVE PARTITION", "before"): True,
-    ("MOVE PARTITION", "half"): True,
-    ("MOVE PARTITION", "after"): True,
-    ("DROP TABLE `series`.`_commit_", "before"): True,
+    ("RENAME TABLE", "before", "both"): False,
+    ("RENAME TABLE", "after", "writer"): True,
+    ("MOVE PARTITION", "before", "owner"): True,
+    ("MOVE PARTITION", "half", "both"): True,
+    ("MOVE PARTITION", "after", "both"): True,
+    ('DROP TABLE "series"."_commit_', "before", "writer"): True,
 }
 
 
 def test_kill_between_the_steps_of_an_append_adds_all_or_nothing(tmp_path: Path, standing: Path) -> None:
-    scenarios = [{"kind": "point", "statement": s, "when": when, "append": True} for s, when in APPEND_POINTS]
+    scenarios = [
+        {"kind": "point", "statement": text, "when": when, "who": who, "append": True}
+        for text, when, who in APPEND_POINTS
+    ]
     for at, (store, added) in enumerate(
         zip(_killed(scenarios, tmp_path, standing), APPEND_POINTS.values(), strict=True)
     ):
@@ -183,7 +194,7 @@ def test_a_read_only_folder_gives_one_clear_line(tmp_path: Path) -> None:
     if undo is None:
         pytest.skip("cannot make a folder read-only for root here: mount is not permitted")
     try:
-        with pytest.raises(StoreError, match=r"series store .*/home/series: cannot be opened: (Read-only|Permission)"):
+        with pytest.raises(StoreError, match=r"series store .*/home/series: cannot be written: (Read-only|Permission)"):
             store.replace(TABLE, BTC, frame(2))
     finally:
         undo()

@@ -14,7 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from tracebank.cli.database import database
 from tracebank.cli.doctor import doctor
+from tracebank.cli.export import export
 from tracebank.cli.query import sql
+from tracebank.cli.serve import serve
 from tracebank.cli.tables import tables
 
 GROUP: Final = "tracebank.commands"
@@ -93,4 +95,6 @@ app = typer.Typer(
 app.command("sql")(sql)
 app.command("tables")(tables)
 app.command("doctor")(doctor)
+app.command("export")(export)
+app.command("serve")(serve)
 app.add_typer(database, name="db")

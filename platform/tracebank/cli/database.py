@@ -40,6 +40,25 @@ def status(as_json: AsJson = False) -> None:
     _show(found, as_json)
 
 
+@database.command()
+def repair(as_json: AsJson = False) -> None:
+    """Give up rows that the engine cannot read, so that their tables can be read without them."""
+    from tracebank.settings import Settings
+    from tracebank.stores.opening import open_series
+
+    found = open_series(Settings.load()).discard_damage()
+    if as_json:
+        import dataclasses
+        import json
+
+        sys.stdout.write(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2) + "\n")
+        return
+    for entry in found:
+        sys.stdout.write(f"given up: {entry}\n")
+    if not found:
+        sys.stdout.write("nothing is damaged\n")
+
+
 def _show(found: SchemaStatus, as_json: bool) -> None:
     if as_json:
         import dataclasses

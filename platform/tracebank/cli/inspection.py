@@ -100,13 +100,17 @@ def _series(settings: Settings) -> Iterator[Finding]:
     if settings.series.drivername == "chdb" and not Path(str(settings.series.database)).exists():
         yield Finding("series store", "missing", f"{shown}: not made yet", "run 'tracebank db upgrade'")
         return
+    store = open_series(settings)
     try:
-        info = open_series(settings).info()
+        info, damage = store.info(), store.damage()
     except StoreError as error:
         yield Finding("series store", "broken", str(error), "see TRACEBANK_SERIES_URL")
         return
     detail = f"{info.engine} {info.version}, {info.edition}, {shown}"
     yield Finding("series store", "ok", detail, version=info.version, edition=info.edition)
+    for entry in damage:
+        advice = "materialise it again, or give the rows up by 'tracebank db repair'"
+        yield Finding("series rows", "broken", str(entry), advice)
 
 
 def _relational(settings: Settings) -> Iterator[Finding]:

@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Self, cast
 
-import polars as pl
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from tracebank.cli.query import Format
 
 _UNBOUNDED: Final = 1_000_000
@@ -80,34 +81,48 @@ class Sink:
         from rich.table import Table
         from rich.text import Text
 
-        frame = pl.from_arrow(pa.Table.from_batches(batches, schema=schema))
-        assert isinstance(frame, pl.DataFrame)
+        rows = pa.Table.from_batches(batches, schema=schema)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-        for name, kind in frame.schema.items():
-            table.add_column(Text(name), justify="right" if kind.is_numeric() else "left", overflow="fold")
-        for row in frame.head(shown if shown is not None else frame.height).rows():
+        for field in schema:
+            table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
+        columns = [_values(column) for column in rows.slice(0, shown).columns]
+        for row in zip(*columns, strict=True):
             table.add_row(*(Text("null", style="dim") if value is None else Text(_cell(value)) for value in row))
         to_terminal = self._draft is None and sys.stdout.isatty()
         text = io.TextIOWrapper(self._file, encoding="utf-8", write_through=True)
         try:
             console = Console(file=text, width=None if to_terminal else _UNBOUNDED, force_terminal=to_terminal or None)
-            if frame.width:
+            if rows.num_columns:
                 console.print(table)
         finally:
             text.detach()
-        if shown is not None and frame.height > shown:
+        if shown is not None and rows.num_rows > shown:
             sys.stderr.write(f"the first {shown:,} rows; --limit N gives more, --format csv gives all\n")
 
 
-def _cell(value: object) -> str:
-    from datetime import datetime
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
-    if isinstance(value, datetime):
-        return value.isoformat(" ").removesuffix("+00:00")
+
+def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """Python's values; of time stamps the text, since Python's own end at microseconds."""
+    if pa.types.is_timestamp(column.type):
+        texts = column.cast(pa.string()).to_pylist()
+        return [None if text is None else str(text).removesuffix("Z") for text in texts]
+    if pa.types.is_nested(column.type):
+        import polars as pl
+
+        return pl.Series(column).to_list()
+    return column.to_pylist()
+
+
+def _cell(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def _frames(batches: Batches) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
     for batch in batches:
         frame = pl.from_arrow(batch)
         assert isinstance(frame, pl.DataFrame)
@@ -116,6 +131,8 @@ def _frames(batches: Batches) -> Iterator[pl.DataFrame]:
 
 def _flat(batch: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
     """Nested columns as JSON text, which CSV can hold."""
+    import polars as pl
+
     for index, field in enumerate(batch.schema):
         if pa.types.is_nested(field.type):
             lines = pl.DataFrame({"v": pl.Series(batch.column(index))}).write_ndjson().splitlines()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +43,12 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Most rows to give.", min=0)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which it is stopped; default TRACEBANK_QUERY_TIMEOUT.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory the engine may hold, e.g. 2GiB; default TRACEBANK_QUERY_MEMORY.")
+    ] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="name=value for {name:Type} ($name, %(name)s) in the statement.")
     ] = None,
@@ -55,11 +61,17 @@ def sql(
         raise typer.BadParameter(f"{chosen} is not for a terminal; use --output FILE or a pipe", param_hint="--format")
     if output is not None and not output.absolute().parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.absolute().parent}", param_hint="--output")
-    _answer(statement, parameters, chosen, output, limit)
+    limits = {"timeout": timeout, "memory": _bytes(memory)}
+    _answer(statement, parameters, chosen, output, limit, limits)
 
 
 def _answer(
-    statement: str, parameters: dict[str, object], form: Format, output: Path | None, limit: int | None
+    statement: str,
+    parameters: dict[str, object],
+    form: Format,
+    output: Path | None,
+    limit: int | None,
+    limits: Mapping[str, Any],
 ) -> None:
     from tracebank.cli.output import Sink
     from tracebank.cli.progress import ReadingProgress
@@ -68,12 +80,23 @@ def _answer(
     rows = _TABLE_ROWS + 1 if form is Format.TABLE and limit is None else limit
     with (
         ReadingProgress() as progress,
-        connect().open(statement, parameters=parameters, limit=rows, progress=progress.update) as answer,
+        connect().open(statement, parameters=parameters, limit=rows, progress=progress.update, **limits) as answer,
         Sink(output) as sink,
     ):
         to_terminal = output is None and sys.stdout.isatty()
         batches = progress.finished_by(answer.batches) if to_terminal else answer.batches
         sink.write(form, answer.schema, batches, shown=_TABLE_ROWS if limit is None else None)
+
+
+def _bytes(text: str | None) -> int | None:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return None if text is None else int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise typer.BadParameter(
+            f"{text!r} is not accepted; use bytes, e.g. 500MiB or 2GiB", param_hint="--memory"
+        ) from None
 
 
 def _form_of(output: Path | None) -> Format:

@@ -40,7 +40,7 @@ def tables(
 
 
 def _tables(found: list[TableInfo]) -> Table:
-    table = _grid("database", "table", "rows>", "bytes>", "columns>", "what it is")
+    table = grid("database", "table", "rows>", "bytes>", "columns>", "what it is")
     for entry in found:
         table.add_row(
             entry.database, entry.name, _count(entry.rows), _count(entry.bytes), str(len(entry.columns)), entry.doc
@@ -49,7 +49,7 @@ def _tables(found: list[TableInfo]) -> Table:
 
 
 def _columns(found: list[TableInfo]) -> Table:
-    table = _grid("table", "column", "type", "unit", "what it is")
+    table = grid("table", "column", "type", "unit", "what it is")
     for entry in found:
         for column in entry.columns:
             table.add_row(f"{entry.database}.{entry.name}", column.name, column.type, column.unit, column.doc)
@@ -57,7 +57,8 @@ def _columns(found: list[TableInfo]) -> Table:
     return table
 
 
-def _grid(*names: str) -> Table:
+def grid(*names: str) -> Table:
+    """An empty table with these heads; a head that ends in > is of numbers."""
     from rich import box
     from rich.table import Table
 

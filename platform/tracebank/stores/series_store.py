@@ -44,6 +44,19 @@ class EngineInfo:
     edition: str
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A part of a table that the engine set aside."""
+
+    table: str
+    partition: str
+    """As the engine names it."""
+    part: str
+
+    def __str__(self) -> str:
+        return f"series.{self.table}: rows of partition {self.partition} cannot be read (part {self.part})"
+
+
 class SeriesStore(ABC):
     """A time-series store."""
 
@@ -129,6 +142,14 @@ class SeriesStore(ABC):
     @abstractmethod
     def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
         """Rows and bytes of the table, or of one partition."""
+
+    def damage(self) -> list[Damage]:
+        """Rows that the engine could not read when it opened, and set aside: they are missing from every answer."""
+        return []
+
+    def discard_damage(self) -> list[Damage]:
+        """Throw away what `damage` lists, so that tables can be read again without it; what it was."""
+        return []
 
     def replacing(self, table: SeriesTable, partition: Partition) -> Writer:
         """A writer whose rows replace the partition's when its `with` block ends well; else the old rows stand."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from tracebank.engines.clickhouse.ddl import literal, quoted
+from tracebank.stores.faults import StoreError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -35,11 +36,18 @@ def writing(folder: Path | None, writer: str) -> Iterator[None]:
     if folder is None:
         yield
         return
-    signs = _signs(folder)
-    signs.mkdir(exist_ok=True, mode=0o700)
-    with FileLock(signs / writer, thread_local=False):
+    sign = _signs(folder) / writer
+    lock = FileLock(sign, thread_local=False)
+    try:
+        sign.parent.mkdir(exist_ok=True, mode=0o700)
+        lock.acquire()
+    except OSError as error:
+        raise StoreError(f"series store {folder}: cannot be written: {error.strerror}") from None
+    try:
         yield
-    (signs / writer).unlink(missing_ok=True)
+    finally:
+        lock.release()
+        sign.unlink(missing_ok=True)
 
 
 def _signs(folder: Path) -> Path:
@@ -89,6 +97,14 @@ def recover(client: Client, database: str, folder: Path | None) -> None:
                 _finish(client, database, table, name, _partition(note), again=True)
 
 
+def forget_writers(client: Client, database: str, folder: Path) -> None:
+    """Remove the signs of writers that died before they had staged anything; nobody else works yet."""
+    recover(client, database, folder)
+    for sign in _signs(folder).glob("*"):
+        with _claimed(folder, sign.name, 0):
+            pass
+
+
 @contextmanager
 def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
     """Whether a writer is gone; its sign of life is then held, so that one process alone clears up after it."""
@@ -122,6 +138,8 @@ def _finish(client: Client, database: str, table: str, decided: str, partition: 
     else:
         client.command(f"ALTER TABLE {target} DROP PARTITION {partition}")
     client.command(f"DROP TABLE {source} SYNC")
+    # Dropping a partition, even one that is not there, makes the engine delete the parts that were replaced.
+    client.command(f"ALTER TABLE {target} DROP PARTITION ID 'none'")
     if partition:
         _forget_damage(client, database, table, partition)
 
@@ -152,13 +170,17 @@ def _parts(client: Client, database: str, table: str) -> dict[str, set[str]]:
     return found
 
 
+def damaged(database: str) -> str:
+    """The query for parts that the engine set aside as broken: table, partition and part."""
+    return (
+        "SELECT table, ifNull(partition_id, ''), name FROM system.detached_parts"
+        f" WHERE database = {literal(database)} AND startsWith(reason, 'broken') ORDER BY ALL"
+    )
+
+
 def _forget_damage(client: Client, database: str, table: str, partition: str) -> None:
     """Damaged parts of a partition that was written anew need not be told of any more."""
-    text = (
-        "SELECT count() FROM system.detached_parts WHERE database = {d:String} AND table = {t:String}"
-        " AND reason LIKE 'broken%'"
-    )
-    if client.query(text, parameters={"d": database, "t": table}).result_rows[0][0]:
+    if any(name == table for name, _, _ in client.query(damaged(database)).result_rows):
         target = _path(database, table)
         client.command(f"ALTER TABLE {target} DROP DETACHED PARTITION {partition}", settings={"allow_drop_detached": 1})
 

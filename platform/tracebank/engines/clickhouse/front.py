@@ -67,6 +67,9 @@ _OF_A_READER: Final = frozenset(
 """Settings that a reader may bring; others are passed over."""
 
 
+_HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
 class Front(ThreadingMixIn, UnixStreamServer):
     """One of the owner's sockets."""
 
@@ -103,6 +106,10 @@ class Handler(BaseHTTPRequestHandler):
         """A statement, or one of the owner's own services."""
         place = urlsplit(self.path).path
         body = _Body(self.rfile, self.headers)
+        if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _HERE:
+            # A page that a browser was made to take for one of this machine.
+            self._whole(403, b"only 127.0.0.1, ::1 and localhost are served\n")
+            return
         with self.server.owner.at_work():
             if place == "/sql" and self.server.fenced:
                 self._frames(json.loads(body.read()))
@@ -172,6 +179,8 @@ class Handler(BaseHTTPRequestHandler):
         self._whole(200, b"")
 
     def _answer(self, handle: Any, text: str, form: str, parameters: dict[str, str]) -> None:
+        if _READS.match(text):
+            self.server.owner.check_whole(text)
         if _READS.match(text) and (form.lower() in _JOINED or form.lower() == "arrowstream"):
             # Closed before its handle is: a stream that is cancelled without one ends the whole engine.
             with contextlib.closing(_pieces(handle.send_query(text, form, params=parameters))) as pieces:
@@ -213,6 +222,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         progress = frames.progress if asked["progress"] else None
         with frames.faults():
+            owner.check_whole(request.text)
             absence = owner.attach(request.text, asked["relational"], asked["activations"])
             with (
                 LocalReader.opened(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracebank.query.contract import Limits
 
 DATABASE: Final = "series"
+_SWEEP_SECONDS: Final = 5.0
 _RELATIONAL: Final = re.compile(r"\brelational\b", re.IGNORECASE)
 _WORKERS: Final = 4
 """Threads that take a block in, at most: each holds a share of it in memory, and writes parts of its own."""
@@ -53,6 +54,7 @@ class Owner:
         self._changed = threading.Condition()
         self._since = time.monotonic()
         self._leaving = False
+        self._damaged = False
 
     @property
     def limits(self) -> Limits:
@@ -63,13 +65,41 @@ class Owner:
 
     def recover(self) -> None:
         """Finish and sweep what writers left; nobody else works yet."""
-        from tracebank.engines.clickhouse.commit import recover
+        from tracebank.engines.clickhouse.commit import damaged, forget_writers
 
         self.engine.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-        recover(self._client, DATABASE, self.folder)
+        forget_writers(self._client, DATABASE, self.folder)
+        self._damaged = bool(self._client.query(damaged(DATABASE)).result_rows)
         spool = beside(self.folder, "spool")
         for path in spool.glob("*"):
             path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        from clickhouse_connect.driver.exceptions import Error
+
+        from tracebank.engines.clickhouse.commit import recover
+
+        with suppress(Error):  # what fails now is tried again
+            recover(self._client, DATABASE, self.folder)
+
+    def check_whole(self, text: str) -> None:
+        """Refuse a query of a table of which rows are missing.
+
+        Raises:
+            StoreError: names the table, and what to do.
+        """
+        if not self._damaged:
+            return
+        from tracebank.engines.clickhouse.commit import damaged
+
+        found = self._client.query(damaged(DATABASE)).result_rows
+        self._damaged = bool(found)
+        for table, partition, _ in found:
+            if re.search(rf"\b{re.escape(table)}\b", text):
+                raise StoreError(
+                    f"series.{table}: rows of partition {partition} are damaged and missing from every answer;"
+                    " materialise it again, or give them up by 'tracebank db repair'"
+                )
 
     def attach(self, text: str, relational: str = "", activations: str = "") -> str:
         """Make what a query may mean reachable.
@@ -150,8 +180,12 @@ class Owner:
             self._changed.notify_all()
 
     def wait(self, idle: float) -> None:
-        """Return when it is time to go."""
+        """Clear up after killed writers now and then; return when it is time to go."""
+        swept = time.monotonic()
         while True:
+            if time.monotonic() - swept > _SWEEP_SECONDS:
+                self._sweep()
+                swept = time.monotonic()
             with self._changed:
                 self._changed.wait(timeout=min(idle, 1.0))
                 quiet = not self._working and time.monotonic() - self._since > idle
@@ -198,6 +232,7 @@ def serve(folder: Path, settings: Settings) -> None:
             raise StoreError(f"cannot be opened: {one_line(str(error))}") from error
         signal.signal(signal.SIGTERM, lambda *_: owner.leave())
         stack.callback(owner.end, 30.0)
+        beside(folder, "pid").write_text(str(os.getpid()), encoding="ascii")
         for role, fenced in (("engine", False), ("reader", True)):
             front = _front(owner, role, fenced=fenced)
             stack.callback(front.shutdown)

@@ -16,10 +16,11 @@ import pyarrow as pa
 from sqlalchemy.engine import URL
 
 from tracebank.engines.clickhouse import ddl
+from tracebank.engines.clickhouse.commit import damaged
 from tracebank.engines.clickhouse.writer import ClickHouseWriter
 from tracebank.settings import without_password
 from tracebank.stores.faults import StoreError
-from tracebank.stores.series_store import EngineInfo, TableSize, as_polars
+from tracebank.stores.series_store import Damage, EngineInfo, TableSize, as_polars
 from tracebank.stores.sql_store import SqlStore
 from tracebank.tables.drift import Standing
 from tracebank.tables.partition import checked_partition
@@ -210,6 +211,21 @@ class ClickHouseStore(SqlStore):
         """Answer of a query in ClickHouse's SQL; bare table names are those of the store's database."""
         with self.session() as client:
             return client.query_arrow(text, parameters=parameters, settings={"database": self.database})
+
+    def damage(self) -> list[Damage]:
+        """Parts that were set aside as broken."""
+        with self.session() as client:
+            return [Damage(*map(str, row)) for row in client.query(damaged(self.database)).result_rows]
+
+    def discard_damage(self) -> list[Damage]:
+        """Throw broken parts away."""
+        found = self.damage()
+        with self.session() as client:
+            for entry in found:
+                name = f"{ddl.quoted(self.database)}.{ddl.quoted(entry.table)}"
+                text = f"ALTER TABLE {name} DROP DETACHED PART {ddl.literal(entry.part)}"
+                client.command(text, settings={"allow_drop_detached": 1})
+        return found
 
     def partitions(self, table: SeriesTable) -> list[tuple[dict[str, PartitionValue], int]]:
         """Every partition that has rows, from the engine's parts."""
