@@ -6,13 +6,14 @@ import os
 import sys
 from datetime import date
 from multiprocessing import get_context
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import make_url
 
+from tracebank.engines.clickhouse.reach import beside
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.stores.faults import StoreError
 from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 
 TABLE = SeriesTable(
@@ -43,11 +44,10 @@ def write_batches(store: ClickHouseStore, writer: int) -> None:
         store.replace(TABLE, {"day": DAY, "writer": 100 + writer}, [batch(100 + writer, n) for n in range(number + 1)])
 
 
-def _hold(store: ClickHouseStore) -> None:
-    with store.session():
-        sys.stdout.write("held\n")
-        sys.stdout.flush()
-        sys.stdin.readline()
+def _read(store: ClickHouseStore) -> None:
+    for _ in range(20):
+        rows = store.read(TABLE, columns=["writer", "n"])
+        assert rows.height % ROWS == 0
 
 
 def _size(url: str) -> None:
@@ -58,13 +58,8 @@ def _fork(store: ClickHouseStore, url: str) -> None:
     store.create(TABLE)
     child = os.fork()
     if child == 0:
-        try:
-            store.size(TABLE)
-        except StoreError as error:
-            sys.stdout.write(f"{error}\n")
-            sys.stdout.flush()
-            os._exit(0)
-        os._exit(1)
+        store.size(TABLE)
+        os._exit(0)
     _, status = os.waitpid(child, 0)
     spawned = get_context("spawn").Process(target=_size, args=(url,))
     spawned.start()
@@ -77,7 +72,10 @@ if __name__ == "__main__":
     opened = ClickHouseStore(make_url(url), lock_timeout=60)
     if program == "write":
         write_batches(opened, number)
-    elif program == "hold":
-        _hold(opened)
+    elif program == "read":
+        _read(opened)
+    elif program == "owner":
+        opened.create(TABLE)
+        sys.stdout.write(beside(Path(sys.argv[2]), "pid").read_text(encoding="ascii"))
     elif program == "fork":
         _fork(opened, url)

@@ -91,10 +91,16 @@ def recover(client: Client, database: str, folder: Path | None) -> None:
         kind, _, rest = name[1:].partition("_")
         table, _, writer = rest.rpartition("_")
         with _claimed(folder, writer, age) as gone:
-            if gone and kind == "staging":
+            if not gone or not _exists(client, database, name):  # its writer may have ended since
+                continue
+            if kind == "staging":
                 client.command(f"DROP TABLE IF EXISTS {_path(database, name)} SYNC")
-            elif gone:
+            else:
                 _finish(client, database, table, name, _partition(note), again=True)
+
+
+def _exists(client: Client, database: str, table: str) -> bool:
+    return bool(client.query(f"EXISTS TABLE {_path(database, table)}").result_rows[0][0])
 
 
 def forget_writers(client: Client, database: str, folder: Path) -> None:
