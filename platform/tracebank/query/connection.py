@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from tracebank.engines.clickhouse import activations
 from tracebank.engines.clickhouse.functions import CATALOGUE_QUERY, FunctionCatalogue
 from tracebank.engines.clickhouse.guard import admit
+from tracebank.engines.clickhouse.pushdown import pushed
 from tracebank.engines.clickhouse.reader import EmbeddedReader, Progress, Reader, ServerReader
 from tracebank.engines.clickhouse.relational import attach
 from tracebank.engines.clickhouse.run import Run, bound
@@ -103,9 +105,13 @@ class Connection:
         values = {name: bound(name, value) for name, value in (parameters or {}).items()}
         store = open_series(self.settings)
         assert isinstance(store, ClickHouseStore)
-        with self._reader(store, query, limit, progress) as (reader, absence):
+        with self._reader(store, query, limit, progress) as (reader, absence, attached):
             try:
-                run = Run(reader, admit(query, reader, _functions(reader)), values)
+                statement = admit(query, reader, _functions(reader))
+                if attached and statement.selects:
+                    dialect = self.settings.relational.get_backend_name()
+                    statement = replace(statement, text=pushed(statement.text, reader, dialect, parameters or {}))
+                run = Run(reader, statement, values)
                 try:
                     yield Answer(run.schema, first_rows(run.batches(), limit))
                 finally:
@@ -123,22 +129,22 @@ class Connection:
     @contextlib.contextmanager
     def _reader(
         self, store: ClickHouseStore, query: str, limit: int | None, progress: Progress | None
-    ) -> Iterator[tuple[Reader, str]]:
-        """A reader, and why `series.activations` is not there where the query may mean it."""
+    ) -> Iterator[tuple[Reader, str, bool]]:
+        """A reader; why `series.activations` is not there where the query may mean it; whether `relational` is."""
         with store.session() as client:
-            attach(client, self.settings.relational, embedded=store.embedded)
+            attached = attach(client, self.settings.relational, embedded=store.embedded)
             if store.embedded:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {store.database}")
             wanted = activations.named_in(query)
             absence = activations.attach(store, client, self.settings.activations) if wanted else ""
             if not store.embedded:
                 with store.session() as canceller:
-                    yield ServerReader(client, canceller, store.database, limit=limit), absence
+                    yield ServerReader(client, canceller, store.database, limit=limit), absence, attached
                 return
             folder = Path(str(self.settings.series.database))
             reader = EmbeddedReader(folder, store.database, client, limit=limit, progress=progress)
             try:
-                yield reader, absence
+                yield reader, absence, attached
             finally:
                 reader.close()
 

@@ -1,0 +1,211 @@
+"""Filters on `relational` that reach the relational store.
+
+ClickHouse hands a WHERE on to SQLite or PostgreSQL only where it stands beside the raw table, and never through a view.
+So in an admitted statement a view whose rows the WHERE filters is replaced by the view's own SELECT over the raw table,
+filtered by those conditions that the store answers alike. The statement keeps its WHERE.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import MetaData
+
+from tracebank.engines.clickhouse.ddl import quoted
+from tracebank.engines.clickhouse.guard import Parser, walk
+from tracebank.engines.clickhouse.guard import quoted as literal
+from tracebank.engines.clickhouse.relational import VIEWS, view_select
+from tracebank.query.conditions import MIRRORED, Comparison, Condition, Group, Join, Operator, Query, Source
+from tracebank_schemas.catalogue import METADATA
+
+_COMPARISONS: Final[dict[str, Operator]] = {
+    "equals": "=",
+    "less": "<",
+    "lessOrEquals": "<=",
+    "greater": ">",
+    "greaterOrEquals": ">=",
+    "in": "in",
+    "like": "prefix",
+    "startsWith": "prefix",
+}
+_JOINS: Final[dict[str, Join]] = {"INNER": "", "CROSS": "", "COMMA": "", "LEFT": "left", "RIGHT": "right"}
+_DAYS: Final = ("toDate", "toDate32")
+_MOMENTS: Final = ("toDateTime", "toDateTime64")
+_TEXT_TYPE: Final = re.compile(r"String|Date(32|Time(64)?)?(\(.*\))?")
+_WHOLE_TYPE: Final = re.compile(r"U?Int\d+")
+_DEEPEST: Final = 50
+"""Conditions within conditions that are looked at."""
+
+
+def pushed(
+    text: str, parser: Parser, dialect: str, parameters: Mapping[str, object], metadata: MetaData = METADATA
+) -> str:
+    """The statement with the filters on `relational` where the relational store sees them; else as it was.
+
+    Args:
+        text: an admitted query.
+        parser: the engine that is to run it.
+        dialect: of the relational store: "sqlite" or "postgresql".
+        parameters: values of the query's parameters.
+        metadata: the models.
+    """
+    if VIEWS not in text:
+        return text
+    root = json.loads(parser.ask(f"SELECT parseQueryToJSON({literal(text)})")[0][0])
+    filtered = _filtered(root, dialect, parameters, metadata)
+    if not filtered:
+        return text
+    result = str(parser.ask(f"SELECT formatQuerySingleLine(formatQueryFromJSON({literal(json.dumps(root))}))")[0][0])
+    for name, source in filtered.items():
+        result = result.replace(name, f"({source})")
+    return result
+
+
+def _filtered(
+    root: dict[str, Any], dialect: str, parameters: Mapping[str, object], metadata: MetaData
+) -> dict[str, str]:
+    """Put a name of our own in the place of each view that is filtered; the SELECT that the name stands for."""
+    nodes = list(walk(root))
+    taken = frozenset(_taken(nodes))
+    long_names = {tuple(node["name_parts"][:2]) for _, _, node in nodes if len(node.get("name_parts") or ()) > 2}
+    found: dict[str, str] = {}
+    for _, _, node in nodes:
+        if node["type"] != "SelectQuery" or "where" not in node or "tables" not in node:
+            continue
+        elements = [element for element in node["tables"]["children"] if "table_expression" in element]
+        sources = tuple(_source(element, metadata) for element in elements)
+        query = Query(sources, _condition(node["where"], parameters), taken)
+        for position, source in enumerate(sources):
+            needed = query.needed(position, dialect)
+            if source.table is None or needed is None:
+                continue
+            name = elements[position]["table_expression"]["database_and_table_name"]
+            if "alias" not in name and ((VIEWS, source.alias) in long_names or source.alias in taken):
+                continue  # a SELECT in its place has no full name
+            name |= {"alias": source.alias, "name": f"filtered_{uuid.uuid4().hex}"}
+            del name["name_parts"]
+            found[name["name"]] = view_select(source.table, dialect, _sql(needed, dialect))
+    return found
+
+
+def _taken(nodes: list[tuple[dict[str, Any] | None, str, dict[str, Any]]]) -> Iterator[str]:
+    """Names of expressions and of the statement's own tables; the alias of a source is none of them."""
+    for parent, role, node in nodes:
+        if node["type"] == "WithElement":
+            yield str(node["name"])
+        is_source = (parent or {}).get("type") == "TableExpression" and role in ("database_and_table_name", "subquery")
+        if "alias" in node and not is_source:
+            yield str(node["alias"])
+
+
+def _source(element: dict[str, Any], metadata: MetaData) -> Source:
+    expression, join = element["table_expression"], element.get("table_join", {})
+    name = expression.get("database_and_table_name", {})
+    parts = name.get("name_parts") or [name.get("name", "")]
+    is_plain = expression.keys() <= {"type", "database_and_table_name"}
+    table = metadata.tables.get(parts[1]) if is_plain and len(parts) == 2 and parts[0] == VIEWS else None
+    alias = name.get("alias") or expression.get("subquery", {}).get("alias") or parts[-1]
+    is_odd = join.get("strictness", "ALL") != "ALL" or join.get("is_natural")
+    columns = join.get("using_expression_list", {}).get("children")
+    using = None if columns is None else frozenset(str(column.get("name", "")) for column in columns)
+    return Source(table, str(alias), "other" if is_odd else _JOINS.get(join.get("kind", "CROSS"), "other"), using)
+
+
+def _condition(node: dict[str, Any], parameters: Mapping[str, object], depth: int = 0) -> Condition | None:
+    if depth > _DEEPEST:
+        return None
+    if name := _name(node):
+        return Comparison(name, "=", (True,))
+    arguments = node.get("arguments", {}).get("children", [])
+    match node.get("name"), len(arguments):
+        case "and" | "or" as word, _:
+            return Group(word == "and", tuple(_condition(part, parameters, depth + 1) for part in arguments))
+        case "not", 1 if name := _name(arguments[0]):
+            return Comparison(name, "=", (False,))
+        case str(word), 2 if word in _COMPARISONS:
+            return _comparison(_COMPARISONS[word], arguments[0], arguments[1], parameters)
+    return None
+
+
+def _comparison(
+    operator: Operator, left: dict[str, Any], right: dict[str, Any], parameters: Mapping[str, object]
+) -> Condition | None:
+    name, values = _name(left), _values(right, parameters)
+    if not name and operator in MIRRORED:
+        name, values, operator = _name(right), _values(left, parameters), MIRRORED[operator]
+    if not name or not values or (operator != "in" and len(values) > 1):
+        return None
+    return Comparison(name, operator, values)
+
+
+def _name(node: dict[str, Any]) -> tuple[str, ...]:
+    if node["type"] != "Identifier":
+        return ()
+    return tuple(node.get("name_parts") or [node.get("name", "")])
+
+
+def _values(node: dict[str, Any], parameters: Mapping[str, object]) -> tuple[object, ...]:
+    """Values that a node stands for; none where they are not known."""
+    arguments = node.get("arguments", {}).get("children", [])
+    if node["type"] == "Literal":
+        return _literals(node["value"])
+    if node["type"] == "QueryParameter":
+        return _given(str(node["param_type"]), parameters.get(str(node["name"])))
+    if node["type"] == "Function" and arguments and node["name"] in _DAYS + _MOMENTS:
+        values = _values(arguments[0], parameters)
+        is_day = node["name"] in _DAYS
+        return tuple(v if is_day or len(v) > 10 else f"{v} 00:00:00" for v in values if isinstance(v, str))
+    if node["type"] == "Function" and arguments and node["name"] in ("tuple", "array"):
+        parts = [_values(part, parameters) for part in arguments]
+        return tuple(part[0] for part in parts) if all(len(part) == 1 for part in parts) else ()
+    return ()
+
+
+def _literals(field: dict[str, Any]) -> tuple[object, ...]:
+    value = field.get("value")
+    match field["field_type"]:
+        case "String" | "UInt64" | "Int64" | "Bool":
+            return (value,)
+        case "Tuple" | "Array" if isinstance(value, list):
+            parts = [_literals(part) for part in value]
+            return tuple(part[0] for part in parts) if all(len(part) == 1 for part in parts) else ()
+    return ()
+
+
+def _given(kind: str, value: object) -> tuple[object, ...]:
+    """A parameter's value where it is of the kind that the query names."""
+    if kind.startswith("Array(") and isinstance(value, list | tuple):
+        parts = [_given(kind.removeprefix("Array(").removesuffix(")"), part) for part in value]
+        return tuple(part[0] for part in parts) if all(parts) else ()
+    fits = (
+        (isinstance(value, bool) and kind == "Bool")
+        or (type(value) is int and _WHOLE_TYPE.fullmatch(kind))
+        or (isinstance(value, str | date) and _TEXT_TYPE.fullmatch(kind))
+    )
+    return (value,) if fits else ()
+
+
+def _sql(condition: Condition, dialect: str) -> str:
+    """A condition on the raw table."""
+    if isinstance(condition, Group):
+        word = " AND " if condition.every else " OR "
+        return "(" + word.join(_sql(part, dialect) for part in condition.parts if part is not None) + ")"
+    name, operator, first = quoted(condition.name[0]), condition.operator, condition.values[0]
+    if isinstance(first, bool):
+        is_number = dialect == "sqlite"
+        return f"{name} {'!=' if first else '='} 0" if is_number else f"{name} = {str(first).lower()}"
+    if operator == "in":
+        return f"{name} IN ({', '.join(map(_value, condition.values))})"
+    if operator == "prefix":
+        # One letter less than is asked for: of a plain prefix the engine makes a function, and keeps it to itself.
+        return f"{name} LIKE {literal(str(first)[:-1] + '_%')}"
+    return f"{name} {operator} {_value(first)}"
+
+
+def _value(value: object) -> str:
+    return str(value) if isinstance(value, int) else literal(str(value))
