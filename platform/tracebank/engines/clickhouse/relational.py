@@ -17,7 +17,6 @@ from sqlalchemy.engine import URL
 from tracebank.engines.clickhouse.ddl import quoted
 from tracebank.engines.clickhouse.guard import quoted as literal
 from tracebank.engines.clickhouse.store import ClickHouseStore
-from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.query.column_shapes import shape
 from tracebank.query.errors import one_line
 from tracebank.stores.series_store import StoreError
@@ -45,12 +44,8 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
     Raises:
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
-    if isinstance(series, PostgreSQLStore):
-        from tracebank.engines.postgresql.query import in_one_database, make_views
-
-        return make_views(relational, metadata) if in_one_database(series.url, relational.url) else []
     if not isinstance(series, ClickHouseStore):
-        return []  # the session copies what a query names
+        return []  # PostgreSQL's stand where the tables do; DuckDB's session copies what a query needs
     _check_forms(relational)
     with series.session() as client:
         if not attach(client, relational.url, embedded=series.embedded, metadata=metadata):
@@ -162,9 +157,9 @@ def _check_forms(relational: RelationalStore) -> None:
     if relational.url.get_backend_name() != "postgresql":
         return
     wanted = {"datestyle": "ISO", "bytea_output": "hex"}
-    with relational.connection() as connection:
+    with relational.reading() as session:
         for name, start in wanted.items():
-            found = str(connection.execute(text(f"SHOW {name}")).scalar())
+            found = str(session.scalar(text(f"SHOW {name}")))
             if not found.startswith(start):
                 raise StoreError(
                     f"PostgreSQL setting {name} is {found!r} for user {relational.url.username};"
