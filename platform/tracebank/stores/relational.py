@@ -23,8 +23,6 @@ from tracebank_schemas.relational import Base
 
 SQLITE_WAIT: Final = 60.0
 """Seconds that SQLite waits for another writer."""
-_READING: Final = {"postgresql_readonly": True}
-"""Marks a transaction that only reads; PostgreSQL's driver knows it by itself, SQLite is told by `_begin_sqlite`."""
 _HINTS: Final = {
     re.compile(r"no such (table|column)|(relation|column) .* does not exist"): "; run 'tracebank db upgrade'",
     re.compile(r"in a read-only transaction|a readonly database"): (
@@ -53,6 +51,11 @@ class RelationalStore:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
+    @cached_property
+    def _reading(self) -> Engine:
+        """The same engine and pool, for transactions that only read."""
+        return self.engine.execution_options(postgresql_readonly=True)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One transaction that writes: committed when the block ends well, else rolled back.
@@ -74,7 +77,7 @@ class RelationalStore:
             StoreError: the block would write, or the database failed; one line without the password.
         """
         try:
-            with Session(self.engine.execution_options(**_READING)) as session, session.begin():
+            with Session(self._reading) as session, session.begin():
                 yield session
         except (SQLAlchemyError, OSError) as error:
             raise self._fault(error) from error
@@ -158,6 +161,7 @@ def _to_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    # The option is PostgreSQL's dialect's own, which needs no more; here it says the same.
     reads = bool(connection.get_execution_options().get("postgresql_readonly"))
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     # A transaction that reads first and writes later would fail at once, without waiting, if another wrote in between.

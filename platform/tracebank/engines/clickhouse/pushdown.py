@@ -72,8 +72,9 @@ def _filtered(
     """Put a name of our own in the place of each view that is filtered; the SELECT that the name stands for."""
     nodes = list(walk(root))
     taken = frozenset(_taken(nodes))
-    long_names = {tuple(node["name_parts"][:2]) for _, _, node in nodes if len(node.get("name_parts") or ()) > 2}
     found: dict[str, str] = {}
+    if any(len(node.get("name_parts") or ()) > 2 for _, _, node in nodes):
+        return found  # a SELECT in the place of a table has no name in full
     for _, _, node in nodes:
         if node["type"] != "SelectQuery" or "where" not in node or "tables" not in node:
             continue
@@ -85,8 +86,8 @@ def _filtered(
             if source.table is None or needed is None:
                 continue
             name = elements[position]["table_expression"]["database_and_table_name"]
-            if "alias" not in name and ((VIEWS, source.alias) in long_names or source.alias in taken):
-                continue  # a SELECT in its place has no full name
+            if source.alias in taken:
+                continue
             name |= {"alias": source.alias, "name": f"filtered_{uuid.uuid4().hex}"}
             del name["name_parts"]
             found[name["name"]] = view_select(source.table, dialect, _sql(needed, dialect))

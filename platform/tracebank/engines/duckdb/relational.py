@@ -62,12 +62,12 @@ def _clause(condition: Condition, table: Table) -> ColumnElement[bool]:
     if isinstance(condition, Group):
         parts = [_clause(part, table) for part in condition.parts if part is not None]
         return and_(*parts) if condition.every else or_(*parts)
-    column: ColumnElement[Any] = table.columns[condition.name[0]]
-    values = [_bound(value, table.columns[condition.name[0]]) for value in condition.values]
+    column: Column[Any] = table.columns[condition.name[0]]
+    values = [_bound(value, column) for value in condition.values]
     if condition.operator == "in":
         return column.in_(values)
     if condition.operator == "prefix":
-        return column.startswith(values[0], autoescape=True)
+        return column.startswith(str(values[0]), autoescape=True)
     return _OPERATORS[condition.operator](column, values[0])
 
 

@@ -157,7 +157,7 @@ def in_one_database(series: URL, relational: URL) -> bool:
 def views_replaced(connection: Connection, series: URL, relational: URL) -> Iterator[None]:
     """Take the views away, which would keep a migration from changing the tables beneath them, and make them anew.
 
-    All of it in the connection's transaction: to others the views are never missing, and what fails leaves the old ones.
+    All in the connection's transaction: to others the views are never missing, and what fails leaves the old ones.
 
     Raises:
         StoreError: somebody else's schema has the views' name.
