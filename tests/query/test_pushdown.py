@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +166,7 @@ def test_duckdb_copies_no_rows_that_the_store_can_leave_out(store: RelationalSto
     query = f"SELECT k, tripwire FROM relational.keys WHERE {filter_} ORDER BY k"
     found = _on_duckdb(store, query)
     assert found
-    assert found == _on_duckdb(store, query.replace(", tripwire", ", 0"), whole=True)
+    assert found == _on_duckdb(store, query.replace(", tripwire", ", 0"), whole=tuple(_COLUMNS)[:-1])
 
 
 def test_the_poisoned_row_tells_that_the_store_read_it(store: RelationalStore, client: Client) -> None:
@@ -196,18 +195,19 @@ def _literal(value: str) -> str:
 
 
 def _on_duckdb(
-    store: RelationalStore, query: str, parameters: Mapping[str, object] | None = None, *, whole: bool = False
+    store: RelationalStore, query: str, parameters: Mapping[str, object] | None = None, *, whole: tuple[str, ...] = ()
 ) -> list[tuple[Any, ...]]:
-    """Rows of a query on what it needs of the store; `whole` takes every row and column that can be read at all."""
+    """Rows of a query on what it needs of the store, or on these columns of the whole table."""
     found = needs(query, parameters or {}, METADATA, store.url.get_backend_name())
     if whole:
-        names = tuple(column.name for column in KEYS.columns if column.name != "tripwire")
-        found = [Need(KEYS, names, None)]
+        found = [Need(KEYS, whole, None)]
     with duckdb.connect(":memory:") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("ATTACH ':memory:' AS relational")
         connection.execute("CREATE SCHEMA series")
-        connection.execute("CREATE TABLE series.t AS FROM (VALUES (0, 'a'), (1, 'ab'), (1, 'x'), (2, 'x'), (3, 'b')) t(n, k)")
+        connection.execute(
+            "CREATE TABLE series.t AS FROM (VALUES (0, 'a'), (1, 'ab'), (1, 'x'), (2, 'x'), (3, 'b')) t(n, k)"
+        )
         for need in found:
             connection.register("copied", relational_rows(store, need))
             connection.execute(f"CREATE TABLE relational.main.{need.table.name} AS SELECT * FROM copied")
@@ -270,7 +270,6 @@ ANSWERS: dict[str, bool] = {
     "SELECT k FROM relational.keys WHERE moment > now() - INTERVAL 1 DAY": False,
     "SELECT k FROM relational.keys WHERE day < toDateTime('2024-01-02', 'Asia/Kolkata')": True,
     "SELECT k FROM relational.keys WHERE moment >= '1900-01-01 00:00:00'": False,
-    "SELECT k FROM relational.keys PREWHERE n = 1": False,
     "SELECT count() FROM relational.keys HAVING count() > 1": False,
 }
 """Queries, and whether a filter of theirs may go to the store."""
@@ -285,10 +284,118 @@ def test_clickhouse_answers_as_without_the_store_s_help(store: RelationalStore, 
         assert _answer(client, changed) == _answer(client, query), query
 
 
-def _answer(client: Client, query: str) -> object:
-    """Names, types and rows; or the kind of the error."""
-    try:
-        found = client.query(query)
-    except Exception as error:
-        return str(error).partition("DB::Exception")[0]
+def _answer(client: Client, query: str, parameters: dict[str, Any] | None = None) -> tuple[object, ...]:
+    """Names, types and rows."""
+    found = client.query(query, parameters=parameters)
     return found.column_names, [str(kind) for kind in found.column_types], sorted(map(repr, found.result_rows))
+
+
+PARAMETERS: list[tuple[str, dict[str, Any], bool]] = [
+    ("k = {p:String}", {"p": "it's"}, True),
+    ("k = {p:String}", {"p": "tab\tnew\nline"}, True),
+    ("k = {p:String}", {"p": 5}, False),
+    ("n = {p:Int32}", {"p": 3}, True),
+    ("n = {p:Int32}", {"p": "3"}, False),
+    ("n BETWEEN {p:UInt8} AND {q:Int64}", {"p": 3, "q": 5}, True),
+    ("k IN {p:Array(String)}", {"p": ["a", "back\\slash"]}, True),
+    ("day = {p:Date}", {"p": date(2024, 1, 2)}, True),
+    ("moment < {p:DateTime64(6, 'UTC')}", {"p": datetime(2024, 1, 2, 4, tzinfo=UTC)}, True),
+    ("startsWith(k, {p:String})", {"p": "a"}, True),
+]
+
+
+def test_parameters_go_to_the_store(store: RelationalStore, client: Client) -> None:
+    for filter_, parameters, goes in PARAMETERS:
+        query = f"SELECT k, n FROM relational.keys WHERE {filter_}"
+        changed = _pushed(client, store, query, parameters)
+        assert ("_relational" in changed) == goes, (query, parameters)
+        assert _answer(client, changed, parameters) == _answer(client, query, parameters), (query, parameters)
+
+
+ON_DUCKDB: dict[str, bool] = {
+    "SELECT lower(k) AS k FROM relational.keys WHERE k = 'a'": False,
+    "SELECT K, \"N\" FROM RELATIONAL.Keys WHERE K = 'a' AND keys.n = 0": True,
+    "SELECT x.k FROM relational.main.keys x WHERE x.n == 3": True,
+    "WITH keys AS (SELECT 1 AS one) SELECT k FROM relational.keys AS r, keys WHERE r.k = 'a'": True,
+    "FROM relational.keys SELECT k WHERE k = 'a'": True,
+    "SELECT n FROM relational.keys WHERE k IN (SELECT k FROM series.t)": False,
+    "SELECT k FROM relational.keys WHERE n = 1 UNION ALL SELECT k FROM relational.keys WHERE n = 2": True,
+    "SELECT k FROM relational.keys WHERE n = 1 UNION ALL SELECT k FROM relational.keys": False,
+    "SELECT t.n, i.k FROM series.t JOIN relational.keys AS i USING (n) WHERE i.k = 'ab'": True,
+    "SELECT t.n, i.k FROM series.t JOIN relational.keys AS i USING (n) WHERE n = 1": True,
+    "SELECT t.n, i.k FROM series.t, relational.keys AS i WHERE t.n = i.n AND i.n > 1": True,
+    "SELECT t.n, i.k FROM series.t LEFT JOIN relational.keys AS i ON t.n = i.m WHERE i.n = 0": False,
+    "SELECT t.n, i.k FROM series.t RIGHT JOIN relational.keys AS i USING (n) WHERE i.n < 5": True,
+    "SELECT t.n, i.k FROM relational.keys AS i LEFT JOIN series.t USING (n) WHERE i.n < 5": True,
+    "SELECT t.n, i.k FROM relational.keys AS i FULL JOIN series.t ON t.n = i.m WHERE i.n = 0": False,
+    "SELECT i.k FROM relational.keys AS i SEMI JOIN series.t ON t.n = i.n WHERE i.n < 3": False,
+    "SELECT i.k FROM relational.keys AS i ANTI JOIN series.t ON t.n = i.n WHERE i.n < 5": False,
+    "SELECT i.k, t.n FROM relational.keys AS i POSITIONAL JOIN series.t WHERE i.n = 3": False,
+    "SELECT t.n, i.n FROM series.t ASOF JOIN relational.keys AS i ON t.k = i.k AND t.n >= i.n WHERE i.n < 2": False,
+    "SELECT k FROM relational.keys i NATURAL JOIN series.t WHERE i.n = 0": False,
+    "SELECT i.k FROM (series.t LEFT JOIN relational.keys AS i ON t.n = i.m) WHERE i.n = 0": False,
+    "SELECT b FROM relational.keys AS b(a, b) WHERE b = 1": False,
+    "SELECT i FROM relational.keys AS i WHERE i.k = 'a'": True,
+    "SELECT #2 FROM relational.keys WHERE k = 'a'": True,
+    "SELECT COLUMNS('k|n') FROM relational.keys WHERE k = 'a'": True,
+    "SELECT count(*) FROM relational.keys": False,
+    "SELECT count(*) FROM relational.keys TABLESAMPLE 100% WHERE n < 3": False,
+    "SELECT rowid, k FROM relational.keys WHERE n = 2": False,
+    "SELECT count(*) AS n FROM query_table('relational.keys') WHERE k = 'a'": False,
+    "SELECT k FROM relational.keys WHERE n = -5 OR NOT (flag)": False,
+    "SELECT k FROM relational.keys WHERE k ILIKE 'A%'": False,
+    "SELECT k FROM relational.keys WHERE k LIKE 'a!_c' ESCAPE '!'": False,
+    "SELECT k FROM relational.keys WHERE starts_with(k, '100%')": True,
+    "SELECT k FROM relational.keys WHERE n = '3'": False,
+    "SELECT k FROM relational.keys WHERE document LIKE '{%' AND weight = 0.75": False,
+    "SELECT k FROM relational.keys WHERE day >= DATE '2024-01-02' AND day < '2024-01-03'::DATE": True,
+    "SELECT k FROM relational.keys WHERE moment = TIMESTAMPTZ '2024-01-02 00:30:00.000001+00'": False,
+    "SELECT k FROM relational.keys WHERE moment < TIMESTAMP '2024-01-02'": True,
+    "SELECT k FROM relational.keys WHERE moment >= '2024-01-02 00:30:00.000001'": True,
+}
+"""Queries, and whether rows are left out of the copy."""
+
+
+def test_duckdb_answers_as_on_whole_tables(store: RelationalStore) -> None:
+    with store.session() as session:
+        session.execute(delete(STORED).where(STORED.columns.k == POISON))
+    for query, goes in ON_DUCKDB.items():
+        found = needs(query, {}, METADATA, store.url.get_backend_name())
+        assert [need.table.name for need in found] == ["keys"], query
+        assert (found[0].condition is not None) == goes, query
+        on_whole = _on_duckdb(store, query, whole=tuple(_COLUMNS))
+        assert sorted(map(repr, _on_duckdb(store, query))) == sorted(map(repr, on_whole)), query
+
+
+def test_duckdb_s_parameters_go_to_the_store(store: RelationalStore) -> None:
+    query = "SELECT k FROM relational.keys WHERE k = $k AND n IN ($n, 99) AND day = $day"
+    parameters = {"k": "it's", "n": 4, "day": date(2024, 1, 2)}
+    (need,) = needs(query, parameters, METADATA, store.url.get_backend_name())
+    assert len(relational_rows(store, need)) == 1
+    assert _on_duckdb(store, query, parameters) == [("it's",)]
+
+
+def test_duckdb_copies_the_columns_that_are_named() -> None:
+    def columns(query: str) -> tuple[str, ...]:
+        (need,) = needs(query, {}, METADATA, "sqlite")
+        return need.columns
+
+    assert columns("SELECT K FROM relational.keys AS i WHERE i.flag") == ("k", "flag")
+    assert columns("SELECT count(*) FROM relational.keys") == ("k",)
+    assert columns("SELECT t.k FROM series.t JOIN relational.keys USING (n)") == ("k", "n")
+    for query in ("SELECT * EXCLUDE (k) FROM relational.keys", "FROM relational.keys", "TABLE relational.keys"):
+        assert columns(query) == tuple(_COLUMNS)
+
+
+def test_statements_that_look_at_the_catalogue_find_every_table_whole() -> None:
+    for query in ("DESCRIBE relational.keys", "SELECT * FROM duckdb_tables()", "EXPLAIN SELECT k FROM relational.keys"):
+        assert needs(query, {}, METADATA, "sqlite") == [Need(KEYS, tuple(_COLUMNS), None)]
+    assert needs("SELECT 'keys' AS k FROM series.t", {}, METADATA, "sqlite") == []
+
+
+def test_text_is_ordered_by_the_store_only_where_it_orders_as_the_engines_do() -> None:
+    column = KEYS.columns.k
+    assert answered(column, "<", ["b"], "sqlite") is not None
+    assert answered(column, "<", ["b"], "postgresql") is None
+    assert answered(column, "prefix", ["%a"], "postgresql") is None
+    assert answered(Column("k", String(collation="NOCASE")), "=", ["b"], "sqlite") is None

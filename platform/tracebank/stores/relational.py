@@ -71,7 +71,7 @@ class RelationalStore:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One transaction that only reads: it waits for no writer, and sees the store as it is at its first read.
+        """One transaction that only reads, and waits for no writer.
 
         Raises:
             StoreError: the block would write, or the database failed; one line without the password.

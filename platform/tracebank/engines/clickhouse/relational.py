@@ -78,13 +78,14 @@ def attach(client: Client, url: URL, *, embedded: bool, metadata: MetaData = MET
         return False
     dialect = url.get_backend_name()
     columns = {table.name: _raw_columns(table, dialect) for table in metadata.sorted_tables}
-    marks = {name: f"{_mark(url)} {_digest(text)}" for name, text in columns.items()}
+    place = mark(url)
+    marks = {name: f"{place} {_digest(text)}" for name, text in columns.items()}
     standing = client.query(f"SELECT name, comment FROM system.tables WHERE database = '{RAW}'").result_rows
     if changed := marks.items() - {(str(name), str(comment)) for name, comment in standing}:
         client.command(f"CREATE DATABASE IF NOT EXISTS {RAW} ENGINE = Memory")
-        for name, mark in sorted(changed):
+        for name, comment in sorted(changed):
             client.command(f"DROP TABLE IF EXISTS {RAW}.{quoted(name)}")
-            source = f"ENGINE = {_engine(name, url)} COMMENT '{mark}'"
+            source = f"ENGINE = {_engine(name, url)} COMMENT '{comment}'"
             _create(client, f"CREATE TABLE IF NOT EXISTS {RAW}.{quoted(name)} ({columns[name]}) {source}", url)
     return True
 
@@ -132,7 +133,7 @@ def _engine(name: str, url: URL) -> str:
     return f"PostgreSQL({', '.join(map(literal, parts))})"
 
 
-def _mark(url: URL) -> str:
+def mark(url: URL) -> str:
     """What tells one relational store from another: a SQLite file also from one of its name that was there before."""
     if url.get_backend_name() == "sqlite":
         found = Path(str(url.database)).stat()
