@@ -393,6 +393,21 @@ def test_statements_that_look_at_the_catalogue_find_every_table_whole() -> None:
     assert needs("SELECT 'keys' AS k FROM series.t", {}, METADATA, "sqlite") == []
 
 
+def test_long_and_deep_statements_are_answered_without_the_store_s_help(store: RelationalStore, client: Client) -> None:
+    many = ", ".join(f"'key {number}'" for number in range(9_000))
+    either = " OR ".join(f"n = {number}" for number in range(2_000))
+    deep = "NOT (" * 100 + "n = 3" + ")" * 100
+    for filter_, goes in ((f"k IN ({many}, 'a')", True), (f"k IN ({many}, {many}, 'a')", False), (either, False)):
+        query = f"SELECT count(*) AS c FROM relational.keys WHERE {filter_}"
+        (need,) = needs(query, {}, METADATA, store.url.get_backend_name())
+        assert (need.condition is not None) == goes
+        assert _on_duckdb(store, query) == [(1 if "k IN" in filter_ else len(NAMES),)]
+    for filter_ in (f"k IN ({many}, 'a')", either, deep, "length(k) = 1 AND " * 200 + "n = 3"):
+        query = f"SELECT count() AS c FROM relational.keys WHERE {filter_}"
+        changed = _pushed(client, store, query)
+        assert client.query(changed).result_rows == client.query(query).result_rows
+
+
 def test_text_is_ordered_by_the_store_only_where_it_orders_as_the_engines_do() -> None:
     column = KEYS.columns.k
     assert answered(column, "<", ["b"], "sqlite") is not None

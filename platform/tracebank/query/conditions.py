@@ -24,6 +24,12 @@ Join = Literal["", "left", "right", "other"]
 MIRRORED: Final[dict[Operator, Operator]] = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 """What an operator is when its sides change places."""
 
+DEEPEST: Final = 8
+"""Conditions within conditions that are looked at."""
+_WIDEST: Final = 100
+"""Parts of a group that are handed on: with `DEEPEST` within the depth of 1,000 that SQLite takes."""
+_MOST_VALUES: Final = 10_000
+"""Values that are handed on: fewer than either store takes in one statement."""
 _SLACK: Final = timedelta(days=2)
 """More than zones and roundings can move an instant: a store may write and read instants in a zone of its own."""
 _YEARS: Final = range(1971, 2105)
@@ -78,7 +84,8 @@ class Query:
         """What rows of a source must meet, as `dialect` ("sqlite" or "postgresql") answers it; None for all rows."""
         if self.where is None or not self._filters(position):
             return None
-        return self._told(self.where, position, dialect)
+        found = self._told(self.where, position, dialect)
+        return None if found is None or _size(found) > _MOST_VALUES else found
 
     def _filters(self, position: int) -> bool:
         """Whether dropping rows of a source drops rows of the join, and does nothing else: no nulls in their place."""
@@ -94,7 +101,8 @@ class Query:
             case Group(every, parts):
                 told = [self._told(part, position, dialect) for part in parts]
                 found = tuple(part for part in told if part is not None)
-                return Group(every, found) if found and (every or len(found) == len(told)) else None
+                is_told = every or len(found) == len(told) <= _WIDEST
+                return Group(every, found[:_WIDEST]) if found and is_told else None
             case Comparison(name, operator, values):
                 column = self._column(name, position)
                 return None if column is None else answered(column, operator, values, dialect)
@@ -111,6 +119,12 @@ class Query:
         else:
             ours = name[:-1] == (source.alias,) and sum(other.alias == source.alias for other in self.sources) == 1
         return source.table.columns.get(name[-1]) if ours else None
+
+
+def _size(condition: Condition | None) -> int:
+    if isinstance(condition, Group):
+        return sum(_size(part) for part in condition.parts)
+    return 0 if condition is None else len(condition.values)
 
 
 def answered(column: Column[object], operator: Operator, values: Sequence[object], dialect: str) -> Condition | None:
@@ -131,6 +145,12 @@ def answered(column: Column[object], operator: Operator, values: Sequence[object
             texts = [value for value in values if isinstance(value, str) and not {"\0", "\ufffd"} & set(value)]
             return _texts(column.name, operator, texts, dialect) if len(texts) == len(values) else None
     return None
+
+
+def either(conditions: Sequence[Condition | None]) -> Condition | None:
+    """What holds where one of them does; None where one of them lets every row through."""
+    known = tuple(condition for condition in conditions if condition is not None)
+    return Group(False, known) if len(known) == len(conditions) <= _WIDEST else None
 
 
 def _texts(name: str, operator: Operator, values: list[str], dialect: str) -> Condition | None:

@@ -17,10 +17,10 @@ from typing import Any, Final
 from sqlalchemy import MetaData
 
 from tracebank.engines.clickhouse.ddl import quoted
-from tracebank.engines.clickhouse.guard import Parser, walk
+from tracebank.engines.clickhouse.guard import LAST_SIZE, Parser, walk
 from tracebank.engines.clickhouse.guard import quoted as literal
 from tracebank.engines.clickhouse.relational import VIEWS, view_select
-from tracebank.query.conditions import MIRRORED, Comparison, Condition, Group, Join, Operator, Query, Source
+from tracebank.query.conditions import DEEPEST, MIRRORED, Comparison, Condition, Group, Join, Operator, Query, Source
 from tracebank_schemas.catalogue import METADATA
 
 _COMPARISONS: Final[dict[str, Operator]] = {
@@ -38,8 +38,6 @@ _DAYS: Final = ("toDate", "toDate32")
 _MOMENTS: Final = ("toDateTime", "toDateTime64")
 _TEXT_TYPE: Final = re.compile(r"String|Date(32|Time(64)?)?(\(.*\))?")
 _WHOLE_TYPE: Final = re.compile(r"U?Int\d+")
-_DEEPEST: Final = 50
-"""Conditions within conditions that are looked at."""
 
 
 def pushed(
@@ -60,10 +58,13 @@ def pushed(
     filtered = _filtered(root, dialect, parameters, metadata)
     if not filtered:
         return text
-    result = str(parser.ask(f"SELECT formatQuerySingleLine(formatQueryFromJSON({literal(json.dumps(root))}))")[0][0])
+    tree = literal(json.dumps(root, separators=(",", ":")))
+    if len(tree) > LAST_SIZE:
+        return text
+    result = str(parser.ask(f"SELECT formatQuerySingleLine(formatQueryFromJSON({tree}))")[0][0])
     for name, source in filtered.items():
         result = result.replace(name, f"({source})")
-    return result
+    return result if len(result.encode()) <= LAST_SIZE else text
 
 
 def _filtered(
@@ -118,7 +119,7 @@ def _source(element: dict[str, Any], metadata: MetaData) -> Source:
 
 
 def _condition(node: dict[str, Any], parameters: Mapping[str, object], depth: int = 0) -> Condition | None:
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return None
     if name := _name(node):
         return Comparison(name, "=", (True,))

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import MetaData, Table
 
-from tracebank.query.conditions import MIRRORED, Comparison, Condition, Group, Join, Operator, Query, Source
+from tracebank.query.conditions import (
+    DEEPEST,
+    MIRRORED,
+    Comparison,
+    Condition,
+    Group,
+    Join,
+    Operator,
+    Query,
+    Source,
+    either,
+)
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expr
@@ -36,8 +47,6 @@ _COMPARISONS: Final[dict[str, Operator]] = {
     "StartsWith": "prefix",
 }
 _SIDES: Final[dict[str, Join]] = {"": "", "LEFT": "left", "RIGHT": "right"}
-_DEEPEST: Final = 50
-"""Conditions within conditions that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +81,7 @@ def needs(statement: str, parameters: Mapping[str, object], metadata: MetaData, 
     for name, conditions in _conditions(tree, parameters, metadata, dialect).items():
         table = metadata.tables[name]
         columns = [c.name for c in table.columns if whole or c.name.lower() in words or not _WORD.fullmatch(c.name)]
-        known = [condition for condition in conditions if condition is not None]
-        condition = Group(False, tuple(known)) if len(known) == len(conditions) else None
-        found.append(Need(table, tuple(columns or _names(table)[:1]), condition))
+        found.append(Need(table, tuple(columns or _names(table)[:1]), either(conditions)))
     return found
 
 
@@ -178,7 +185,7 @@ def _source(place: Expr, join: Expr | None, metadata: MetaData) -> Source:
 def _condition(node: Expr, parameters: Mapping[str, object], depth: int = 0) -> Condition | None:
     from sqlglot import expressions as exp
 
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return None
     if name := _name(node):
         return Comparison(name, "=", (True,))

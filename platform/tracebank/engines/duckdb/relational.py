@@ -20,7 +20,7 @@ from tracebank.stores.relational import RelationalStore
 _ROWS: Final = 50_000
 """Read at once."""
 
-_OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+_OPERATORS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "=": operator.eq,
     "<": operator.lt,
     "<=": operator.le,
