@@ -12,6 +12,7 @@ from alembic import command
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
+from tracebank.engines.postgresql.query import in_one_database
 from tracebank.settings import Settings
 from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
 from tracebank.stores.opening import open_relational, open_series
@@ -262,6 +263,19 @@ def test_views_in_postgresql_outlive_an_upgrade_that_fails(
     with relational.reading() as session:
         assert session.scalar(views) == len(METADATA.tables)
     relational.close()
+
+
+@pytest.mark.parametrize(
+    ("series", "found"),
+    [
+        ("postgresql+psycopg://reader@db/tracebank", True),
+        ("timescaledb+psycopg://db:5432/tracebank", True),
+        ("postgresql+psycopg://db/other", False),
+        ("clickhouse://db/tracebank", False),
+    ],
+)
+def test_views_stand_in_postgresql_only_where_both_stores_are_one_database(series: str, found: bool) -> None:
+    assert in_one_database(make_url(series), make_url("postgresql+psycopg://owner@db/tracebank")) == found
 
 
 def test_foreign_keys_hold(store: RelationalStore) -> None:

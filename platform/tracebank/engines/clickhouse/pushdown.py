@@ -8,10 +8,8 @@ filtered by those conditions that the store answers alike. The statement keeps i
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import MetaData
@@ -20,24 +18,11 @@ from tracebank.engines.clickhouse.ddl import quoted
 from tracebank.engines.clickhouse.guard import LAST_SIZE, Parser, walk
 from tracebank.engines.clickhouse.guard import quoted as literal
 from tracebank.engines.clickhouse.relational import VIEWS, view_select
-from tracebank.query.conditions import DEEPEST, MIRRORED, Comparison, Condition, Group, Join, Operator, Query, Source
+from tracebank.engines.clickhouse.where import condition
+from tracebank.query.conditions import Condition, Group, Join, Query, Source
 from tracebank_schemas.catalogue import METADATA
 
-_COMPARISONS: Final[dict[str, Operator]] = {
-    "equals": "=",
-    "less": "<",
-    "lessOrEquals": "<=",
-    "greater": ">",
-    "greaterOrEquals": ">=",
-    "in": "in",
-    "like": "prefix",
-    "startsWith": "prefix",
-}
 _JOINS: Final[dict[str, Join]] = {"INNER": "", "CROSS": "", "COMMA": "", "LEFT": "left", "RIGHT": "right"}
-_DAYS: Final = ("toDate", "toDate32")
-_MOMENTS: Final = ("toDateTime", "toDateTime64")
-_TEXT_TYPE: Final = re.compile(r"String|Date(32|Time(64)?)?(\(.*\))?")
-_WHOLE_TYPE: Final = re.compile(r"U?Int\d+")
 
 
 def pushed(
@@ -81,7 +66,7 @@ def _filtered(
             continue
         elements = [element for element in node["tables"]["children"] if "table_expression" in element]
         sources = tuple(_source(element, metadata) for element in elements)
-        query = Query(sources, _condition(node["where"], parameters), taken)
+        query = Query(sources, condition(node["where"], parameters), taken)
         for position, source in enumerate(sources):
             needed = query.needed(position, dialect)
             if source.table is None or needed is None:
@@ -118,91 +103,17 @@ def _source(element: dict[str, Any], metadata: MetaData) -> Source:
     return Source(table, str(alias), "other" if is_odd else _JOINS.get(join.get("kind", "CROSS"), "other"), using)
 
 
-def _condition(node: dict[str, Any], parameters: Mapping[str, object], depth: int = 0) -> Condition | None:
-    if depth > DEEPEST:
-        return None
-    if name := _name(node):
-        return Comparison(name, "=", (True,))
-    arguments = node.get("arguments", {}).get("children", [])
-    match node.get("name"), len(arguments):
-        case "and" | "or" as word, _:
-            return Group(word == "and", tuple(_condition(part, parameters, depth + 1) for part in arguments))
-        case "not", 1 if name := _name(arguments[0]):
-            return Comparison(name, "=", (False,))
-        case str(word), 2 if word in _COMPARISONS:
-            return _comparison(_COMPARISONS[word], arguments[0], arguments[1], parameters)
-    return None
-
-
-def _comparison(
-    operator: Operator, left: dict[str, Any], right: dict[str, Any], parameters: Mapping[str, object]
-) -> Condition | None:
-    name, values = _name(left), _values(right, parameters)
-    if not name and operator in MIRRORED:
-        name, values, operator = _name(right), _values(left, parameters), MIRRORED[operator]
-    if not name or not values or (operator != "in" and len(values) > 1):
-        return None
-    return Comparison(name, operator, values)
-
-
-def _name(node: dict[str, Any]) -> tuple[str, ...]:
-    if node["type"] != "Identifier":
-        return ()
-    return tuple(node.get("name_parts") or [node.get("name", "")])
-
-
-def _values(node: dict[str, Any], parameters: Mapping[str, object]) -> tuple[object, ...]:
-    """Values that a node stands for; none where they are not known."""
-    arguments = node.get("arguments", {}).get("children", [])
-    if node["type"] == "Literal":
-        return _literals(node["value"])
-    if node["type"] == "QueryParameter":
-        return _given(str(node["param_type"]), parameters.get(str(node["name"])))
-    if node["type"] == "Function" and arguments and node["name"] in _DAYS + _MOMENTS:
-        values = _values(arguments[0], parameters)
-        is_day = node["name"] in _DAYS
-        return tuple(v if is_day or len(v) > 10 else f"{v} 00:00:00" for v in values if isinstance(v, str))
-    if node["type"] == "Function" and arguments and node["name"] in ("tuple", "array"):
-        parts = [_values(part, parameters) for part in arguments]
-        return tuple(part[0] for part in parts) if all(len(part) == 1 for part in parts) else ()
-    return ()
-
-
-def _literals(field: dict[str, Any]) -> tuple[object, ...]:
-    value = field.get("value")
-    match field["field_type"]:
-        case "String" | "UInt64" | "Int64" | "Bool":
-            return (value,)
-        case "Tuple" | "Array" if isinstance(value, list):
-            parts = [_literals(part) for part in value]
-            return tuple(part[0] for part in parts) if all(len(part) == 1 for part in parts) else ()
-    return ()
-
-
-def _given(kind: str, value: object) -> tuple[object, ...]:
-    """A parameter's value where it is of the kind that the query names."""
-    if kind.startswith("Array(") and isinstance(value, list | tuple):
-        parts = [_given(kind.removeprefix("Array(").removesuffix(")"), part) for part in value]
-        return tuple(part[0] for part in parts) if all(parts) else ()
-    fits = (
-        (isinstance(value, bool) and kind == "Bool")
-        or (type(value) is int and _WHOLE_TYPE.fullmatch(kind))
-        or (isinstance(value, str | date) and _TEXT_TYPE.fullmatch(kind))
-    )
-    return (value,) if fits else ()
-
-
-def _sql(condition: Condition, dialect: str) -> str:
+def _sql(needed: Condition, dialect: str) -> str:
     """A condition on the raw table."""
-    if isinstance(condition, Group):
-        word = " AND " if condition.every else " OR "
-        return "(" + word.join(_sql(part, dialect) for part in condition.parts if part is not None) + ")"
-    name, operator, first = quoted(condition.name[0]), condition.operator, condition.values[0]
+    if isinstance(needed, Group):
+        word = " AND " if needed.every else " OR "
+        return "(" + word.join(_sql(part, dialect) for part in needed.parts if part is not None) + ")"
+    name, operator, first = quoted(needed.name[0]), needed.operator, needed.values[0]
     if isinstance(first, bool):
         is_number = dialect == "sqlite"
         return f"{name} {'!=' if first else '='} 0" if is_number else f"{name} = {str(first).lower()}"
     if operator == "in":
-        return f"{name} IN ({', '.join(map(_value, condition.values))})"
+        return f"{name} IN ({', '.join(map(_value, needed.values))})"
     if operator == "prefix":
         # One letter less than is asked for: of a plain prefix the engine makes a function, and keeps it to itself.
         return f"{name} LIKE {literal(str(first)[:-1] + '_%')}"

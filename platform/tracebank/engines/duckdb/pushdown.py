@@ -8,23 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import MetaData, Table
 
-from tracebank.query.conditions import (
-    DEEPEST,
-    MIRRORED,
-    Comparison,
-    Condition,
-    Group,
-    Join,
-    Operator,
-    Query,
-    Source,
-    either,
-)
+from tracebank.engines.duckdb.where import condition
+from tracebank.query.conditions import Condition, Join, Query, Source, either
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expr
@@ -37,15 +26,6 @@ _READ: Final = frozenset({"select", "with", "from", "table", "("})
 _CATALOGUE: Final = frozenset({"show", "describe", "summarize", "information_schema", "pg_catalog"})
 _BY_NAME: Final = frozenset({"query", "query_table", "rowid"})
 """Tables named in text, and the number of a row: neither is looked into."""
-_COMPARISONS: Final[dict[str, Operator]] = {
-    "EQ": "=",
-    "LT": "<",
-    "LTE": "<=",
-    "GT": ">",
-    "GTE": ">=",
-    "Like": "prefix",
-    "StartsWith": "prefix",
-}
 _SIDES: Final[dict[str, Join]] = {"": "", "LEFT": "left", "RIGHT": "right"}
 
 
@@ -138,7 +118,7 @@ def _conditions(
         if not places or where is None:
             continue
         sources = tuple(_source(place, join, metadata) for place, join in _places(select))
-        query = Query(sources, _condition(where.this, parameters), taken)
+        query = Query(sources, condition(where.this, parameters), taken)
         filtered |= {id(place): query.needed(position, dialect) for position, place in enumerate(places)}
     found: dict[str, list[Condition | None]] = {}
     for table in tree.find_all(exp.Table):
@@ -180,68 +160,3 @@ def _source(place: Expr, join: Expr | None, metadata: MetaData) -> Source:
         "other" if is_odd else _SIDES.get(join.text("side"), "other"),
         frozenset(column.name.lower() for column in using) if using else None,
     )
-
-
-def _condition(node: Expr, parameters: Mapping[str, object], depth: int = 0) -> Condition | None:
-    from sqlglot import expressions as exp
-
-    if depth > DEEPEST:
-        return None
-    if name := _name(node):
-        return Comparison(name, "=", (True,))
-    match node:
-        case exp.Paren():
-            return _condition(node.this, parameters, depth + 1)
-        case exp.And() | exp.Or():
-            parts = tuple(_condition(part, parameters, depth + 1) for part in node.flatten())
-            return Group(isinstance(node, exp.And), parts)
-        case exp.Not() if name := _name(node.this):
-            return Comparison(name, "=", (False,))
-        case exp.Between():
-            ends = ((">=", node.args["low"]), ("<=", node.args["high"]))
-            return Group(True, tuple(_comparison(word, node.this, [end], parameters) for word, end in ends))  # type: ignore[arg-type]
-        case exp.In():
-            return _comparison("in", node.this, node.expressions, parameters)
-    operator = _COMPARISONS.get(type(node).__name__)
-    if operator is None:
-        return None
-    left, right = node.this, node.expression
-    if not _name(left) and operator in MIRRORED:
-        left, right, operator = right, left, MIRRORED[operator]
-    return _comparison(operator, left, [right], parameters)
-
-
-def _comparison(
-    operator: Operator, left: Expr, right: list[Expr], parameters: Mapping[str, object]
-) -> Condition | None:
-    name, values = _name(left), tuple(_value(node, parameters) for node in right)
-    return Comparison(name, operator, values) if name and values and None not in values else None
-
-
-def _name(node: Any) -> tuple[str, ...]:
-    from sqlglot import expressions as exp
-
-    return tuple(part.name.lower() for part in node.parts) if isinstance(node, exp.Column) else ()
-
-
-def _value(node: Expr, parameters: Mapping[str, object]) -> object:
-    """What a node stands for; None where that is not known."""
-    from sqlglot import expressions as exp
-
-    match node:
-        case exp.Literal():
-            return node.name if node.is_string else int(node.name) if node.name.isdecimal() else None
-        case exp.Neg():
-            value = _value(node.this, parameters)
-            return -value if type(value) is int else None
-        case exp.Boolean():
-            return bool(node.this)
-        case exp.Placeholder():
-            value = parameters.get(node.name)
-            return value if isinstance(value, bool | int | str | date) else None
-        case exp.Cast() if isinstance(value := _value(node.this, parameters), str):
-            kind = str(node.to.this.name)
-            if kind == "DATE" or (kind.startswith("TIMESTAMP") and len(value) > 10):
-                return value
-            return f"{value} 00:00:00" if kind.startswith("TIMESTAMP") else None
-    return None

@@ -150,7 +150,9 @@ def in_one_database(series: URL, relational: URL) -> bool:
     def place(url: URL) -> tuple[str | None, int, str | None]:
         return url.host, url.port or 5432, url.database
 
-    return relational.get_backend_name() == "postgresql" and place(series) == place(relational)
+    engines = series.get_backend_name(), relational.get_backend_name()
+    is_both = engines in (("postgresql", "postgresql"), ("timescaledb", "postgresql"))
+    return is_both and place(series) == place(relational)
 
 
 @contextlib.contextmanager
