@@ -34,5 +34,5 @@ def latest_version(relational: RelationalStore, asset_key: str, partition: str) 
         .order_by(Materialization.finished_at.desc())
         .limit(1)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         return session.scalar(query)

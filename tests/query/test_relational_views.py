@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from clickhouse_connect.driver.client import Client
 from sqlalchemy import (
     JSON,
     URL,
@@ -165,8 +166,15 @@ def _told_whole(url: URL) -> str:
 
 @pytest.fixture(autouse=True)
 def _attached_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Queries attach the tables of this test's metadata."""
-    monkeypatch.setattr("tracebank.query.connection.attach", lambda *a, **k: attach(*a, **k, metadata=METADATA))
+    """Queries find the tables of this test's metadata attached."""
+    opened = Connection.open
+
+    def attached(connection: Connection, *query: Any, **options: Any) -> Any:
+        with open_series(connection.settings).session() as client:
+            attach(client, connection.settings.relational, embedded=True, metadata=METADATA)
+        return opened(connection, *query, **options)
+
+    monkeypatch.setattr(Connection, "open", attached)
 
 
 def _expected() -> pl.DataFrame:
@@ -376,6 +384,81 @@ def test_sqlite_being_written_by_another_process_is_read(tmp_path: Path) -> None
         assert writer.stdout.readline() == "writing\n"
         assert Connection(settings).sql("SELECT count() AS n FROM relational.kinds")["n"].to_list() == [1]
     relational.close()
+
+
+class _Counting:
+    """A client that counts what it is asked."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.asked: list[str] = []
+
+    def query(self, statement: str) -> Any:
+        self.asked.append(statement)
+        return self._client.query(statement)
+
+    def command(self, statement: str) -> Any:
+        self.asked.append(statement)
+        return self._client.command(statement)
+
+
+def _with_rows(url: URL, rows: list[dict[str, Any]]) -> None:
+    engine = create_engine(url)
+    METADATA.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(KINDS), rows)
+    engine.dispose()
+
+
+def test_the_store_is_attached_again_only_when_it_is_another(tmp_path: Path) -> None:
+    url = make_url(f"sqlite:///{tmp_path}/relational.db")
+    _with_rows(url, ROWS)
+    settings = Settings.load(home=tmp_path, series_url=f"chdb:///{tmp_path}/series", relational_url=str(url))
+    with open_series(settings).session() as client:
+
+        def attached(to: URL) -> tuple[int, int]:
+            """Statements that it took, and rows that are seen."""
+            counting = _Counting(client)
+            assert attach(counting, to, embedded=True, metadata=METADATA)  # type: ignore[arg-type]
+            return len(counting.asked), int(client.query("SELECT count() FROM _relational.kinds").result_rows[0][0])
+
+        first = attached(url)
+        assert first[0] > 1
+        assert attached(url) == (1, 3)
+        for path in tmp_path.glob("relational.db*"):
+            path.unlink()
+        _with_rows(url, ROWS[:1])
+        assert attached(url) == (first[0], 1)
+        other = make_url(f"sqlite:///{tmp_path}/other.db")
+        _with_rows(other, ROWS[:2])
+        assert attached(other) == (first[0], 2)
+        assert attached(url) == (first[0], 1)
+
+
+def test_a_changed_password_attaches_the_store_again() -> None:
+    url = make_url("postgresql+psycopg://reader:first@db.example/tracebank")
+    mark = relational_views.mark(url)
+    assert mark == relational_views.mark(make_url(str(url).replace("***", "first")))
+    assert mark != relational_views.mark(url.set(password="second"))
+    assert "first" not in mark
+
+
+def test_views_stand_while_others_are_made_and_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = make_url(f"sqlite:///{tmp_path}/relational.db")
+    _with_rows(url, ROWS)
+    settings = Settings.load(home=tmp_path, series_url=f"chdb:///{tmp_path}/series", relational_url=str(url))
+    series, relational = open_series(settings), open_relational(settings)
+    refresh(series, relational, METADATA)
+    monkeypatch.setattr(relational_views, "view_select", lambda *_: "SELECT (")
+    with pytest.raises(StoreError, match=r"(?i)syntax error"):
+        refresh(series, relational, METADATA)
+    relational.close()
+    monkeypatch.undo()
+    with series.session() as client:
+        attach(client, url, embedded=True, metadata=METADATA)
+        assert client.query("SELECT count() FROM relational.kinds").result_rows == [(3,)]
+        engine = client.query("SELECT engine FROM system.databases WHERE name = 'relational'").result_rows
+        assert engine == [("Atomic",)]  # there CREATE OR REPLACE changes one view for the other in one step
 
 
 def test_the_module_names_its_databases() -> None:

@@ -12,10 +12,12 @@ from alembic import command
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
+from tracebank.engines.postgresql.query import in_one_database
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
 from tracebank.stores.migrations import _config, one_at_a_time, status, upgrade
 from tracebank.stores.opening import open_relational, open_series
+from tracebank.stores.opening import upgrade as upgrade_all
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.catalogue import METADATA, TABLES
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
@@ -102,6 +104,7 @@ _UPGRADE = """
 import sys
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series
+from tracebank.stores.opening import upgrade as upgrade_all
 from tracebank.stores.migrations import upgrade
 settings = Settings.load(home=sys.argv[1], relational_url=sys.argv[2])
 relational = open_relational(settings)
@@ -202,6 +205,77 @@ def test_a_failed_transaction_writes_nothing(store: RelationalStore) -> None:
         write()
     with store.session() as session:
         assert session.scalar(select(func.count()).select_from(IngestFile)) == 0
+
+
+def test_a_transaction_opened_for_reading_writes_nothing(store: RelationalStore) -> None:
+    def write() -> None:
+        with store.reading() as session:
+            assert session.scalar(select(func.count()).select_from(IngestFile)) == 0
+            store.upsert(session, IngestFile, [_file()])
+
+    def write_when_it_ends() -> None:
+        with store.reading() as session:
+            session.add(IngestFile(**_file()))
+
+    for wrong in (write, write_when_it_ends):
+        with pytest.raises(StoreError, match=r"read-?only.*; it was opened with reading\(\).*session\(\)"):
+            wrong()
+    with store.session() as session:  # the pool's connection is none the worse
+        store.upsert(session, IngestFile, [_file()])
+    with store.reading() as session:
+        assert session.scalar(select(func.count()).select_from(IngestFile)) == 1
+
+
+def test_reading_waits_for_no_writer(store: RelationalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracebank.stores.relational.SQLITE_WAIT", 0.1)
+    other = RelationalStore(store.url)
+    with store.session() as session:
+        store.upsert(session, IngestFile, [_file()])
+        session.flush()
+        with other.reading() as reader:  # would fail, were it to wait for the writer above
+            assert reader.scalar(select(func.count()).select_from(IngestFile)) == 0
+            if store.url.get_backend_name() == "sqlite":
+                with pytest.raises(StoreError, match="locked"), other.session() as writer:
+                    writer.connection()
+    other.close()
+
+
+def test_views_in_postgresql_outlive_an_upgrade_that_fails(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load(home=tmp_path, series_url=postgres_url, relational_url=postgres_url)
+    upgrade_all(settings)
+    views = text("SELECT count(*) FROM pg_views WHERE schemaname = 'relational'")
+    relational = open_relational(settings)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("killed in the migration")
+
+    monkeypatch.setattr("tracebank.stores.migrations.command.upgrade", fails)
+    with pytest.raises(RuntimeError, match="killed in the migration"):
+        upgrade_all(settings)
+    with relational.reading() as session:
+        assert session.scalar(views) == len(METADATA.tables)
+    monkeypatch.undo()
+    with relational.connection() as connection:
+        connection.execute(text("DROP VIEW relational.instruments"))
+    upgrade_all(settings)
+    with relational.reading() as session:
+        assert session.scalar(views) == len(METADATA.tables)
+    relational.close()
+
+
+@pytest.mark.parametrize(
+    ("series", "found"),
+    [
+        ("postgresql+psycopg://reader@db/tracebank", True),
+        ("timescaledb+psycopg://db:5432/tracebank", True),
+        ("postgresql+psycopg://db/other", False),
+        ("clickhouse://db/tracebank", False),
+    ],
+)
+def test_views_stand_in_postgresql_only_where_both_stores_are_one_database(series: str, found: bool) -> None:
+    assert in_one_database(make_url(series), make_url("postgresql+psycopg://owner@db/tracebank")) == found
 
 
 def test_foreign_keys_hold(store: RelationalStore) -> None:

@@ -48,7 +48,7 @@ def catalogued(relational: RelationalStore, name: str) -> LanguageModel:
     Raises:
         dg.Failure: there is none; the message says what to materialise.
     """
-    with relational.session() as session:
+    with relational.reading() as session:
         found = session.get(LanguageModel, name)
         if found is None:
             raise dg.Failure(f"model {name!r} is not in relational.language_models; materialise its partition first")
@@ -59,7 +59,7 @@ def catalogued(relational: RelationalStore, name: str) -> LanguageModel:
 def checkpoints_of(relational: RelationalStore, name: str) -> list[LanguageModel]:
     """A tuned model and its checkpoints, in order of the steps."""
     of_name = (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
-    with relational.session() as session:
+    with relational.reading() as session:
         found = list(session.scalars(select(LanguageModel).where(of_name).order_by(LanguageModel.step)))
         session.expunge_all()
     return found

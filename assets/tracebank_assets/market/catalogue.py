@@ -130,7 +130,7 @@ def files_of(relational: RelationalStore, day: date, symbol: str) -> list[Regist
         )
         .order_by(IngestFile.first_ts, IngestFile.path)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         return [
             RegisteredFile(file.sha256, Source(Path(file.path), file.format, file.venue, file.symbol))
             for file in session.scalars(query)
@@ -140,7 +140,7 @@ def files_of(relational: RelationalStore, day: date, symbol: str) -> list[Regist
 def hashes_of(relational: RelationalStore, paths: Iterable[Path]) -> list[str]:
     """Content hashes of registered files, by where they lie."""
     query = select(IngestFile.sha256).where(IngestFile.path.in_([str(path) for path in paths]))
-    with relational.session() as session:
+    with relational.reading() as session:
         return list(session.scalars(query))
 
 
@@ -151,21 +151,21 @@ def partitions_of(relational: RelationalStore, hashes: Iterable[str] | None = No
         query = query.where(IngestCount.stored.is_(None))
     else:
         query = query.where(IngestCount.sha256.in_(list(hashes)))
-    with relational.session() as session:
+    with relational.reading() as session:
         return [(day, symbol) for day, symbol in session.execute(query)]
 
 
 def symbols_on(relational: RelationalStore, day: date) -> list[str]:
     """Symbols that registered files hold rows of on a day."""
     query = select(IngestCount.symbol).where(IngestCount.day == day).distinct().order_by(IngestCount.symbol)
-    with relational.session() as session:
+    with relational.reading() as session:
         return list(session.scalars(query))
 
 
 def lines_in(relational: RelationalStore, files: Iterable[RegisteredFile]) -> int:
     """Lines of registered files together."""
     query = select(func.sum(IngestFile.lines)).where(IngestFile.sha256.in_([file.sha256 for file in files]))
-    with relational.session() as session:
+    with relational.reading() as session:
         return int(session.scalar(query) or 0)
 
 

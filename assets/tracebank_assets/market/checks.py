@@ -107,7 +107,7 @@ def _account_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str
         .group_by(IngestCount.venue)
     )
     by_file = select(IngestCount.sha256, func.sum(IngestCount.lines)).where(IngestCount.sha256.in_(files))
-    with stores.relational.session() as session:
+    with stores.relational.reading() as session:
         counted = {sha256: int(lines or 0) for sha256, lines in session.execute(by_file.group_by(IngestCount.sha256))}
         known = session.scalars(select(IngestFile).where(IngestFile.sha256.in_(files)))
         unaccounted = sum(_unaccounted_in(file, counted[file.sha256]) for file in known)
@@ -132,7 +132,7 @@ def _gap_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str, fl
         .where(SequenceGap.day == day, SequenceGap.symbol == symbol)
         .group_by(SequenceGap.venue)
     )
-    with stores.relational.session() as session:
+    with stores.relational.reading() as session:
         by_venue = {venue: int(count) for venue, count in session.execute(gaps)}
         return [
             (venue, "sequence_gaps", float(by_venue.get(venue, 0)), int(lines or 0))

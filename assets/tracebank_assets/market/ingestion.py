@@ -82,7 +82,7 @@ def _accounts(relational: RelationalStore, hashes: Sequence[str]) -> list[Ingest
         .where(IngestCount.sha256.in_(hashes))
         .group_by(IngestCount.sha256)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         sums = {sha256: tuple(int(value or 0) for value in values) for sha256, *values in session.execute(settled)}
         files = session.scalars(select(IngestFile).where(IngestFile.sha256.in_(hashes)).order_by(IngestFile.path))
         return [_account(file, sums.get(file.sha256, (0, 0, 0))) for file in files]

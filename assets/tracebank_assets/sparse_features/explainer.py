@@ -134,7 +134,7 @@ def _questions(
         .join(Feature, (Feature.dictionary == FeatureMatch.dictionary) & (Feature.feature == FeatureMatch.feature))
         .where(FeatureMatch.dictionary.in_([row.dictionary for row in small]), Feature.fired > 0)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         rows = list(map(tuple, session.execute(matched)))
     schema = {"dictionary": pl.String, "feature": pl.Int32, "cosine": pl.Float64}
     best = (

@@ -130,7 +130,7 @@ def _described(relational: RelationalStore, study: Study) -> tuple[pl.DataFrame,
         FeatureToken.value,
         FeatureToken.lift,
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         firing = Feature.dictionary.startswith(prefix, autoescape=True) & (Feature.fired > 0)
         features = list(map(tuple, session.execute(select(*columns).where(firing))))
         fires_on = FeatureToken.dictionary.startswith(prefix, autoescape=True) & (FeatureToken.role == "fires_on")

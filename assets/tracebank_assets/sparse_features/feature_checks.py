@@ -91,7 +91,7 @@ def explanation_checks(
     """
     scored = select(FeatureScore.explanation).where(FeatureScore.tokens > 0)
     mine = FeatureExplanation.dictionary.startswith(f"{study.name}/", autoescape=True)
-    with stores.relational.session() as session:
+    with stores.relational.reading() as session:
         every = session.scalar(select(func.count()).where(mine))
         unscored = session.scalar(select(func.count()).where(mine, FeatureExplanation.explanation.not_in(scored)))
     known = correlations.drop_nulls()

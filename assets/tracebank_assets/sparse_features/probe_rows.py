@@ -40,7 +40,7 @@ def weights_of(relational: RelationalStore, probe: str, dictionaries: Mapping[st
         dg.Failure: the probe is not there, or it was fitted on other dictionaries.
     """
     query = select(ProbeWeight.dictionary, ProbeWeight.feature, ProbeWeight.weight).where(ProbeWeight.probe == probe)
-    with relational.session() as session:
+    with relational.reading() as session:
         rows = list(map(tuple, session.execute(query)))
     if {name for name, _, _ in rows} != set(dictionaries.values()):
         raise dg.Failure(f"probe {probe!r} was not fitted on these dictionaries; materialise sparse_features/probes")

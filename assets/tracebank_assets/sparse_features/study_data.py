@@ -33,7 +33,7 @@ def divergences(relational: RelationalStore, model: str, definition: str = SELEC
         .where(LayerDivergence.model == model, LayerDivergence.definition == definition, LayerDivergence.layer >= 0)
         .order_by(LayerDivergence.value.desc(), LayerDivergence.layer)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         rows = list(map(tuple, session.execute(query)))
     if not rows:
         raise dg.Failure(f"layers of {model!r} were not compared; materialise language_models/layer_divergences first")
@@ -49,7 +49,7 @@ def sites_of(relational: RelationalStore, study: Study) -> list[str]:
 def corpora_of(relational: RelationalStore, study: Study) -> dict[int, str]:
     """Corpus hash of each captured shard of a study's documents."""
     query = select(Corpus.shard, Corpus.corpus_hash).where(Corpus.study == study.name)
-    with relational.session() as session:
+    with relational.reading() as session:
         return {int(shard): str(digest) for shard, digest in session.execute(query)}
 
 
@@ -75,7 +75,7 @@ def shard_folders(
             )
             .limit(1)
         )
-        with relational.session() as session:
+        with relational.reading() as session:
             path = session.scalar(query)
         if path is None:
             raise dg.Failure(
@@ -113,7 +113,7 @@ def dictionaries_of(
     if plan_only:
         plan = study.effort.dictionaries
         query = query.where(SparseAutoencoder.architecture == plan.architecture, SparseAutoencoder.seed == 0)
-    with relational.session() as session:
+    with relational.reading() as session:
         found = list(session.scalars(query.order_by(SparseAutoencoder.dictionary)))
         session.expunge_all()
     if not found:

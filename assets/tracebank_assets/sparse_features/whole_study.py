@@ -107,7 +107,7 @@ def _dictionaries(relational: RelationalStore, study: str) -> list[Line]:
             DictionaryMetric.metric.in_(names),
         )
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         rows = list(map(tuple, session.execute(query)))
     found = pl.DataFrame(rows, schema={"metric": pl.String, "value": pl.Float64}, orient="row")
     medians = dict(found.group_by("metric").agg(pl.col("value").median()).iter_rows())
@@ -121,7 +121,7 @@ def _probes(relational: RelationalStore, study: str) -> list[Line]:
         .where(Probe.study == study, Probe.task == "reward", ProbeMetric.metric == "kendall_tau")
         .order_by(Probe.kind.desc(), Probe.representation.desc(), Probe.model)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         rows: list[tuple[str, str, str, float | None, float | None]] = [row._tuple() for row in session.execute(query)]
     lines: list[Line] = [
         (f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of {model}", value, p_value)
@@ -141,7 +141,7 @@ def _ablations(relational: RelationalStore, study: str) -> list[Line]:
         .group_by(Ablation.condition)
         .order_by(Ablation.condition)
     )
-    with relational.session() as session:
+    with relational.reading() as session:
         rows = [tuple(row) for row in session.execute(query)]
     return [
         (f"reward less the untouched model's: {condition.replace('_', ' ')} ({features} at zero)", value, None)

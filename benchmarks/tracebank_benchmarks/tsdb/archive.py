@@ -178,14 +178,14 @@ def earlier_run(settings: Settings, record: Record, run_id: str) -> Record:
 
 def listed(relational: RelationalStore) -> list[dict[str, Any]]:
     """Every run, newest first."""
-    with relational.session() as session:
+    with relational.reading() as session:
         runs = session.scalars(select(BenchmarkRun).order_by(BenchmarkRun.started_at.desc())).all()
         return [run.row() for run in runs]
 
 
 def results_of(relational: RelationalStore, run_id: str) -> list[dict[str, Any]]:
     """Results of a run."""
-    with relational.session() as session:
+    with relational.reading() as session:
         query = select(BenchmarkResult).where(BenchmarkResult.run_id == run_id)
         return [result.row() for result in session.scalars(query).all()]
 
@@ -239,7 +239,7 @@ def samples(series: SeriesStore, runs: Iterable[str]) -> pl.DataFrame:
 
 def history(relational: RelationalStore, record: Record) -> list[str]:
     """Earlier runs that a run may be held against: the same machine as it was set up, the same data."""
-    with relational.session() as session:
+    with relational.reading() as session:
         query = select(BenchmarkRun.run_id).where(
             BenchmarkRun.environment == record.environment["environment"],
             BenchmarkRun.data_hash == record.data_hash,

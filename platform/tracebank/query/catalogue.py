@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from tracebank.engines.clickhouse import activations
 from tracebank.engines.clickhouse.relational import VIEWS
@@ -144,8 +143,8 @@ def _vector_sizes(store: RelationalStore) -> dict[str, Size]:
     """Tokens and bytes of the shards that are registered; a view has no figures of its own."""
     sums = select(func.sum(ActivationShard.tokens), func.sum(ActivationShard.bytes))
     try:
-        with store.connection() as connection:
-            tokens, size = connection.execute(sums).one()
+        with store.reading() as session:
+            tokens, size = session.execute(sums).one()
     except StoreError:
         return {}
     return {activations.NAME: (int(tokens or 0), int(size or 0))}
@@ -167,8 +166,8 @@ def _relational_sizes(store: RelationalStore, names: list[str]) -> dict[str, Siz
     for name in known:
         quoted = store.engine.dialect.identifier_preparer.quote(name)
         try:
-            with store.connection() as connection:
-                rows = int(connection.execute(text(f"SELECT count(*) FROM {quoted}")).scalar_one())
+            with store.reading() as session:
+                rows = int(session.execute(text(f"SELECT count(*) FROM {quoted}")).scalar_one())
             sizes[name] = (rows, _bytes(store, name))
         except StoreError:
             continue
@@ -183,8 +182,8 @@ def _bytes(store: RelationalStore, name: str) -> int | None:
         ),
     }
     try:
-        with store.engine.connect() as connection:
-            found = connection.execute(text(queries[store.engine.dialect.name]), {"name": name}).scalar()
-    except SQLAlchemyError:
+        with store.reading() as session:
+            found = session.scalar(text(queries[store.engine.dialect.name]), {"name": name})
+    except StoreError:
         return None
     return None if found is None else int(found)

@@ -49,10 +49,16 @@ def shape(column: Column[object], dialect: str) -> Shape:
     return Shape(raw, shown, kind)
 
 
-def _shape(column: Column[object], is_sqlite: bool) -> tuple[str, str, str]:
+def stored_type(column: Column[object]) -> TypeEngine[object]:
+    """A column's type beneath what decorates it."""
     kind: TypeEngine[object] = column.type
     while isinstance(kind, TypeDecorator):
         kind = kind.impl_instance
+    return kind
+
+
+def _shape(column: Column[object], is_sqlite: bool) -> tuple[str, str, str]:
+    kind = stored_type(column)
     match kind:
         case Boolean():
             return ("Int64", "{} != 0", "Bool") if is_sqlite else ("Bool", "{}", "Bool")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,12 +57,21 @@ def _config(connection: Connection | None = None) -> Config:
 
 def one_at_a_time(connection: Connection) -> None:
     """Wait for an upgrade by another process; the end of the transaction lets the next one in."""
-    if connection.dialect.name == "postgresql":  # in SQLite every transaction has the file for itself
+    if connection.dialect.name == "postgresql":  # in SQLite a transaction that writes has the file for itself
         connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
 
 
-def upgrade(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
+def upgrade(
+    series: SeriesStore,
+    relational: RelationalStore,
+    around: Callable[[Connection], AbstractContextManager[object]] = nullcontext,
+) -> SchemaStatus:
     """Migrate the relational store to the newest revision and create or extend every series table.
+
+    Args:
+        series: the series store.
+        relational: the relational store.
+        around: what the migration stands in, within its transaction.
 
     Raises:
         StoreError: a store is not to be had.
@@ -68,7 +79,8 @@ def upgrade(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
     """
     with relational.connection() as connection:
         one_at_a_time(connection)
-        command.upgrade(_config(connection), "head")
+        with around(connection):
+            command.upgrade(_config(connection), "head")
     for table in TABLES.values():
         series.create(table)
     return status(series, relational)
@@ -77,8 +89,8 @@ def upgrade(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
 def status(series: SeriesStore, relational: RelationalStore) -> SchemaStatus:
     """Compare what stands with what is declared; changes nothing."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
-    with relational.connection() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+    with relational.reading() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         revision = context.get_current_revision()
         found = [_told(change) for change in compare_metadata(context, METADATA)]
     drift = [difference for table in TABLES.values() for difference in series.differences(table)]

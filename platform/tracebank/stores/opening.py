@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +12,8 @@ from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import SeriesStore
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from tracebank.settings import Settings
     from tracebank.stores.migrations import SchemaStatus
     from tracebank.stores.relational import RelationalStore
@@ -67,12 +72,17 @@ def upgrade(settings: Settings) -> SchemaStatus:
 
     series, relational = open_series(settings), open_relational(settings)
     try:
-        if relational.url.get_backend_name() == "postgresql":
-            from tracebank.engines.postgresql.query import drop_views
-
-            drop_views(relational)
-        result = upgrade_stores(series, relational)
+        result = upgrade_stores(series, relational, _views_of(settings))
         refresh(series, relational)
         return replace(result, activations=refresh_activations(series, settings.activations))
     finally:
         relational.close()
+
+
+def _views_of(settings: Settings) -> Callable[[Connection], AbstractContextManager[object]]:
+    """What a migration of the relational store stands in: a block that replaces the views in PostgreSQL."""
+    if settings.relational.get_backend_name() != "postgresql":
+        return nullcontext
+    from tracebank.engines.postgresql.query import views_replaced
+
+    return partial(views_replaced, series=settings.series, relational=settings.relational)

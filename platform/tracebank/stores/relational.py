@@ -24,7 +24,13 @@ from tracebank_schemas.relational import Base
 
 SQLITE_WAIT: Final = 60.0
 """Seconds that SQLite waits for another writer."""
-_MISSING = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
+_HINTS: Final = {
+    re.compile(r"no such (table|column)|(relation|column) .* does not exist"): "; run 'tracebank db upgrade'",
+    re.compile(r"in a read-only transaction|a readonly database"): (
+        "; it was opened with reading(), or may not be written; writes belong in session()"
+    ),
+}
+"""What to do, by a sign in the database's message."""
 
 
 class RelationalStore:
@@ -46,9 +52,14 @@ class RelationalStore:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
 
+    @cached_property
+    def _reading(self) -> Engine:
+        """The same engine and pool, for transactions that only read."""
+        return self.engine.execution_options(postgresql_readonly=True)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction: committed when the block ends well, else rolled back.
+        """One transaction that writes: committed when the block ends well, else rolled back.
 
         Raises:
             StoreError: the database failed; one line without the password.
@@ -60,8 +71,21 @@ class RelationalStore:
             raise self._fault(error) from error
 
     @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One transaction that only reads, and waits for no writer.
+
+        Raises:
+            StoreError: the block would write, or the database failed; one line without the password.
+        """
+        try:
+            with Session(self._reading) as session, session.begin():
+                yield session
+        except (SQLAlchemyError, OSError) as error:
+            raise self._fault(error) from error
+
+    @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection in one transaction, with faults as in `session`."""
+        """A connection in one transaction that writes, with faults as in `session`."""
         try:
             with self.engine.begin() as connection:
                 yield connection
@@ -98,9 +122,9 @@ class RelationalStore:
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
         dialect = self.engine.dialect.name
-        with self.connection() as connection:
+        with self.reading() as session:
             query = "select sqlite_version()" if dialect == "sqlite" else "show server_version"
-            return EngineInfo(dialect, str(connection.execute(text(query)).scalar()), "relational")
+            return EngineInfo(dialect, str(session.execute(text(query)).scalar()), "relational")
 
     def close(self) -> None:
         """Close the pool's connections."""
@@ -110,7 +134,7 @@ class RelationalStore:
         cause = error.__cause__ if isinstance(error, StatementError) and not error.orig else None
         lines = str(getattr(error, "orig", None) or cause or error).strip().splitlines() or [type(error).__name__]
         first = without_password(lines[0], self.url)
-        hint = "; run 'tracebank db upgrade'" if _MISSING.search(first) else ""
+        hint = next((hint for sign, hint in _HINTS.items() if sign.search(first)), "")
         return StoreError(f"relational store {self.url.render_as_string()}: {first}{hint}")
 
 
@@ -138,5 +162,8 @@ def _to_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    # The option is PostgreSQL's dialect's own, which needs no more; here it says the same.
+    reads = bool(connection.get_execution_options().get("postgresql_readonly"))
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     # A transaction that reads first and writes later would fail at once, without waiting, if another wrote in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

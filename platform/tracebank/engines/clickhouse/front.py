@@ -223,12 +223,12 @@ class Handler(BaseHTTPRequestHandler):
         progress = frames.progress if asked["progress"] else None
         with frames.faults():
             owner.check_whole(request.text)
-            absence = owner.attach(request.text, asked["relational"], asked["activations"])
+            dialect, absence = owner.attach(request.text, asked["relational"], asked["activations"])
             with (
                 LocalReader.opened(
                     owner.engine, owner.database, request.limits, request.rows, self._gone, progress
                 ) as reader,
-                answered(reader, request, absence) as answer,
+                answered(reader, request, asked["values"], dialect, absence) as answer,
             ):
                 frames.schema(answer.schema)
                 for batch in answer.batches:

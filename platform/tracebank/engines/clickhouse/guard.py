@@ -129,7 +129,7 @@ def _check(root: dict[str, Any], functions: FunctionCatalogue) -> None:
     """Refuse a tree with anything in it that is not known to be harmless."""
     if root["type"] not in _READS:
         raise SqlRefused(f"{READ_ONLY}: {_spoken(root['type'])} is none of SELECT, SHOW, DESCRIBE, EXISTS and EXPLAIN")
-    for parent, role, node in _walk(root):
+    for parent, role, node in walk(root):
         _check_clauses(parent, node)
         kind = node["type"]
         if kind not in _NODES:
@@ -173,7 +173,7 @@ def _check_name(parts: list[str]) -> None:
         raise SqlRefused(f"{READ_ONLY}: database {parts[0]} is out of reach; use series, relational or system")
 
 
-def _walk(
+def walk(
     node: Any, parent: dict[str, Any] | None = None, role: str = ""
 ) -> Iterator[tuple[dict[str, Any] | None, str, dict[str, Any]]]:
     """Every node of the tree, with the node above it and the name of its place there."""

@@ -101,7 +101,7 @@ class Owner:
                     " materialise it again, or give them up by 'tracebank db repair'"
                 )
 
-    def attach(self, text: str, relational: str = "", activations: str = "") -> str:
+    def attach(self, text: str, relational: str = "", activations: str = "") -> tuple[str, str]:
         """Make what a query may mean reachable.
 
         Args:
@@ -110,7 +110,8 @@ class Owner:
             activations: root of the shards; the owner's own where none is given.
 
         Returns:
-            Why `series.activations` is not there, where the query may mean it.
+            Dialect of the relational store, where it is reached and the query may mean it; and why
+            `series.activations` is not there, where the query may mean that.
 
         Raises:
             StoreError: the relational store cannot be attached.
@@ -119,14 +120,16 @@ class Owner:
         from tracebank.engines.clickhouse.relational import attach
 
         with self._attaching:
+            dialect = ""
             if _RELATIONAL.search(text):
                 from sqlalchemy.engine import make_url
 
-                attach(self._client, make_url(relational) if relational else self._settings.relational, embedded=True)
+                url = make_url(relational) if relational else self._settings.relational
+                dialect = url.get_backend_name() if attach(self._client, url, embedded=True) else ""
             if not shards.named_in(text):
-                return ""
+                return dialect, ""
             root = Path(activations) if activations else self._settings.activations
-            return shards.attach(self._client, DATABASE, root, embedded=True)
+            return dialect, shards.attach(self._client, DATABASE, root, embedded=True)
 
     @contextmanager
     def spooled(self, rows: _Body) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,21 +34,22 @@ def opened(settings: Settings, request: Request) -> Iterator[Answer]:
     from tracebank.engines.clickhouse.run import bound
 
     values = {name: bound(name, value) for name, value in request.parameters.items()}
-    bare = Request(request.text, request.limits, values, request.rows, request.progress)
     try:
         way = _of_owner if settings.series.drivername == "chdb" else _of_server
-        with way(settings, bare) as answer:
+        with way(settings, request, values) as answer:
             yield answer
     except SqlError as error:
         raise type(error)(settings.redact(str(error))) from None
 
 
 @contextlib.contextmanager
-def _of_owner(settings: Settings, request: Request) -> Iterator[Answer]:
+def _of_owner(settings: Settings, request: Request, values: dict[str, str]) -> Iterator[Answer]:
     folder = Path(str(settings.series.database))
     asked = {
         "text": request.text,
-        "parameters": request.parameters,
+        "values": values,
+        # Of the rest the owner makes no filters on `relational`.
+        "parameters": {n: v for n, v in request.parameters.items() if isinstance(v, str | int)},
         "rows": request.rows,
         "seconds": request.limits.seconds,
         "memory": request.limits.memory,
@@ -69,7 +71,7 @@ def _received(folder: Path, body: bytes, timeout: float, progress: Progress | No
 
 
 @contextlib.contextmanager
-def _of_server(settings: Settings, request: Request) -> Iterator[Answer]:
+def _of_server(settings: Settings, request: Request, values: dict[str, str]) -> Iterator[Answer]:
     from tracebank.engines.clickhouse import activations
     from tracebank.engines.clickhouse.reader import ServerReader
     from tracebank.engines.clickhouse.relational import attach
@@ -77,32 +79,38 @@ def _of_server(settings: Settings, request: Request) -> Iterator[Answer]:
 
     store = ClickHouseStore(settings.series, lock_timeout=settings.lock_timeout)
     with store.session() as client, store.session() as canceller:
-        attach(client, settings.relational, embedded=False)
+        attached = attach(client, settings.relational, embedded=False)
         wanted = activations.named_in(request.text)
         absence = activations.attach(client, store.database, settings.activations, embedded=False) if wanted else ""
         reader = ServerReader(client, canceller, store.database, request.limits, request.rows)
-        with answered(reader, request, absence) as answer:
+        dialect = settings.relational.get_backend_name() if attached else ""
+        with answered(reader, request, values, dialect, absence) as answer:
             yield answer
 
 
 @contextlib.contextmanager
-def answered(reader: Reader, request: Request, absence: str) -> Iterator[Answer]:
+def answered(reader: Reader, request: Request, values: dict[str, str], dialect: str, absence: str) -> Iterator[Answer]:
     """Admit a statement and run it.
 
     Args:
         reader: of the engine.
-        request: the query; its parameters as `run.bound` gives them.
+        request: the query.
+        values: its parameters as `run.bound` gives them.
+        dialect: of the relational store; empty where the engine does not reach it.
         absence: why `series.activations` is not there, for a query that may mean it.
 
     Raises:
         SqlError: it is refused or fails; one line.
     """
     from tracebank.engines.clickhouse.guard import admit
+    from tracebank.engines.clickhouse.pushdown import pushed
     from tracebank.engines.clickhouse.run import Run, functions
 
     with _faults(reader, absence):
-        values = {name: str(value) for name, value in request.parameters.items()}
-        run = Run(reader, admit(request.text, reader, functions(reader)), values)
+        statement = admit(request.text, reader, functions(reader))
+        if dialect and statement.selects:
+            statement = replace(statement, text=pushed(statement.text, reader, dialect, request.parameters))
+        run = Run(reader, statement, values)
         with contextlib.closing(run):
             yield Answer(run.schema, first_rows(_told(run.batches(), reader, absence), request.rows))
 

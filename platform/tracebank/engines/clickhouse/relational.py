@@ -7,12 +7,15 @@ engine's memory only, and go with it. The views persist; they hold no address.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import MetaData, Table, text
 from sqlalchemy.engine import URL
 
+from tracebank.engines.clickhouse.ddl import quoted
+from tracebank.engines.clickhouse.guard import quoted as literal
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.query.column_shapes import shape
 from tracebank.query.errors import one_line
@@ -41,12 +44,8 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
     Raises:
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
-    if series.engine in ("postgresql", "timescaledb"):
-        from tracebank.engines.postgresql.query import in_one_database, make_views
-
-        return make_views(relational, metadata) if in_one_database(series.url, relational.url) else []
     if not isinstance(series, ClickHouseStore):
-        return []  # the session copies what a query names
+        return []  # PostgreSQL's stand where the tables do; DuckDB's session copies what a query needs
     _check_forms(relational)
     with series.session() as client:
         if not attach(client, relational.url, embedded=series.embedded, metadata=metadata):
@@ -58,7 +57,7 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
         standing = client.query("SELECT name FROM system.tables WHERE database = 'relational'").result_rows
         for (name,) in standing:
             if name not in names:
-                client.command(f"DROP TABLE {VIEWS}.{_quoted(str(name))}")
+                client.command(f"DROP TABLE {VIEWS}.{quoted(str(name))}")
     return names
 
 
@@ -77,22 +76,17 @@ def attach(client: Client, url: URL, *, embedded: bool, metadata: MetaData = MET
     """
     if url.get_backend_name() == "sqlite" and not (embedded and Path(str(url.database)).exists()):
         return False
-    mark = _mark(url)
-    client.command(f"CREATE DATABASE IF NOT EXISTS {RAW} ENGINE = Memory")
+    dialect = url.get_backend_name()
+    columns = {table.name: _raw_columns(table, dialect) for table in metadata.sorted_tables}
+    place = mark(url)
+    marks = {name: f"{place} {_digest(text)}" for name, text in columns.items()}
     standing = client.query(f"SELECT name, comment FROM system.tables WHERE database = '{RAW}'").result_rows
-    marks = {str(name): str(comment) for name, comment in standing}
-    for table in metadata.sorted_tables:
-        wanted = f"{mark} {_digest(_raw_columns(table, url.get_backend_name()))}"
-        if marks.get(table.name) == wanted:
-            continue
-        name = f"{RAW}.{_quoted(table.name)}"
-        client.command(f"DROP TABLE IF EXISTS {name}")
-        columns = _raw_columns(table, url.get_backend_name())
-        _create(
-            client,
-            f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = {_engine(table, url)} COMMENT '{wanted}'",
-            url,
-        )
+    if changed := marks.items() - {(str(name), str(comment)) for name, comment in standing}:
+        client.command(f"CREATE DATABASE IF NOT EXISTS {RAW} ENGINE = Memory")
+        for name, comment in sorted(changed):
+            client.command(f"DROP TABLE IF EXISTS {RAW}.{quoted(name)}")
+            source = f"ENGINE = {_engine(name, url)} COMMENT '{comment}'"
+            _create(client, f"CREATE TABLE IF NOT EXISTS {RAW}.{quoted(name)} ({columns[name]}) {source}", url)
     return True
 
 
@@ -109,31 +103,50 @@ def _create(client: Client, statement: str, url: URL) -> None:
 
 def view_ddl(table: Table, dialect: str) -> str:
     """The statement that makes a table's view."""
-    shapes = {column.name: shape(column, dialect) for column in table.columns}
-    types = ", ".join(f"{_quoted(name)} {entry.type}" for name, entry in shapes.items())
-    shown = ", ".join(
-        f"CAST({entry.shown.format(_quoted(name))} AS {entry.type}) AS {_quoted(name)}"
-        for name, entry in shapes.items()
-    )
-    source = f"(SELECT {', '.join(f'{_quoted(name)}' for name in shapes)} FROM {RAW}.{_quoted(table.name)})"
-    return f"CREATE OR REPLACE VIEW {VIEWS}.{_quoted(table.name)} ({types}) AS SELECT {shown} FROM {source}"
+    types = ", ".join(f"{quoted(column.name)} {shape(column, dialect).type}" for column in table.columns)
+    return f"CREATE OR REPLACE VIEW {VIEWS}.{quoted(table.name)} ({types}) AS {view_select(table, dialect)}"
+
+
+def view_select(table: Table, dialect: str, where: str = "") -> str:
+    """What a table's view shows.
+
+    Args:
+        table: of the models.
+        dialect: "sqlite" or "postgresql".
+        where: a condition on the raw table; it stands beside it, so that the engine hands it on.
+    """
+    shapes = {quoted(column.name): shape(column, dialect) for column in table.columns}
+    shown = ", ".join(f"CAST({entry.shown.format(name)} AS {entry.type}) AS {name}" for name, entry in shapes.items())
+    rows = f"SELECT {', '.join(shapes)} FROM {RAW}.{quoted(table.name)}" + (where and f" WHERE {where}")
+    return f"SELECT {shown} FROM ({rows})"
 
 
 def _raw_columns(table: Table, dialect: str) -> str:
-    return ", ".join(f"{_quoted(column.name)} {shape(column, dialect).raw}" for column in table.columns)
+    return ", ".join(f"{quoted(column.name)} {shape(column, dialect).raw}" for column in table.columns)
 
 
-def _engine(table: Table, url: URL) -> str:
+def _engine(name: str, url: URL) -> str:
     if url.get_backend_name() == "sqlite":
-        return f"SQLite({_literal(str(url.database))}, {_literal(table.name)})"
+        return f"SQLite({literal(str(url.database))}, {literal(name)})"
     address = f"{url.host}:{url.port or 5432}"
-    parts = (address, str(url.database), table.name, url.username or "", str(url.password or ""))
-    return f"PostgreSQL({', '.join(map(_literal, parts))})"
+    parts = (address, str(url.database), name, url.username or "", str(url.password or ""))
+    return f"PostgreSQL({', '.join(map(literal, parts))})"
 
 
-def _mark(url: URL) -> str:
-    """What tells one relational store from another, without its password."""
-    return _digest(url.set(password=None).render_as_string())
+def mark(url: URL) -> str:
+    """What tells one relational store from another: a SQLite file also from one of its name that was there before."""
+    if url.get_backend_name() == "sqlite":
+        found = Path(str(url.database)).stat()
+        return _digest(f"{url.database} {found.st_dev} {found.st_ino}")
+    return _of_server(url)
+
+
+@cache
+def _of_server(url: URL) -> str:
+    """The password too may change; a mark is there to be read, so it is dear to guess from."""
+    password = str(url.password or "").encode()
+    place = url.set(password=None).render_as_string().encode()
+    return hashlib.scrypt(password, salt=place, n=2**14, r=8, p=1, dklen=8).hex()
 
 
 def _digest(content: str) -> str:
@@ -145,19 +158,11 @@ def _check_forms(relational: RelationalStore) -> None:
     if relational.url.get_backend_name() != "postgresql":
         return
     wanted = {"datestyle": "ISO", "bytea_output": "hex"}
-    with relational.connection() as connection:
+    with relational.reading() as session:
         for name, start in wanted.items():
-            found = str(connection.execute(text(f"SHOW {name}")).scalar())
+            found = str(session.scalar(text(f"SHOW {name}")))
             if not found.startswith(start):
                 raise StoreError(
                     f"PostgreSQL setting {name} is {found!r} for user {relational.url.username};"
                     f" run: ALTER ROLE {relational.url.username} SET {name} = '{start}'"
                 )
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,14 +1,13 @@
 """One SQL over both stores where DuckDB holds the series: its dialect, in a session of its own that can only read.
 
-DuckDB's extensions that would attach SQLite or PostgreSQL are not part of its package. So the relational tables that a
-query names are copied into the session's memory as they stand when it begins; the catalogue is small. The series file
+DuckDB's extensions that would attach SQLite or PostgreSQL are not part of its package. So what a query can need of the
+relational tables that it names is copied into the session's memory, as it stands when the query begins. The series file
 is attached read-only, beside other readers; a writer is waited for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from tracebank.engines.duckdb.pushdown import DATABASE, needs
 from tracebank.engines.duckdb.relational import relational_rows
 from tracebank.query.contract import MOMENT, Answer, Parameters, first_rows
 from tracebank.query.errors import READ_ONLY, SqlError, SqlRefused, one_line
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS: Final = 122_880
 _RETRY_SECONDS: Final = 0.05
-_WORD: Final = re.compile(r"\w+")
-_CATALOGUE: Final = frozenset({"show", "describe", "summarize", "information_schema", "pg_catalog"})
 _FENCE: Final = (
     "USE series",
     "SET TimeZone = 'UTC'",
@@ -55,7 +53,7 @@ def opened(settings: Settings, query: str, parameters: Parameters, limit: int | 
         _attach(connection, Path(str(settings.series.database)), settings.lock_timeout)
         try:
             statement = _admitted(connection, query)
-            _copy_relational(connection, settings, statement)
+            _copy_relational(connection, settings, statement, parameters)
             for text in _FENCE:
                 connection.execute(text)
             reader = connection.sql(statement, params=dict(parameters) or None).to_arrow_reader(_BATCH_ROWS)
@@ -100,27 +98,18 @@ def _admitted(connection: DuckDBPyConnection, query: str) -> str:
     return str(found[0].query)
 
 
-def _copy_relational(connection: DuckDBPyConnection, settings: Settings, statement: str) -> None:
-    connection.execute("ATTACH ':memory:' AS relational")
+def _copy_relational(
+    connection: DuckDBPyConnection, settings: Settings, statement: str, parameters: Parameters
+) -> None:
+    connection.execute(f"ATTACH ':memory:' AS {DATABASE}")
     store = open_relational(settings)
     try:
-        for name in _named(statement):
-            rows = relational_rows(store, METADATA.tables[name])
-            connection.register("copied", rows)
-            connection.execute(f'CREATE TABLE relational.main."{name}" AS SELECT * FROM copied')
+        for need in needs(statement, parameters, METADATA, settings.relational.get_backend_name()):
+            connection.register("copied", relational_rows(store, need))
+            connection.execute(f'CREATE TABLE {DATABASE}.main."{need.table.name}" AS SELECT * FROM copied')
             connection.unregister("copied")
     finally:
         store.close()
-
-
-def _named(statement: str) -> list[str]:
-    """Relational tables that a statement may read; all of them where it looks at the catalogue itself.
-
-    A table that is not copied does not exist for the query: what is missed here is an error there, never no rows.
-    """
-    words = set(_WORD.findall(statement.lower()))
-    everything = not words.isdisjoint(_CATALOGUE) or any(word.startswith("duckdb_") for word in words)
-    return [name for name in METADATA.tables if everything or name in words]
 
 
 def _shown(schema: pa.Schema) -> pa.Schema:

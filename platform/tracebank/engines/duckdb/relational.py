@@ -4,17 +4,29 @@ views that ClickHouse has of them: text for JSON, enumerations and UUIDs, instan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlalchemy import Column, Table, select
+from sqlalchemy import Column, ColumnElement, DateTime, Table, and_, or_, select
 
-from tracebank.query.column_shapes import shape
+from tracebank.engines.duckdb.pushdown import Need
+from tracebank.query.column_shapes import shape, stored_type
+from tracebank.query.conditions import Condition, Group
 from tracebank.stores.relational import RelationalStore
 
 _ROWS: Final = 50_000
 """Read at once."""
+
+_OPERATORS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 _TYPES: Final[dict[str, pa.DataType]] = {
     "Bool": pa.bool_(),
@@ -28,23 +40,49 @@ _TYPES: Final[dict[str, pa.DataType]] = {
 }
 
 
-def relational_rows(store: RelationalStore, table: Table) -> pa.Table:
-    """Every row of a relational table.
+def relational_rows(store: RelationalStore, need: Need) -> pa.Table:
+    """Rows of a relational table that a statement can need.
 
     Raises:
         StoreError: the store fails, or a column's type has no form in SQL.
     """
-    schema = pa.schema([_field(column) for column in table.columns])
-    with store.connection() as connection:
-        answer = connection.execution_options(yield_per=_ROWS).execute(select(table))
-        batches = [_batch(rows, table, schema) for rows in answer.partitions(_ROWS)]
+    columns = [need.table.columns[name] for name in need.columns]
+    schema = pa.schema([_field(column) for column in columns])
+    query = select(*columns)
+    if need.condition is not None:
+        query = query.where(_clause(need.condition, need.table))
+    with store.reading() as session:
+        answer = session.connection().execute(query, execution_options={"yield_per": _ROWS})
+        batches = [_batch(rows, columns, schema) for rows in answer.partitions(_ROWS)]
     return pa.Table.from_batches(batches, schema=schema)
 
 
-def _batch(rows: Any, table: Table, schema: pa.Schema) -> pa.RecordBatch:
+def _clause(condition: Condition, table: Table) -> ColumnElement[bool]:
+    """A condition as the relational store is asked it."""
+    if isinstance(condition, Group):
+        parts = [_clause(part, table) for part in condition.parts if part is not None]
+        return and_(*parts) if condition.every else or_(*parts)
+    column: Column[Any] = table.columns[condition.name[0]]
+    values = [_bound(value, column) for value in condition.values]
+    if condition.operator == "in":
+        return column.in_(values)
+    if condition.operator == "prefix":
+        return column.startswith(str(values[0]), autoescape=True)
+    return _OPERATORS[condition.operator](column, values[0])
+
+
+def _bound(value: object, column: Column[Any]) -> object:
+    """A day as the midnight that a column of instants can be compared with."""
+    kind = stored_type(column)
+    if isinstance(value, date) and isinstance(kind, DateTime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC if kind.timezone else None)
+    return value
+
+
+def _batch(rows: Any, table: Sequence[Column[Any]], schema: pa.Schema) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
     arrays = []
-    for values, column, field in zip(columns, table.columns, schema, strict=True):
+    for values, column, field in zip(columns, table, schema, strict=True):
         convert = _conversion(column, field.type)
         arrays.append(pa.array([None if v is None else convert(v) for v in values] if convert else values, field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import JSON, Column, DateTime, Enum, MetaData, Table, Uuid
+from sqlalchemy import JSON, Column, Connection, DateTime, Enum, MetaData, Table, Uuid
 from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql.store import PostgreSQLStore
@@ -22,7 +22,6 @@ from tracebank.query.contract import MOMENT, Answer, Parameters, first_rows
 from tracebank.query.errors import READ_ONLY, SqlError, SqlRefused
 from tracebank.settings import Settings, without_password
 from tracebank.stores.faults import StoreError
-from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.catalogue import METADATA
 
 VIEWS: Final = "relational"
@@ -151,36 +150,41 @@ def in_one_database(series: URL, relational: URL) -> bool:
     def place(url: URL) -> tuple[str | None, int, str | None]:
         return url.host, url.port or 5432, url.database
 
-    return relational.get_backend_name() == "postgresql" and place(series) == place(relational)
+    engines = series.get_backend_name(), relational.get_backend_name()
+    is_both = engines in (("postgresql", "postgresql"), ("timescaledb", "postgresql"))
+    return is_both and place(series) == place(relational)
 
 
-def drop_views(relational: RelationalStore) -> None:
-    """Remove the views, which would keep a migration from changing the tables beneath them."""
-    with relational.connection() as connection:
-        if connection.exec_driver_sql(_STANDING).scalar() == _MARK:
-            connection.exec_driver_sql(f"DROP SCHEMA {VIEWS} CASCADE")
+@contextlib.contextmanager
+def views_replaced(connection: Connection, series: URL, relational: URL) -> Iterator[None]:
+    """Take the views away, which would keep a migration from changing the tables beneath them, and make them anew.
+
+    All in the connection's transaction: to others the views are never missing, and what fails leaves the old ones.
+
+    Raises:
+        StoreError: somebody else's schema has the views' name.
+    """
+    if connection.exec_driver_sql(_STANDING).scalar() == _MARK:
+        connection.exec_driver_sql(f"DROP SCHEMA {VIEWS} CASCADE")
+    yield
+    if in_one_database(series, relational):
+        make_views(connection, relational)
 
 
-def make_views(relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
-    """Make the views of `relational` anew from the models.
-
-    Returns:
-        Names of the views.
+def make_views(connection: Connection, relational: URL, metadata: MetaData = METADATA) -> None:
+    """Make the views of `relational` from the models.
 
     Raises:
         StoreError: somebody else's schema has that name.
     """
-    drop_views(relational)
-    with relational.connection() as connection:
-        if connection.exec_driver_sql(_STANDING).first() is not None:
-            shown = relational.url.render_as_string()
-            raise StoreError(f"relational store {shown}: its schema {VIEWS} is not tracebank's; rename that schema")
-        connection.exec_driver_sql(f"CREATE SCHEMA {VIEWS}")
-        connection.exec_driver_sql(f"COMMENT ON SCHEMA {VIEWS} IS '{_MARK}'")
-        schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
-        for table in metadata.sorted_tables:
-            connection.exec_driver_sql(_view(table, schema))
-    return [table.name for table in metadata.sorted_tables]
+    if connection.exec_driver_sql(_STANDING).first() is not None:
+        shown = relational.render_as_string()
+        raise StoreError(f"relational store {shown}: its schema {VIEWS} is not tracebank's; rename that schema")
+    connection.exec_driver_sql(f"CREATE SCHEMA {VIEWS}")
+    connection.exec_driver_sql(f"COMMENT ON SCHEMA {VIEWS} IS '{_MARK}'")
+    schema = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+    for table in metadata.sorted_tables:
+        connection.exec_driver_sql(_view(table, schema))
 
 
 def _view(table: Table, schema: str) -> str:
