@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -21,6 +22,9 @@ from tracebank.stores.faults import StoreError
 
 if TYPE_CHECKING:
     from tracebank.engines.clickhouse.reader import Reader
+
+_WAITS: Final = (0.0, 0.5, 1.0)
+"""Seconds between attempts to have a query taken: an owner whose folder was moved goes within one."""
 
 
 @contextlib.contextmanager
@@ -64,10 +68,14 @@ def _of_owner(settings: Settings, request: Request, values: dict[str, str]) -> I
 
 def _received(folder: Path, body: bytes, timeout: float, progress: Progress | None) -> Received:
     """An owner that leaves just now, or was killed, is asked in vain; the next one is not."""
-    try:
-        return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
-    except ConnectionError:
-        return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
+    for wait in (*_WAITS, None):
+        try:
+            return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
+        except ConnectionError:
+            if wait is None:
+                break
+            time.sleep(wait)
+    raise StoreError(f"series store {folder}: its owner ended before the answer began")
 
 
 @contextlib.contextmanager
