@@ -24,7 +24,7 @@ from tracebank.engines.clickhouse import commit as clickhouse_commit
 from tracebank.engines.clickhouse import ddl as clickhouse_ddl
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.settings import shown_url, without_password
-from tracebank.stores.faults import StoreError
+from tracebank.stores.faults import StatementTimeout, StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
@@ -212,7 +212,7 @@ class ClickHouseSession:
         """Run it and read the whole answer.
 
         Raises:
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
             StoreError: the engine failed.
         """
         client = self._client()
@@ -314,7 +314,7 @@ class ClickHouseSession:
         except Error as error:
             text = without_password(" ".join(str(error).split()), self._url)[:500]
             if "TIMEOUT_EXCEEDED" in text:
-                raise TimeoutError(f"clickhouse: {text}") from None
+                raise StatementTimeout(f"clickhouse: {text}") from None
             raise StoreError(f"clickhouse: {text}") from None
 
 

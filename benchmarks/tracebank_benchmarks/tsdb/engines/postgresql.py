@@ -193,7 +193,7 @@ class PostgreSQLSession:
         """Run it and read the whole answer, in Arrow.
 
         Raises:
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
             StoreError: the engine failed.
         """
         return sql.shaped(prepared.workload, self._store.arrow(self._connection(), prepared.text))
