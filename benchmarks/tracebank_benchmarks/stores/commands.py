@@ -107,8 +107,7 @@ def _checked_options(text: str) -> dict[str, int]:
         found = json.loads(text)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or any(
-        name not in allowed or type(n) is not int or n < 1 for name, n in found.items()
-    ):
+    numbers = dict(found) if isinstance(found, dict) else {"": found}
+    if any(name not in allowed or type(number) is not int or number < 1 for name, number in numbers.items()):
         raise click.UsageError(f"--options: {text!r} is not accepted; use JSON of numbers above 0 for {allowed}")
-    return dict(numbers)
+    return numbers

@@ -15,8 +15,7 @@ from tracebank.settings import Settings, SettingsError
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_series
 from tracebank.stores.series_store import SeriesStore
-
-POSTGRESQL: Final = "TRACEBANK_BENCH_POSTGRES_URL"
+from tracebank_benchmarks.stores.promise_options import POSTGRESQL
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,7 @@ from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.series_store import SeriesStore
 from tracebank_benchmarks.stores import crowds, made_rows
-from tracebank_benchmarks.stores.places import POSTGRESQL
-from tracebank_benchmarks.stores.promise_options import Options
+from tracebank_benchmarks.stores.promise_options import POSTGRESQL, Options
 from tracebank_benchmarks.stores.timing import Clock, Timing, owners, summary
 from tracebank_schemas.series import SeriesTable
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+POSTGRESQL: Final = "TRACEBANK_BENCH_POSTGRES_URL"
+"""Variable that names a PostgreSQL server."""
 
 
 @dataclass(frozen=True, slots=True)

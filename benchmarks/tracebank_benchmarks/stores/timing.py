@@ -1,4 +1,4 @@
-"""One operation again and again: its wall time, CPU time of this process and of the engine's, and the load of others."""
+"""One operation again and again: its wall time, CPU time of this process and of the engine's, load of others."""
 
 from __future__ import annotations
 
