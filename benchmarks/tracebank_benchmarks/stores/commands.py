@@ -92,7 +92,7 @@ def promises(
         ]  # fmt: skip
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
     else:
-        Console(width=80).print(promises_table(found))
+        Console(width=80).print(promises_table(found, asked))
     if any(one.met is False for one in found):
         raise typer.Exit(1)
 

@@ -27,6 +27,7 @@ from tracebank.stores.series_store import SeriesStore
 from tracebank_benchmarks.stores import crowds, made_rows
 from tracebank_benchmarks.stores.promise_options import POSTGRESQL, Options
 from tracebank_benchmarks.stores.timing import Clock, Timing, owners, summary
+from tracebank_schemas.relational import UtcDateTime
 from tracebank_schemas.series import SeriesTable
 
 Values = dict[str, Any]
@@ -198,9 +199,13 @@ def lookup(task: Task) -> Values:
 
 def _ledger_rows(model: Any, rows: int) -> Iterator[list[Values]]:
     """Rows of any columns: keys are their names and a number."""
-    plain: dict[type, Any] = {str: "x", int: 1, float: 1.0, dict: {}, datetime: datetime(2024, 8, 8, tzinfo=UTC)}
-    columns = list(model.__table__.columns)
-    same = {one.name: plain[one.type.python_type] for one in columns if not one.primary_key}
+    plain: dict[type, Any] = {str: "x", int: 1, float: 1.0, dict: {}}
+    moment, columns = datetime(2024, 8, 8, tzinfo=UTC), list(model.__table__.columns)
+    same = {
+        one.name: moment if isinstance(one.type, UtcDateTime) else plain[one.type.python_type]
+        for one in columns
+        if not one.primary_key
+    }
     keys = [one.name for one in columns if one.primary_key]
     for first in range(0, rows, _CHUNK):
         numbers = range(first, min(rows, first + _CHUNK))
