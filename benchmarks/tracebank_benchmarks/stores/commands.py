@@ -51,8 +51,7 @@ def slope(
         machine = dict(environment(Path(folder)).row())
         points = measure(
             names, asked, Path(folder), minutes=minutes, repetitions=repetitions,
-            done=lambda one: errors.print(f"{one.engine}: {one.rows:,} rows, {one.partitions:,} partitions"
-                                          f" {one.reason}", highlight=False),
+            done=lambda one: errors.print(slope_shown.line(one), highlight=False, soft_wrap=True),
         )  # fmt: skip
     console = Console(width=80)
     console.print(slope_shown.slope_table(points))

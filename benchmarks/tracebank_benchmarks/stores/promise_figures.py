@@ -143,7 +143,7 @@ def handles(task: Task) -> Values:
 
 
 def _held(home: Path) -> tuple[int, int]:
-    processes = [psutil.Process(), *map(psutil.Process, owners(home))]
+    processes = [psutil.Process(), *owners(home)]
     return sum(one.num_fds() for one in processes), sum(one.num_threads() for one in processes)
 
 
@@ -199,7 +199,7 @@ def lookup(task: Task) -> Values:
 
 def _ledger_rows(model: Any, rows: int) -> Iterator[list[Values]]:
     """Rows of any columns: keys are their names and a number."""
-    plain: dict[type, Any] = {str: "x", int: 1, float: 1.0, dict: {}}
+    plain: dict[type, Any] = {str: "x", int: 1, float: 1.0, object: {}}
     moment, columns = datetime(2024, 8, 8, tzinfo=UTC), list(model.__table__.columns)
     same = {
         one.name: moment if isinstance(one.type, UtcDateTime) else plain[one.type.python_type]

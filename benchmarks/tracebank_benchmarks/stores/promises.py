@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,7 @@ from typing import Any, Final
 import psutil
 from rich.table import Table
 
-from tracebank_benchmarks.stores.timing import owners
+from tracebank_benchmarks.stores.timing import used_by_owners
 from tracebank_benchmarks.tsdb.measurement import LoadWatch
 
 Values = dict[str, Any]
@@ -143,23 +142,13 @@ def measured(promise: Promise, options: Values, seconds: float) -> Finding:
             out, errors = process.communicate(timeout=seconds + GRACE)
         except subprocess.TimeoutExpired:
             out, errors = "", ""
-        after, served = watch.look(), _served(home)
+        after, served = watch.look(), used_by_owners(Path(home))
         _end(process)
     # What the process and those that it waited for used is this process's own by now; an owner of the store is not.
     share = watch.foreign_share(before, after) - served / max(after.wall - before.wall, 0.01) / (
         psutil.cpu_count() or 1
     )
     return _found(promise, out, errors, process.returncode, seconds, max(0.0, share))
-
-
-def _served(home: str) -> float:
-    """CPU seconds of processes that keep a store of a home."""
-    found = 0.0
-    for pid in owners(Path(home)):
-        with suppress(psutil.Error):
-            times = psutil.Process(pid).cpu_times()
-            found += times.user + times.system
-    return found
 
 
 GRACE: Final = 30.0

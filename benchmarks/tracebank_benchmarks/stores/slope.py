@@ -41,7 +41,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One engine at one size."""
+    """One engine at one size; of no size where the engine is not to be had."""
 
     engine: str
     rows: int
@@ -91,7 +91,7 @@ def _of_engine(engine: str, asked: Sequence[Size], folder: Path, deadline: float
     try:
         place = opened(engine, folder)
     except (StoreError, SettingsError) as error:
-        yield from (Point(engine, size.rows, size.partitions, why_not(error)) for size in asked)
+        yield Point(engine, 0, 0, why_not(error))
         return
     per_row = 0.0
     for size in asked:

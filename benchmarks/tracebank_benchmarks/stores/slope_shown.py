@@ -33,6 +33,12 @@ def short(number: float) -> str:
     return f"{number:g}"
 
 
+def line(point: Point) -> str:
+    """One point in a line, as it is done."""
+    size = f" {point.rows:,} rows, {point.partitions:,} partitions" if point.rows else ""
+    return f"{point.engine}:{size}{'; ' if size and point.reason else ' '}{point.reason}".rstrip()
+
+
 def slope_table(points: Sequence[Point]) -> Table:
     """Every operation at every size: milliseconds, CPU milliseconds and the load of others."""
     right = [Column(name, justify="right") for name in ("rows", "parts", "p50", "p95", "CPU", "others")]
@@ -42,7 +48,7 @@ def slope_table(points: Sequence[Point]) -> Table:
         for name, one in point.timings.items():
             cells = *(f"{1e3 * value:.1f}" for value in (one.p50, one.p95, one.cpu_seconds)), f"{one.foreign_share:.0%}"
             table.add_row(point.engine.removesuffix("_embedded"), name, *size, *cells)
-        if point.reason:
+        if point.reason and point.rows:
             table.add_row(point.engine.removesuffix("_embedded"), "not measured", *size)
     return table
 
@@ -89,7 +95,7 @@ def _panel(panel: Axes, points: Sequence[Point], operation: str) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.grid(alpha=0.3)
-    numbers = sorted({point.partitions for point in points})
+    numbers = sorted({point.partitions for point in points if point.rows})
     for engine in dict.fromkeys(point.engine for point in points):
         for style, partitions in enumerate(numbers):
             found = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import psutil
@@ -54,21 +55,23 @@ class Clock:
         Args:
             work: takes the number of the repetition.
             repetitions: so many, fewer where the deadline is over.
-            servers: processes of the engine that are known.
+            servers: processes of the engine's server on this machine.
         """
         work(0)
-        roots = self._watch.add_servers([*servers, *owners(self._folder)])
-        wall, cpu, foreign = [], [], 0.0
+        roots, keepers = self._watch.add_servers(servers), owners(self._folder)
+        for keeper in keepers:
+            self._watch.add_process(keeper.pid)
+        wall, cpu, foreign, kept = [], 0.0, 0.0, _used(keepers)
         for number in range(1, repetitions + 1):
             (seconds, _), cost = timed_call(
                 self._watch, roots, partial(_spent, work, number), itemgetter(0), itemgetter(1)
             )
             wall.append(seconds)
-            cpu.append(cost.cpu_seconds)
+            cpu += cost.cpu_seconds
             foreign = max(foreign, cost.foreign_share)
             if time.monotonic() > self.deadline:
                 break
-        return summary(wall, float(np.mean(cpu)), foreign)
+        return summary(wall, (cpu + _used(keepers) - kept) / len(wall), foreign)
 
 
 def summary(wall: Sequence[float], cpu_seconds: float = 0.0, foreign_share: float = 0.0) -> Timing:
@@ -89,12 +92,27 @@ def _spent(work: Callable[[int], object], number: int) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def owners(folder: Path | None) -> list[int]:
-    """Other processes that name a folder on their command line."""
+def owners(folder: Path | None) -> list[psutil.Process]:
+    """Other processes that name a folder on their command line: they keep an embedded engine open for all."""
     if folder is None:
         return []
-    found: list[Any] = [
-        one for one in psutil.process_iter(["pid", "cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or ())
-    ]
     family = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [one.info["pid"] for one in found if one.info["pid"] not in family]
+    return [
+        one for one in psutil.process_iter(["cmdline"])
+        if str(folder) in " ".join(one.info["cmdline"] or ()) and one.pid not in family  # type: ignore[attr-defined]
+    ]  # fmt: skip
+
+
+def _used(processes: Sequence[psutil.Process]) -> float:
+    """CPU seconds of processes so far."""
+    found = 0.0
+    for process in processes:
+        with suppress(psutil.Error):  # it may have gone: an idle owner does
+            times = process.cpu_times()
+            found += times.user + times.system
+    return found
+
+
+def used_by_owners(folder: Path) -> float:
+    """CPU seconds of processes that keep an embedded engine open, in their whole lives."""
+    return _used(owners(folder))
