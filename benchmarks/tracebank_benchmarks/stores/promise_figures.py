@@ -108,7 +108,7 @@ def readers(task: Task) -> Values:
     settings, options = task.filled(task.options.partitions), task.options
     crowd = crowds.run(settings.home, _QUERY, readers=options.readers, queries=options.each, writers=0, writes=0,
                        seconds=task.left)  # fmt: skip
-    return _of_crowd(crowd, len(crowd.of("query")), options.readers * options.each)
+    return _of_crowd(crowd, options.readers * options.each)
 
 
 def storm(task: Task) -> Values:
@@ -117,14 +117,14 @@ def storm(task: Task) -> Values:
     writes = max(1, options.each // 4)
     crowd = crowds.run(settings.home, _QUERY, readers=options.crowd, queries=options.each, writers=options.crowd,
                        writes=writes, seconds=task.left)  # fmt: skip
-    return _of_crowd(crowd, len(crowd.of("write")), options.crowd * writes)
+    return _of_crowd(crowd, options.crowd * (options.each + writes))
 
 
-def _of_crowd(crowd: crowds.Crowd, done: int, asked: int) -> Values:
-    samples = crowd.of("query") or [math.inf]
-    found = summary(samples)
-    return {"done": done, "asked": asked, "seconds": crowd.seconds, "faults": crowd.faults,
-            "first_fault": crowd.first_fault, "p50": found.p50, "p95": found.p95}  # fmt: skip
+def _of_crowd(crowd: crowds.Crowd, asked: int) -> Values:
+    queries, writes = crowd.of("query"), crowd.of("write")
+    found = summary(queries or [math.inf])
+    return {"done": len(queries) + len(writes), "asked": asked, "writes": len(writes), "seconds": crowd.seconds,
+            "faults": crowd.faults, "first_fault": crowd.first_fault, "p50": found.p50, "p95": found.p95}  # fmt: skip
 
 
 def handles(task: Task) -> Values:

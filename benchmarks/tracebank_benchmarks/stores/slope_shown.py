@@ -73,13 +73,17 @@ def draw(points: Sequence[Point], path: Path) -> None:
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     # Text stays text, so that it can be found and read out; no date, so that the same points give the same file.
     with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "tracebank"}):
         figure = Figure(figsize=(8, 6.5), layout="constrained")
-        panels = figure.subplots(2, 2, sharex=True)
+        panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for panel, operation in zip(panels.flat, OPERATIONS, strict=True):
             _panel(panel, points, operation)
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda number, _: short(number)))
+            panel.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+            panel.yaxis.set_minor_formatter("")
         handles = {
             text: line for panel in panels.flat for line, text in zip(*panel.get_legend_handles_labels(), strict=True)
         }

@@ -99,7 +99,7 @@ def owners(folder: Path | None) -> list[psutil.Process]:
     family = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [
         one for one in psutil.process_iter(["cmdline"])
-        if str(folder) in " ".join(one.info["cmdline"] or ()) and one.pid not in family  # type: ignore[attr-defined]
+        if str(folder) in " ".join(one.info["cmdline"] or ()) and one.pid not in family
     ]  # fmt: skip
 
 
