@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError
 from tracebank.engines.postgresql import ddl as postgresql_ddl
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
+from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import shown_url
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import TableSize
@@ -124,7 +125,7 @@ class PostgreSQLSession:
         """Load by binary COPY in one transaction; `settle` makes indexes, vacuums, analyses and checkpoints."""
         timed = sql.Timed(frames)
         start = time.perf_counter()
-        with self._store.writer(self.declared(table), None) as writer:
+        with PostgreSQLWriter(self._store, self.declared(table), None) as writer:
             for frame in timed:
                 writer.write(frame)
         send = time.perf_counter() - start - timed.seconds - writer.serialise_seconds
@@ -192,7 +193,7 @@ class PostgreSQLSession:
         """Run it and read the whole answer, in Arrow.
 
         Raises:
-            StatementTimeout: it ran longer than it may.
+            TimeoutError: it ran longer than it may.
             StoreError: the engine failed.
         """
         return sql.shaped(prepared.workload, self._store.arrow(self._connection(), prepared.text))

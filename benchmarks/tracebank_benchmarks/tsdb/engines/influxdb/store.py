@@ -118,12 +118,13 @@ class InfluxStore(DeclaredBeside):
 
     def points(self, layout: Layout, rows: pl.DataFrame) -> pl.DataFrame:
         """Times, tags and unique keys of the points that stand between the first and the last of `rows`."""
-        stamps = rows[layout.stamp].cast(pl.Int64)
+        stamp = pl.col(layout.stamp).cast(pl.Int64)
+        low, high = rows.select(stamp.min().alias("low"), stamp.max().alias("high")).row(0)
         names = list(dict.fromkeys((layout.stamp, *layout.tags, *layout.table.unique_key)))
-        name, until = identifier(layout.table.name), min(int(stamps.max() or 0) + SECOND, 2**63 - 1)  # type: ignore[arg-type]
+        name = identifier(layout.table.name)
         text = (
             f"SELECT {', '.join(map(identifier, names))} FROM {name}.{name}"
-            f" WHERE time >= {stamps.min()} AND time < {until}"
+            f" WHERE time >= {low} AND time < {min(high + SECOND, 2**63 - 1)}"
         )
         frame = self.connection.csv(text, _types(layout, names))
         return _decoded(layout, frame, names, "time") if frame.width else frame
