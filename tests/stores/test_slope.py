@@ -103,6 +103,13 @@ def test_what_there_is_no_time_for_is_said(tmp_path: Path) -> None:
     assert [(point.rows, point.reason, point.timings) for point in points] == [(10, "no time is left for it", {})]
 
 
+def test_a_load_is_expected_to_take_as_long_as_those_before_it() -> None:
+    loaded = [Point("e", 100, 10, "", 1.0), Point("e", 100, 50, "", 20.0)]
+    assert slope.expected(Size(1_000, 5), loaded) == 0.0, "nothing is known of it"
+    assert slope.expected(Size(1_000, 10), loaded) == pytest.approx(1.0 + 900 * 0.01)
+    assert slope.expected(Size(1_000, 50), loaded) == pytest.approx(20.0 + 900 * 0.01)
+
+
 def test_an_engine_that_is_not_here_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRACEBANK_BENCH_CLICKHOUSE_URL", raising=False)
     points = measure(["clickhouse"], sizes([10, 20], [2]), tmp_path, minutes=1)

@@ -18,7 +18,7 @@ from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.stores import made_rows
 from tracebank_benchmarks.stores.places import Place, opened, why_not
 from tracebank_benchmarks.stores.timing import REPETITIONS, Clock, Timing
-from tracebank_benchmarks.tsdb.measurement import peers
+from tracebank_benchmarks.tsdb.measurement import LoadWatch, peers
 from tracebank_schemas.series import SeriesTable
 
 OPERATIONS: Final = ("replace 20 rows", "replace 1,000 rows", "one row", "partitions()")
@@ -93,14 +93,24 @@ def _of_engine(engine: str, asked: Sequence[Size], folder: Path, deadline: float
     except (StoreError, SettingsError) as error:
         yield Point(engine, 0, 0, why_not(error))
         return
-    per_row = 0.0
+    loaded: list[Point] = []
     for size in asked:
-        if time.monotonic() + per_row * size.rows > deadline:
+        if time.monotonic() + expected(size, loaded) > deadline:
             yield Point(engine, size.rows, size.partitions, "no time is left for it")
             continue
         point = _point(place, size, deadline, repetitions)
-        per_row = point.load_seconds / size.rows
+        if not point.reason:
+            loaded.append(point)
         yield point
+
+
+def expected(size: Size, loaded: Sequence[Point]) -> float:
+    """Seconds that a load will take: as the last one into so many partitions, and more rows at the best rate seen."""
+    before = [point for point in loaded if point.partitions == size.partitions]
+    if not before:
+        return 0.0
+    least = min(point.load_seconds / point.rows for point in loaded)
+    return before[-1].load_seconds + least * (size.rows - before[-1].rows)
 
 
 def _point(place: Place, size: Size, deadline: float, repetitions: int) -> Point:
@@ -131,9 +141,9 @@ def _until(deadline: float, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataF
 
 
 def _servers(place: Place) -> list[int]:
-    """Of this machine's processes those that the store talks to over TCP."""
-    with place.store.session():
-        return peers(os.getpid())
+    """First processes of the servers on this machine that the store talks to over TCP."""
+    with place.store.session():  # the one that answers may go with the connection
+        return LoadWatch().add_servers(peers(os.getpid()))
 
 
 def operations(place: Place, table: SeriesTable, size: Size) -> dict[str, Callable[[int], object]]:
