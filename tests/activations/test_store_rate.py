@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,17 +44,22 @@ def test_every_step_is_reported(app: object, monkeypatch: pytest.MonkeyPatch) ->
     assert "the same from disk" in shown.stdout
 
 
-def test_the_first_time_does_not_count_and_what_comes_before_is_not_timed() -> None:
+def test_the_first_time_does_not_count_and_what_comes_before_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
-    burnt = torch.randn(300, 300)
+    now = 0.0
 
-    def before(number: int) -> None:
-        seen.append(("before", number))
-        for _ in range(300):
-            burnt @ burnt
+    def spend(what: str, number: int, seconds: float) -> None:
+        nonlocal now
+        seen.append((what, number))
+        now += seconds
 
+    monkeypatch.setattr(store_rate, "time", SimpleNamespace(process_time=lambda: now, perf_counter=lambda: 2 * now))
     watch = Stopwatch("way", torch.zeros(10, 10), 2)
-    rate = watch.timed("step", lambda number: seen.append(("work", number)), before)
+    rate = watch.timed(
+        "step",
+        lambda number: spend("work", number, 3.0 if number else 50.0),
+        lambda number: spend("before", number, 100.0),
+    )
     assert seen == [(what, number) for number in range(3) for what in ("before", "work")]
-    assert rate.most_cpu_seconds < 0.01
+    assert (rate.least_cpu_seconds, rate.cpu_seconds, rate.most_cpu_seconds, rate.wall_seconds) == (3.0, 3.0, 3.0, 6.0)
     assert rate.megabytes == pytest.approx(400 / 1e6)

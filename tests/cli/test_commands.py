@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -48,9 +47,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
             assert leaving.code == 0, leaving.code
         print([name for name in {heavy!r} if name in sys.modules])
     """)
-    began = time.monotonic()
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert time.monotonic() - began < 5
     assert found.stdout.splitlines()[-1] == "[]"
     for name in ("sql", "tables", "doctor", "db"):
         assert f" {name} " in found.stdout

@@ -361,18 +361,3 @@ class Unloadable(Right):
     def session(self, lane: Lane, folder: Path) -> Iterator[FakeSession]:
         raise RuntimeError("password wrong at postgresql://me:secret-word@host/db")
         yield FakeSession(folder)
-
-
-class _SteadySession(FakeSession):
-    def execute(self, prepared: Prepared) -> pa.Table:
-        if (kept := self.rows.get(prepared.workload.id)) is None:
-            kept = self.rows[prepared.workload.id] = super().execute(prepared)
-        # Built anew, as a client would: the harness may not recognise it by identity.
-        time.sleep(0.1)
-        return pa.Table.from_batches([pa.RecordBatch.from_pylist(kept.to_pylist(), kept.schema)])
-
-
-class Steady(Right):
-    """Takes a tenth of a second for each answer, and is right."""
-
-    kind = _SteadySession

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -9,11 +11,12 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.stores.faults import FrameRefused, StoreError
+from tracebank.stores.faults import FrameRefused, SchemaDrift, StoreError
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
@@ -24,6 +27,7 @@ from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import Layout, Tim
 from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
 from tracebank_benchmarks.tsdb.oracle import answer
 from tracebank_benchmarks.tsdb.workloads import BY_ID, READS, Lane, Workload
+from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
 from tracebank_schemas.tsdb_benchmark import BOOK, TRADES
 
 _SERVER = os.environ.get("TRACEBANK_TEST_INFLUXDB_URL")
@@ -224,3 +228,23 @@ def test_a_deletion_is_tried_again_while_the_server_closes_shards(monkeypatch: p
     with pytest.raises(StoreError, match="no such database"):
         store.delete(TRADES, {"day": date(2026, 1, 1)})
     assert refused.call_count == 1
+
+
+def test_a_declaration_that_an_earlier_version_kept_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {
+        "columns": {"ts": "timestamp[ns, tz=UTC]", "symbol": "string, few values", "v": "double or null"},
+        "sort key": "symbol, ts",
+        "partition key": "day(ts), symbol",
+    }
+    stamp, symbol = Column("ts", TIMESTAMP, "when"), Column("symbol", pa.string(), "what", repeated=True)
+    table = SeriesTable(
+        "t", "", (stamp, symbol, Column("v", pa.float64(), "", nullable=True)), ("symbol", "ts"), (Day("ts"), "symbol")
+    )
+    store = InfluxStore(make_url("influxdb://127.0.0.1:1/kept"))
+    answer = [{"series": [{"values": [[0, json.dumps(kept)]]}]}]
+    monkeypatch.setattr(store.connection, "json", lambda _text: answer)
+    assert store.differences(table) == []
+    [gained] = store.differences(dataclasses.replace(table, columns=(*table.columns, Column("w", pa.int64(), ""))))
+    assert (gained.what, gained.repairable) == ("column w", True)
+    with pytest.raises(SchemaDrift, match=r"kept\.t: sort key is symbol, ts, declared ts "):
+        store.create(dataclasses.replace(table, sort_key=("ts",)))

@@ -17,8 +17,8 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.stores.faults import FrameRefused, SchemaDrift, StoreError
-from tracebank.tables.drift import declaration
 from tracebank.tables.frames import fitted
+from tracebank_benchmarks.tsdb.engines.declared_beside import declaration
 from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, arrow, pykx
 from tracebank_benchmarks.tsdb.engines.kdb.rows import Rows
 from tracebank_benchmarks.tsdb.engines.kdb.store import KdbStore, definitions
@@ -129,7 +129,7 @@ class Q:
 def opened(*tables: SeriesTable, **answers: Any) -> tuple[KdbStore, Q]:
     """A store that asks a stand-in, in which tables stand."""
     q = Q({f".tb.{name}": value for name, value in answers.items()})
-    q.declared |= {table.name: json.dumps(declaration(table)).encode() for table in tables}
+    q.declared |= {table.name: declaration(table).encode() for table in tables}
     return KdbStore(make_url("kdb://h/data/kdb"), connection=KdbConnection(q, lambda: None, "nowhere")), q
 
 
@@ -162,6 +162,7 @@ def test_every_function_that_is_called_is_defined_with_as_many_parameters() -> N
     texts = {text.partition(":")[0]: text for text in definitions()}
     store, q = opened(TICKS, dates=[])
     store.replace(TICKS, BTC, ticks(3))
+    store.size(TICKS)
     store.append(TICKS, ticks(3))
     store.create(GAINED)
     store.drop(TICKS)
@@ -198,7 +199,17 @@ def test_create_says_types_keys_and_attributes() -> None:
     store.create(TICKS)
     [(name, text, columns, types, sort, stamps, attributes)] = q.named("create")
     assert name == "ticks"
-    assert json.loads(text) == declaration(TICKS)
+    assert json.loads(text) == {
+        "columns": {
+            "ts": "timestamp[ns, tz=UTC]",
+            "symbol": "string, few values",
+            "seq": "int64",
+            "price": "double",
+            "note": "string or null",
+        },
+        "sort key": "symbol, ts, seq",
+        "partition key": "day(ts), symbol",
+    }
     assert columns.py() == ["ts", "symbol", "seq", "price", "note", "note_null"]
     assert types == b"psjfCb"
     assert sort.py() == ["symbol", "ts", "seq"]
@@ -227,14 +238,38 @@ def test_create_makes_nothing_twice_and_adds_columns() -> None:
 def test_a_replace_stages_blocks_and_ends_with_one_message() -> None:
     store, q = opened()
     written = store.replace(TICKS, BTC, [ticks(200_000), ticks(5, first=200_000)])
-    assert q.order == ["declared", "create", "stage", "stage", "stage", "replace", "declared", "size"]
+    assert q.order == ["declared", "create", "stage", "stage", "replace"]
     staged = q.named("stage")
     assert {(table, names.py()[0]) for table, _, names, _ in staged} == {("ticks", "ts")}
-    assert [len(vectors[2]) for _, _, _, vectors in staged] == [131_072, 200_000 - 131_072, 5]
+    assert [len(vectors[2]) for _, _, _, vectors in staged] == [131_072, 200_005 - 131_072]
     [(table, write, day, keys)] = q.named("replace")
     assert (table, day, keys.py()) == ("ticks", DAY_NUMBER, {"symbol": "BTC"})
     assert {one for _, one, _, _ in staged} == {write}
-    assert (written.rows, written.bytes) == (200_005, 400)
+    assert written.rows == 200_005
+    assert written.bytes > 200_005 * 24
+
+
+def test_rows_that_do_not_fill_a_block_are_refused_before_q_hears_of_them() -> None:
+    store, q = opened()
+    with pytest.raises(FrameRefused, match="price"):
+        store.replace(TICKS, BTC, [ticks(3), ticks(3).drop("price")])
+    assert q.asked == []
+
+
+def test_a_session_is_the_connection() -> None:
+    store, q = opened()
+    with store.session() as connection:
+        connection.evaluate("1+1")
+    assert q.asked[-1] == ("1+1", ())
+
+
+def test_partitions_are_found_day_by_day() -> None:
+    frame = pl.DataFrame({"ts": ["2024-08-08 01:00"] * 3, "symbol": ["b", "a", "b"]}).with_columns(
+        pl.col("ts").str.to_datetime(time_unit="ns")
+    )
+    store, q = opened(TICKS, dates=[DAY], read=pykx().toq(frame.to_pandas()))
+    assert store.partitions(TICKS) == [({"day": DAY, "symbol": "a"}, 1), ({"day": DAY, "symbol": "b"}, 2)]
+    assert len(q.named("read")) == 1
 
 
 def test_a_table_without_days_has_the_null_date() -> None:
@@ -248,7 +283,7 @@ def test_a_table_without_days_has_the_null_date() -> None:
 def test_a_block_that_fails_is_forgotten() -> None:
     store, q = opened()
     with pytest.raises(FrameRefused, match="price"):
-        store.replace(TICKS, BTC, [ticks(3), ticks(3).drop("price")])
+        store.replace(TICKS, BTC, [ticks(131_072), ticks(3).drop("price")])
     assert q.order[-2:] == ["stage", "forget"]
     assert q.named("forget")[0][0] == q.named("stage")[0][1]
 

@@ -2,78 +2,95 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from tracebank_benchmarks.tsdb import measurement
 from tracebank_benchmarks.tsdb.environment import environment
 from tracebank_benchmarks.tsdb.measurement import LEAST_SAMPLES, MOST_SAMPLES, LoadWatch, enough, peers, timed_call
 from tracebank_schemas.benchmarks import BenchmarkEnvironment
 
-SPIN = "import sys; print('on', flush=True)\nwhile True: pass"
+
+class Machine:
+    """Two processors, whose counters move as a test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall = self.busy = 0.0
+        self.used: dict[int, float] = {}
+        monkeypatch.setattr(measurement, "_busy_seconds", lambda: self.busy)
+        monkeypatch.setattr(measurement, "_seconds", lambda process, fine=False: self.used.get(process.pid, 0.0))
+        clock = SimpleNamespace(perf_counter=lambda: self.wall, monotonic=lambda: self.wall)
+        monkeypatch.setattr(measurement, "time", clock)
+        monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
+
+    def goes_on(self, seconds: float, others: float = 0.0, **used: float) -> None:
+        """Time passes, in which processes (`own`, and `p` and a pid) and others use seconds of processors."""
+        self.wall += seconds
+        self.busy += others + sum(used.values())
+        for name, spent in used.items():
+            pid = os.getpid() if name == "own" else int(name.removeprefix("p"))
+            self.used[pid] = self.used.get(pid, 0.0) + spent
 
 
 @pytest.fixture
-def spinner() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that uses one processor."""
-    process = subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    yield process
-    process.kill()
-    process.wait()
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
 
 
-def _share(watch: LoadWatch) -> float:
-    before = watch.look()
-    time.sleep(0.6)
-    return watch.foreign_share(before, watch.look())
-
-
-def _cpu_seconds(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
-
-
-def test_load_of_others_is_told_and_our_own_is_not(spinner: subprocess.Popen[bytes]) -> None:
+def test_load_of_others_is_told_and_our_own_is_not(machine: Machine) -> None:
+    child = os.getppid()
     strange, own = LoadWatch(), LoadWatch()
-    own.add_process(spinner.pid)
-    before, spun = (strange.look(), own.look()), _cpu_seconds(spinner.pid)
-    began = time.perf_counter()
-    time.sleep(1)
-    after, spun = (strange.look(), own.look()), _cpu_seconds(spinner.pid) - spun
-    spun /= (time.perf_counter() - began) * (psutil.cpu_count() or 1)
-    theirs, ours = strange.foreign_share(before[0], after[0]), own.foreign_share(before[1], after[1])
-    # Whatever else this machine does is in both; what the spinner got of its processors is in one only.
-    assert theirs - ours == pytest.approx(spun, rel=0.2, abs=0.03)
-    assert spun > 0.05
+    own.add_process(child)
+    before = strange.look(), own.look()
+    machine.goes_on(1.0, others=0.5, own=0.25, **{f"p{child}": 0.75})
+    after = strange.look(), own.look()
+    assert strange.foreign_share(before[0], after[0]) == pytest.approx((0.5 + 0.75) / 2)
+    assert own.foreign_share(before[1], after[1]) == pytest.approx(0.5 / 2)
 
 
-def test_servers_count_with_the_processes_they_start(spinner: subprocess.Popen[bytes]) -> None:
+def test_load_is_told_over_a_window_that_the_kernels_clock_bears(machine: Machine) -> None:
     watch = LoadWatch()
-    roots = watch.add_servers([spinner.pid])
-    assert len(roots) == 1
-    before = watch.server_cpu(roots)
-    time.sleep(0.4)
-    assert watch.server_cpu(roots) - before > 0.05
-    assert watch.add_servers([2**22 - 1]) == []
+    watch.look()
+    machine.goes_on(0.3, others=0.3)
+    before = watch.look()
+    machine.goes_on(0.01, others=0.02)
+    assert watch.foreign_share(before, watch.look()) == pytest.approx(0.32 / (2 * 0.31))
 
 
-def test_a_timed_call_splits_wall_time_into_the_engines_and_the_harness() -> None:
+def test_a_timed_call_splits_wall_time_into_the_engines_and_the_harness(machine: Machine) -> None:
     def work() -> tuple[float, float]:
-        time.sleep(0.2)
+        machine.goes_on(0.2, others=0.1, own=0.01)
         return 0.15, 0.01
 
-    answer, cost = timed_call(LoadWatch(), [], work, lambda found: found[0], lambda found: found[1])
+    watch = LoadWatch()
+    answer, cost = timed_call(watch, [], work, lambda found: found[0], lambda found: found[1])
     assert answer == (0.15, 0.01)
     assert cost.cpu_seconds == 0.01
-    assert 0.05 <= cost.harness_seconds < 0.5
+    assert cost.harness_seconds == pytest.approx(0.05)
+    assert cost.foreign_share == pytest.approx(0.1 / 0.4)
+    assert cost.disturbed
+
+
+def test_servers_count_with_the_processes_they_start() -> None:
+    spin = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'for _ in range(10**7): pass'])"
+    with subprocess.Popen([sys.executable, "-c", f"{spin}; print('on', flush=True); sys.stdin.read()"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # fmt: skip
+        watch = LoadWatch()
+        roots = watch.add_servers([process.pid])
+        assert len(roots) == 1
+        before = watch.server_cpu(roots)
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert watch.server_cpu(roots) - before > 0
+    assert watch.add_servers([2**22 - 1]) == []
 
 
 def test_a_process_that_has_ended_is_no_load_of_others() -> None:
@@ -132,7 +149,7 @@ def test_the_environment_is_known_by_a_hash_of_what_matters(tmp_path: Path) -> N
 
 def test_the_harness_may_be_used_from_any_thread() -> None:
     watch, found = LoadWatch(), []
-    thread = threading.Thread(target=lambda: found.append(_share(watch)))
+    thread = threading.Thread(target=lambda: found.append(watch.foreign_share(watch.look(), watch.look())))
     thread.start()
     thread.join()
     assert 0 <= found[0] <= 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from tracebank_benchmarks.stores.commands import promises, slope
 from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ bench = typer.Typer(
 DEFAULT_ENGINES = "clickhouse_embedded,duckdb,polars"
 
 
-bench.command()(ingest)
+for command in (ingest, slope, promises):
+    bench.command()(command)
 
 
 @bench.callback()

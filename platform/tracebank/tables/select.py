@@ -27,7 +27,9 @@ def literal(value: date | str | int, dialect: str) -> str:
     """A value as SQL text; a date as the text of it."""
     if isinstance(value, int):
         return str(value)
-    return exp.Literal.string(value if isinstance(value, str) else value.isoformat()).sql(dialect)
+    text = exp.Literal.string(value if isinstance(value, str) else value.isoformat()).sql(dialect)
+    # ClickHouse takes a bare NUL for the end of the statement; the others have no escape of it.
+    return text.replace("\0", "\\0") if dialect == "clickhouse" else text
 
 
 def asked(table: SeriesTable, columns: Sequence[str] | None) -> pa.Schema:

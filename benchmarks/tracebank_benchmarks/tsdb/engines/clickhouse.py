@@ -20,13 +20,14 @@ import pyarrow as pa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from tracebank.engines.clickhouse import commit as clickhouse_commit
 from tracebank.engines.clickhouse import ddl as clickhouse_ddl
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.settings import shown_url, without_password
-from tracebank.stores.faults import StoreError
+from tracebank.stores.faults import StatementTimeout, StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
+from tracebank.tables.select import literal as sql_literal
+from tracebank.tables.select import quoted as sql_quoted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import clickhouse_cluster as cluster_ddl
@@ -58,7 +59,7 @@ def literal(name: str, value: Value) -> str:
     """
     if name == "moments":
         rows = ", ".join(f"({_scalar(symbol)}, {_scalar(moment)})" for symbol, moment in sql.pairs(value))
-        return f"CAST([{rows}], {clickhouse_ddl.literal(_PAIRS)})"
+        return f"CAST([{rows}], {_text(_PAIRS)})"
     if isinstance(value, tuple):
         return ", ".join(map(_scalar, value)) or "NULL"
     return _scalar(value)
@@ -68,10 +69,18 @@ def _scalar(value: object) -> str:
     if isinstance(value, datetime):
         return f"toDateTime64('{sql.utc(value):%Y-%m-%d %H:%M:%S.%f}000', 9, 'UTC')"
     if isinstance(value, str):
-        return clickhouse_ddl.literal(value)
+        return _text(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return sql.number(value)
     raise sql.refused(value)
+
+
+def _text(value: str) -> str:
+    return sql_literal(value, "clickhouse")
+
+
+def _quoted(name: str) -> str:
+    return sql_quoted(name, "clickhouse")
 
 
 class ClickHouseSession:
@@ -111,14 +120,14 @@ class ClickHouseSession:
             return [cluster_ddl.create_database(database, self._cluster), *tables]
         own = clickhouse_ddl.EMBEDDED_SETTINGS if self._store.embedded else ""
         tables = [clickhouse_ddl.create_table(self.declared(table), database, own) for table in TABLES]
-        return [f"CREATE DATABASE IF NOT EXISTS {clickhouse_ddl.quoted(database)}", *tables]
+        return [f"CREATE DATABASE IF NOT EXISTS {_quoted(database)}", *tables]
 
     def _settlement(self, table: SeriesTable) -> str:
         if self._lane is Lane.PAPER:
             return ""
         if self._cluster:
             return cluster_ddl.optimize(table, self._store.database, self._cluster)
-        return f"OPTIMIZE TABLE {clickhouse_ddl.quoted(self._store.database)}.{clickhouse_ddl.quoted(table.name)} FINAL"
+        return f"OPTIMIZE TABLE {self._place(table.name)} FINAL"
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
         """Load Arrow as it is; `settle` merges to one part a partition (idiomatic) or waits for merges (paper)."""
@@ -144,41 +153,50 @@ class ClickHouseSession:
         if self._cluster:
             raise UnsupportedError("a cluster cannot take back what it has of a broken file: load into one server")
         declared, start = self.declared(table), time.perf_counter()
-        client, writer = self._client(), uuid.uuid4().hex
-        database, staged = self._store.database, clickhouse_commit.staging_name(table.name, writer)
-        clickhouse_commit.writing.add(writer)
+        client, loading = self._client(), f"{table.name}_loading"
         try:
             with self._faults():
-                clickhouse_commit.stage(client, database, table.name, writer, None)
+                client.command(f"CREATE TABLE {self._place(loading)} AS {self._place(table.name)}")
                 for path in paths:
-                    self._take_file(client, staged, declared, path, form)
+                    self._take_file(client, loading, declared, path, form)
                 send = time.perf_counter() - start
-                clickhouse_commit.commit(client, database, table.name, writer, None, self._store.embedded)
-        except BaseException:
-            with suppress(StoreError), self._faults():
-                clickhouse_commit.drop_staged(client, database, table.name, writer)
-            raise
+                self._take_over(client, table, loading)
         finally:
-            clickhouse_commit.writing.discard(writer)
+            with suppress(StoreError), self._faults():
+                client.command(f"DROP TABLE IF EXISTS {self._place(loading)} SYNC")
         spent = time.perf_counter() - start
-        in_process = self._store.embedded
-        return LoadPhases(0.0, 0.0 if in_process else send, self._settle(table), spent if in_process else spent - send)
+        if self._store.embedded:
+            return LoadPhases(0.0, 0.0, self._settle(table), spent)
+        return LoadPhases(0.0, send, self._settle(table), spent - send)
 
-    def _take_file(self, client: Client, staged: str, declared: SeriesTable, path: Path, form: FileForm) -> None:
+    def _place(self, name: str) -> str:
+        return f"{_quoted(self._store.database)}.{_quoted(name)}"
+
+    def _take_over(self, client: Client, table: SeriesTable, loading: str) -> None:
+        """Show rows that were loaded aside: their files are linked, partition by partition."""
+        found = client.query(
+            "SELECT DISTINCT partition_id FROM system.parts"
+            " WHERE database = {d:String} AND table = {t:String} AND active",
+            parameters={"d": self._store.database, "t": loading},
+        ).result_rows
+        target, source = self._place(table.name), self._place(loading)
+        for (partition,) in found:
+            client.command(f"ALTER TABLE {target} ATTACH PARTITION ID {_text(partition)} FROM {source}")
+
+    def _take_file(self, client: Client, loading: str, declared: SeriesTable, path: Path, form: FileForm) -> None:
         names = declared.arrow_schema.names
         name = {FileForm.CSV: "CSVWithNames", FileForm.PARQUET: "Parquet"}[form]
         if self._store.embedded:
-            place = f"{clickhouse_ddl.quoted(self._store.database)}.{clickhouse_ddl.quoted(staged)}"
-            columns = ", ".join(map(clickhouse_ddl.quoted, names))
-            given = f", {clickhouse_ddl.literal(clickhouse_ddl.structure(declared))}" if form is FileForm.CSV else ""
+            columns = ", ".join(map(_quoted, names))
+            given = f", {_text(clickhouse_ddl.structure(declared))}" if form is FileForm.CSV else ""
             client.command(
-                f"INSERT INTO {place} ({columns}) SELECT {columns}"
-                f" FROM file({clickhouse_ddl.literal(str(path))}, {name}{given})"
+                f"INSERT INTO {self._place(loading)} ({columns}) SELECT {columns}"
+                f" FROM file({_text(str(path))}, {name}{given})"
                 f" SETTINGS max_insert_threads = {threads()}, input_format_csv_empty_as_default = 0"
             )
         else:
             with path.open("rb") as file:
-                client.raw_insert(f"{self._store.database}.{staged}", names, file, fmt=name)
+                client.raw_insert(f"{self._store.database}.{loading}", names, file, fmt=name)
 
     def _settle(self, table: SeriesTable) -> float:
         start = time.perf_counter()
@@ -212,7 +230,7 @@ class ClickHouseSession:
         """Run it and read the whole answer.
 
         Raises:
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
             StoreError: the engine failed.
         """
         client = self._client()
@@ -223,7 +241,7 @@ class ClickHouseSession:
     def size(self, table: SeriesTable) -> TableSize:
         """Rows and bytes of the active parts, indexes included; of all nodes in a cluster."""
         if not self._cluster:
-            return self._store.size_in(self._client(), self.declared(table))
+            return self._store.size(self.declared(table))
         text = (
             "SELECT sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes) FROM cluster({c:String}, system.parts)"
             " WHERE database = {d:String} AND table = {t:String} AND active"
@@ -269,16 +287,13 @@ class ClickHouseSession:
         """
         client, rows = self._client(), fitted(self.declared(table), rows)
         with self._faults():
-            if self._store.embedded:
-                self._store.insert(client, table.name, rows)
-            else:
-                gathered = self._lane is Lane.IDIOMATIC and rows.num_rows < _GATHERED_BELOW
-                settings = {"async_insert": 1, "wait_for_async_insert": 1} if gathered else {}
-                client.insert_arrow(table.name, rows, database=self._store.database, settings=settings)
+            small = self._lane is Lane.IDIOMATIC and rows.num_rows < _GATHERED_BELOW
+            settings = {"async_insert": 1, "wait_for_async_insert": 1} if small and not self._store.embedded else {}
+            client.insert_arrow(table.name, rows, database=self._store.database, settings=settings)
 
     def drop(self) -> None:
         """Remove the database and close every client."""
-        name = clickhouse_ddl.quoted(self._store.database)
+        name = _quoted(self._store.database)
         text = (
             cluster_ddl.drop_database(self._store.database, self._cluster)
             if self._cluster
@@ -314,7 +329,7 @@ class ClickHouseSession:
         except Error as error:
             text = without_password(" ".join(str(error).split()), self._url)[:500]
             if "TIMEOUT_EXCEEDED" in text:
-                raise TimeoutError(f"clickhouse: {text}") from None
+                raise StatementTimeout(f"clickhouse: {text}") from None
             raise StoreError(f"clickhouse: {text}") from None
 
 

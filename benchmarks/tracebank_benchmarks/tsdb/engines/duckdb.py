@@ -22,6 +22,8 @@ from tracebank.engines.duckdb.store import DuckDBStore
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
+from tracebank.tables.select import literal as sql_literal
+from tracebank.tables.select import quoted as sql_quoted
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.engine import EngineState, FileForm, LoadPhases, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import memory, sql, threads
@@ -51,12 +53,16 @@ def _scalar(value: object) -> str:
     if isinstance(value, datetime):
         return f"TIMESTAMP_NS '{sql.utc(value):%Y-%m-%d %H:%M:%S.%f}'"
     if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
+        return sql_literal(value, "duckdb")
     if isinstance(value, float):
         return f"'{sql.number(value)}'::DOUBLE"
     if isinstance(value, int) and not isinstance(value, bool):
         return sql.number(value)
     raise sql.refused(value)
+
+
+def _quoted(name: str) -> str:
+    return sql_quoted(name, "duckdb")
 
 
 class DuckDBSession:
@@ -101,10 +107,10 @@ class DuckDBSession:
         if reason := self.refused_forms.get(form):
             raise UnsupportedError(reason)
         declared, start = self.declared(table), time.perf_counter()
-        names = ", ".join(duckdb_sql.quoted(name) for name in declared.arrow_schema.names)
-        order = f" ORDER BY {', '.join(map(duckdb_sql.quoted, self._order(table)))}" if self._order(table) else ""
+        names = ", ".join(_quoted(name) for name in declared.arrow_schema.names)
+        order = f" ORDER BY {', '.join(map(_quoted, self._order(table)))}" if self._order(table) else ""
         source = duckdb_sql.reading(declared, list(map(str, paths)), form.value)
-        self._execute(f"INSERT INTO {duckdb_sql.quoted(table.name)} ({names}) {source}{order}")
+        self._execute(f"INSERT INTO {_quoted(table.name)} ({names}) {source}{order}")
         server = time.perf_counter() - start
         return LoadPhases(serialise=0.0, send=0.0, settle=self._settle(), server=server)
 
@@ -143,7 +149,7 @@ class DuckDBSession:
 
     def size(self, table: SeriesTable) -> TableSize:
         """Rows and bytes of the table's blocks; raw bytes of its values."""
-        return self._store.size_in(self._connection(), self.declared(table))
+        return self._store.size(self.declared(table))
 
     def cold(self) -> str:
         """Close the file and open it again; the system's page cache stays."""

@@ -226,7 +226,7 @@ class PostgreSQLSession:
     @contextmanager
     def connection(self) -> Iterator[PostgreSQLSession]:
         """Another connection, and one more for batches once there are any."""
-        other = type(self)(self._store, self._lane)
+        other = self._another()
         try:
             other._connection()
             yield other
@@ -268,6 +268,9 @@ class PostgreSQLSession:
                 self._open.enter_context(closing(found))
             self._connections.writing = found
         return found
+
+    def _another(self) -> PostgreSQLSession:
+        return PostgreSQLSession(self._store, self._lane)
 
     def _connection(self) -> ArrowConnection:
         found: ArrowConnection | None = getattr(self._connections, "connection", None)
@@ -318,14 +321,21 @@ class TimescaleDBSession(PostgreSQLSession):
 
     families: ClassVar[tuple[str, ...]] = ("timescaledb", "postgresql")
 
+    def __init__(self, store: TimescaleDBStore, lane: Lane) -> None:
+        super().__init__(store, lane)
+        self._hypertables = store
+
     def _settlement(self, table: SeriesTable) -> list[str]:
         if self._lane is Lane.PAPER:
             return []
         return postgresql_ddl.create_indexes(table, self._store.schema)
 
+    def _another(self) -> PostgreSQLSession:
+        return TimescaleDBSession(self._hypertables, self._lane)
+
     def _convert(self, table: SeriesTable) -> None:
-        if self._lane is Lane.IDIOMATIC and isinstance(self._store, TimescaleDBStore):
-            self._store.to_columnstore(table)
+        if self._hypertables.columnstore:
+            self._hypertables.to_columnstore(table)
 
 
 class PostgreSQL:
@@ -367,8 +377,8 @@ class PostgreSQL:
     def _schema(lane: Lane) -> str:
         return f"bench_{lane}_{uuid.uuid4().hex[:12]}"
 
-    def _session(self, store: PostgreSQLStore, lane: Lane) -> PostgreSQLSession:
-        return PostgreSQLSession(store, lane)
+    def _session(self, lane: Lane) -> PostgreSQLSession:
+        return PostgreSQLSession(self._store(self._url(), lane, self._session_settings()), lane)
 
     def state(self) -> EngineState:
         """Ask the server for its version."""
@@ -391,7 +401,7 @@ class PostgreSQL:
     @contextmanager
     def session(self, lane: Lane, folder: Path) -> Iterator[PostgreSQLSession]:  # noqa: ARG002 - a server has no folder
         """Make a schema with the lane's empty tables, dropped afterwards."""
-        session = self._session(self._store(self._url(), lane, self._session_settings()), lane)
+        session = self._session(lane)
         try:
             session.set_up()
             yield session
@@ -405,14 +415,14 @@ class TimescaleDB(PostgreSQL):
     name: ClassVar[str] = "timescaledb"
     variables: ClassVar[tuple[str, ...]] = ("TRACEBANK_BENCH_TIMESCALEDB_URL", "TRACEBANK_BENCH_POSTGRES_URL")
 
-    def _store(self, url: URL, lane: Lane, settings: dict[str, str]) -> PostgreSQLStore:
+    def _store(self, url: URL, lane: Lane, settings: dict[str, str]) -> TimescaleDBStore:
         columnstore = lane is Lane.IDIOMATIC
         return TimescaleDBStore(
             url, columnstore=columnstore, schema=self._schema(lane), indexed=False, settings=settings
         )
 
-    def _session(self, store: PostgreSQLStore, lane: Lane) -> PostgreSQLSession:
-        return TimescaleDBSession(store, lane)
+    def _session(self, lane: Lane) -> PostgreSQLSession:
+        return TimescaleDBSession(self._store(self._url(), lane, self._session_settings()), lane)
 
     def state(self) -> EngineState:
         """Ask the server for the extension."""

@@ -8,11 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from tracebank.stores.faults import StoreError
-from tracebank.tables.frames import day_bounds
 from tracebank.tables.partition import checked_partition
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import identifier, literal
 from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import FIRST_TIME, LAST_TIME, SECOND, Layout, encoded_text
-from tracebank_schemas.series import Partition, SeriesTable
+from tracebank_schemas.series import Day, Partition
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -21,11 +20,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Selection:
     """What to ask for, and how to count it."""
 
-    layout: Layout
-    names: list[str]
-    """Columns of the table to have, in this order."""
     asked: list[str]
-    """Columns that the statement asks for: those, and the time stamp that every point has."""
+    """Columns that the statement asks for, the time stamp that every point has among them."""
     text: str
     counting: str
     empty: bool
@@ -33,44 +29,33 @@ class Selection:
 
 
 def selection(
-    table: SeriesTable,
-    partition: Partition | None,
-    columns: Sequence[str] | None,
-    start: datetime | None,
-    end: datetime | None,
-    extra: Sequence[str],
+    layout: Layout,
+    names: Sequence[str] = (),
+    *,
+    partition: Partition | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
 ) -> Selection:
     """The statement.
 
     Args:
-        table: the declaration.
+        layout: of the table.
+        names: columns to have.
         partition: one partition, or all.
-        columns: columns asked for, or all.
         start: first time.
         end: time after the last.
-        extra: further columns, for the order.
 
     Raises:
-        StoreError: a column is not declared, or a time has no zone.
+        StoreError: a time has no zone.
         FrameRefused: the partition's keys do not fit.
     """
-    layout = Layout.of(table)
-    declared = table.arrow_schema.names
-    names = list(columns) if columns is not None else declared
-    if not names or (unknown := [name for name in names if name not in declared]):
-        raise StoreError(
-            f"table {table.name}: columns {unknown if names else names} are not declared; it has {declared}"
-        )
-    names = [*names, *extra]
     asked = list(dict.fromkeys([layout.stamp, *names]))
     low, high = _nanoseconds(start, -(2**200)), _nanoseconds(end, 2**200)
     conditions = [] if partition is None else partition_conditions(layout, partition)
     conditions += _range(layout, low, high)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    source = f" FROM {identifier(table.name)}.{identifier(table.name)}{where}"
+    source = f" FROM {identifier(layout.table.name)}.{identifier(layout.table.name)}{where}"
     return Selection(
-        layout,
-        names,
         asked,
         f"SELECT {', '.join(map(identifier, asked))}{source}",
         f"SELECT COUNT({identifier(layout.stamp)}){source}",
@@ -80,14 +65,14 @@ def selection(
 
 def partition_conditions(layout: Layout, partition: Partition) -> list[str]:
     """Conditions on tags and time that hold for the partition's rows alone."""
-    conditions = []
-    for name, value in checked_partition(layout.table, partition).items():
-        if name == "day" and isinstance(value, date):
-            start, end = day_bounds(value)
+    values, conditions = checked_partition(layout.table, partition), []
+    for key in layout.table.partition_keys:
+        value = values[key.name]
+        if isinstance(key, Day) and isinstance(value, date):
+            start, end = key.bounds(value)
             conditions += _times(_nanoseconds(start, 0), _nanoseconds(end, 0))
         else:
-            text = value if isinstance(value, str) else str(value)
-            conditions.append(f"{identifier(layout.table.partition_columns[name])} = {literal(encoded_text(text))}")
+            conditions.append(f"{identifier(key.column)} = {literal(encoded_text(str(value)))}")
     return conditions
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.settings import shown_url
-from tracebank.stores.faults import StoreError
+from tracebank.stores.faults import StatementTimeout, StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
@@ -34,9 +34,10 @@ from tracebank_benchmarks.tsdb.engines.influxdb.client_side import FINISHED, FIN
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import Buffer, InfluxConnection, identifier
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import literal as quoted
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points, declared
-from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies, decoded, encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import decoded, encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.session import PointsSession
 from tracebank_benchmarks.tsdb.engines.influxdb.store import InfluxStore
-from tracebank_benchmarks.tsdb.engines.influxdb.writer import BATCH, WORKERS, send
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS, send
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES
@@ -85,7 +86,7 @@ class PreparedStatements(Prepared):
     finish: Finish | None = None
 
 
-class InfluxSession:
+class InfluxSession(PointsSession):
     """A database of its own in one lane; threads may share it."""
 
     text_form: ClassVar[FileForm] = FileForm.LINES
@@ -95,13 +96,11 @@ class InfluxSession:
     }
 
     def __init__(self, url: URL, lane: Lane, timeout: float) -> None:
+        super().__init__(lane)
         self._store = InfluxStore(url, timeout=timeout)
         self._connection: InfluxConnection = self._store.connection
-        self._lane = lane
         self._url = url
         self._timeout = timeout
-        self._batches: dict[str, Points] = {}
-        """Of rows that were appended: which times they have been given."""
 
     def set_up(self) -> None:
         """Make the empty tables."""
@@ -109,32 +108,21 @@ class InfluxSession:
             self._store.create(declared(self._lane, table))
 
     def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Build line protocol and post it; the engine compacts its log in its own time, for which nothing can be asked.
+        """As every version, and count what came.
 
         Raises:
             StoreError: the engine holds another number of points than were sent.
         """
-        points, timed = Points(self._lane, table), sql.Timed(frames)
+        points = Points(self._lane, table)
         before = self._store.size(points.declared).rows
-        serialise = 0.0
-
-        def made() -> Iterator[Buffer]:
-            nonlocal serialise
-            for frame in timed:
-                start = time.perf_counter()
-                for lines in points.lines(frame):
-                    held = list(bodies(lines, BATCH))
-                    serialise += time.perf_counter() - start
-                    yield from held
-                    start = time.perf_counter()
-
-        start = time.perf_counter()
-        send(lambda body: self._connection.write(table.name, body), made())
-        spent = time.perf_counter() - start - timed.seconds - serialise
+        phases = self._loaded(table, frames, points)
         found = self._store.size(points.declared).rows - before
         if found != points.points:
             raise StoreError(f"table {table.name}: {points.points} points were sent, {found} are there")
-        return LoadPhases(serialise, spent, 0.0)
+        return phases
+
+    def _post(self, table: SeriesTable, body: Buffer) -> None:
+        self._connection.write(table.name, body)
 
     def load_files(self, table: SeriesTable, paths: Sequence[Path], form: FileForm) -> LoadPhases:
         """Post files of line protocol as they are, so many whole lines at a time as a load sends.
@@ -149,7 +137,7 @@ class InfluxSession:
         before = self._store.size(points.declared).rows
         start = time.perf_counter()
         try:
-            send(lambda body: self._connection.write(table.name, body), whole_lines(paths, BATCH))
+            send(lambda body: self._post(table, body), whole_lines(paths, self.batch))
         except BaseException:
             if not before:
                 self._store.drop(points.declared)
@@ -188,7 +176,7 @@ class InfluxSession:
         """Run every statement of the text and read the whole answers.
 
         Raises:
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
             StoreError: the engine failed.
         """
         assert isinstance(prepared, PreparedStatements)
@@ -201,7 +189,7 @@ class InfluxSession:
                 rows = prepared.finish.made(frames, prepared.parameters) if prepared.finish else frames[0]
         except StoreError as error:
             if "timed out" in str(error) or "timeout" in str(error):
-                raise TimeoutError(str(error)) from None
+                raise StatementTimeout(str(error)) from None
             raise
         return _shaped(prepared.workload, rows)
 
@@ -248,18 +236,14 @@ class InfluxSession:
         points = Points(self._lane, table).per_row
         return TableSize(found.rows // points, found.bytes, found.raw_bytes)
 
-    def cold(self) -> str:
-        """Nothing: the server tells nobody over HTTP to drop what it has cached, nor to start anew."""
-        return ""
-
     def ddl(self) -> str:
         """The statements that set the lane up, and which columns are tags."""
         database = identifier(self._store.database)
-        lines = [f"CREATE DATABASE {database}"]
-        for table in TABLES:
-            lines.append(f"CREATE RETENTION POLICY {identifier(table.name)} ON {database} DURATION INF REPLICATION 1")
-            lines.append(f"-- {table.name}: {Points(self._lane, table).described()}")
-        return "\n".join(lines)
+        policies = [
+            f"CREATE RETENTION POLICY {identifier(table.name)} ON {database} DURATION INF REPLICATION 1"
+            for table in TABLES
+        ]
+        return "\n".join([f"CREATE DATABASE {database}", *policies, super().ddl()])
 
     @contextmanager
     def connection(self) -> Iterator[InfluxSession]:
@@ -269,17 +253,6 @@ class InfluxSession:
             yield other
         finally:
             other._store.close()
-
-    def append(self, table: SeriesTable, rows: pa.Table) -> None:
-        """Post a batch; the server answers once it stands in its synced log.
-
-        Raises:
-            StoreError: the server refused it.
-        """
-        points = self._batches.setdefault(table.name, Points(self._lane, table))
-        for lines in points.lines(rows):
-            for body in bodies(lines, max(1, len(lines))):
-                self._connection.write(table.name, body)
 
     def drop(self) -> None:
         """Remove the database and close the connections."""
@@ -365,7 +338,11 @@ class InfluxDB1:
 
     def settings(self) -> dict[str, str]:
         """Settings that matter to timings, and what the server says of itself where it is there."""
-        found = {"batch": str(BATCH), "workers": str(WORKERS), "statement_timeout": f"{self.statement_timeout:g}"}
+        found = {
+            "batch": str(InfluxSession.batch),
+            "workers": str(WORKERS),
+            "statement_timeout": f"{self.statement_timeout:g}",
+        }
         try:
             connection = InfluxConnection(self._url(), timeout=3.0)
             for series in connection.json("SHOW DIAGNOSTICS")[0]["series"]:

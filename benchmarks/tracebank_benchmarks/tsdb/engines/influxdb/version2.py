@@ -9,9 +9,8 @@ from __future__ import annotations
 import io
 import os
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
@@ -27,12 +26,13 @@ from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb import queries
 from tracebank_benchmarks.tsdb.comparison import answer_schema
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engine import EngineState, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import sql
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import Buffer
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
-from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies, decoded, encoded_text
-from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS, send
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import decoded, encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.session import PointsSession
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES
@@ -40,8 +40,6 @@ from tracebank_schemas.tsdb_benchmark import TABLES
 URL_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB2_URL"
 TOKEN_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB2_TOKEN"
 ORGANISATION_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB2_ORG"
-BATCH: Final = 20_000
-"""Points of one request."""
 
 
 def literal(name: str, value: Value) -> str:
@@ -77,18 +75,18 @@ def _text(value: str) -> str:
     return f'"{spelt}"'
 
 
-class InfluxSession:
+class InfluxSession(PointsSession):
     """A bucket for each table in one lane."""
 
+    comment: ClassVar[str] = "//"
+
     def __init__(self, client: Callable[[], Any], organisation: str, prefix: str, lane: Lane) -> None:
+        super().__init__(lane)
         self._open = client
         self._client = client()
         self._organisation = organisation
         self._prefix = prefix
-        self._lane = lane
         self._api: Any = None
-        self._batches: dict[str, Points] = {}
-        """Of rows that were appended: which times they have been given."""
 
     def set_up(self) -> None:
         """Make the empty buckets."""
@@ -99,29 +97,13 @@ class InfluxSession:
     def _bucket(self, table: SeriesTable) -> str:
         return f"{self._prefix}_{table.name}"
 
-    def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Post line protocol as bytes, several requests at once; the engine compacts in its own time."""
-        points, timed, serialise = Points(self._lane, table), sql.Timed(frames), 0.0
-
-        def made() -> Iterator[Buffer]:
-            nonlocal serialise
-            for frame in timed:
-                begun = time.perf_counter()
-                held = [body for lines in points.lines(frame) for body in bodies(lines, BATCH)]
-                serialise += time.perf_counter() - begun
-                yield from held
-
-        start = time.perf_counter()
-        with faults():
-            send(lambda body: self._post(table, body), made())
-        return LoadPhases(serialise, time.perf_counter() - start - timed.seconds - serialise, 0.0)
-
     def _post(self, table: SeriesTable, body: Buffer) -> None:
         from influxdb_client.client.write_api import SYNCHRONOUS
 
         if self._api is None:
             self._api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._api.write(bucket=self._bucket(table), org=self._organisation, record=bytes(body))
+        with faults():
+            self._api.write(bucket=self._bucket(table), org=self._organisation, record=bytes(body))
 
     @contextmanager
     def connection(self) -> Iterator[InfluxSession]:
@@ -131,18 +113,6 @@ class InfluxSession:
             yield other
         finally:
             other.close()
-
-    def append(self, table: SeriesTable, rows: pa.Table) -> None:
-        """Post a batch; the server answers once it stands in its synced log.
-
-        Raises:
-            StoreError: the server refused it.
-        """
-        points = self._batches.setdefault(table.name, Points(self._lane, table))
-        with faults():
-            for lines in points.lines(rows):
-                for body in bodies(lines, max(1, len(lines))):
-                    self._post(table, body)
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
         """Fill in a workload's text.
@@ -203,14 +173,6 @@ class InfluxSession:
             body = self._client.query_api().query_raw(text, dialect=_plain()).data
         found = _blocks(body)
         return int(found[0]["_value"][0]) // Points(self._lane, table).per_row if found else 0
-
-    def cold(self) -> str:
-        """Nothing: the API drops no caches."""
-        return ""
-
-    def ddl(self) -> str:
-        """Which columns are tags."""
-        return "\n".join(f"// {table.name}: {Points(self._lane, table).described()}" for table in TABLES)
 
     def close(self) -> None:
         """Close the client."""
@@ -337,4 +299,8 @@ class InfluxDB2:
 
     def settings(self) -> dict[str, str]:
         """Settings that matter to timings."""
-        return {"batch": str(BATCH), "workers": str(WORKERS), "statement_timeout": f"{self.statement_timeout:g}"}
+        return {
+            "batch": str(InfluxSession.batch),
+            "workers": str(WORKERS),
+            "statement_timeout": f"{self.statement_timeout:g}",
+        }

@@ -8,9 +8,8 @@ on. The gate of answers judges both first.
 from __future__ import annotations
 
 import os
-import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -25,20 +24,18 @@ from tracebank.settings import shown_url
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank_benchmarks.tsdb import queries
-from tracebank_benchmarks.tsdb.engine import EngineState, LoadPhases, Prepared, UnsupportedError
+from tracebank_benchmarks.tsdb.engine import EngineState, Prepared, UnsupportedError
 from tracebank_benchmarks.tsdb.engines import sql
 from tracebank_benchmarks.tsdb.engines.influxdb.connection import Buffer
 from tracebank_benchmarks.tsdb.engines.influxdb.lanes import Points
-from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import bodies, encoded_text
-from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS, send
+from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import encoded_text
+from tracebank_benchmarks.tsdb.engines.influxdb.session import PointsSession
+from tracebank_benchmarks.tsdb.engines.influxdb.writer import WORKERS
 from tracebank_benchmarks.tsdb.workloads import Lane, Parameters, Value, Workload
 from tracebank_schemas.series import SeriesTable
-from tracebank_schemas.tsdb_benchmark import TABLES
 
 URL_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB3_URL"
 TOKEN_VARIABLE: Final = "TRACEBANK_BENCH_INFLUXDB3_TOKEN"
-BATCH: Final = 10_000
-"""Points of one request."""
 
 
 def literal(name: str, value: Value) -> str:
@@ -70,35 +67,19 @@ def _text(value: str) -> str:
     return "'" + encoded_text(value).replace("'", "''") + "'"
 
 
-class InfluxSession:
+class InfluxSession(PointsSession):
     """A database of its own in one lane."""
 
+    batch: ClassVar[int] = 10_000
+
     def __init__(self, client: Callable[[], Any], lane: Lane) -> None:
+        super().__init__(lane)
         self._open = client
         self._client = client()
-        self._lane = lane
-        self._batches: dict[str, Points] = {}
-        """Of rows that were appended: which times they have been given."""
 
-    def load(self, table: SeriesTable, frames: Iterable[pa.Table]) -> LoadPhases:
-        """Post line protocol as bytes, several requests at once; the engine compacts in its own time."""
-        points, timed, serialise = Points(self._lane, table), sql.Timed(frames), 0.0
-
-        def made() -> Iterator[Buffer]:
-            nonlocal serialise
-            for frame in timed:
-                begun = time.perf_counter()
-                held = [body for lines in points.lines(frame) for body in bodies(lines, BATCH)]
-                serialise += time.perf_counter() - begun
-                yield from held
-
-        start = time.perf_counter()
+    def _post(self, table: SeriesTable, body: Buffer) -> None:  # noqa: ARG002 - lines name their table
         with faults():
-            send(self._post, made())
-        return LoadPhases(serialise, time.perf_counter() - start - timed.seconds - serialise, 0.0)
-
-    def _post(self, body: Buffer) -> None:
-        self._client.write(record=bytes(body), write_precision="ns")
+            self._client.write(record=bytes(body), write_precision="ns")
 
     @contextmanager
     def connection(self) -> Iterator[InfluxSession]:
@@ -109,18 +90,6 @@ class InfluxSession:
             yield other
         finally:
             other.close()
-
-    def append(self, table: SeriesTable, rows: pa.Table) -> None:
-        """Post a batch; the server answers once its log has been written, every second by its default settings.
-
-        Raises:
-            StoreError: the server refused it.
-        """
-        points = self._batches.setdefault(table.name, Points(self._lane, table))
-        with faults():
-            for lines in points.lines(rows):
-                for body in bodies(lines, max(1, len(lines))):
-                    self._post(body)
 
     def close(self) -> None:
         """Close the client."""
@@ -181,14 +150,6 @@ class InfluxSession:
         with faults():
             found: pa.Table = self._client.query(text, language="sql", mode="all")
         return found
-
-    def cold(self) -> str:
-        """Nothing: the API drops no caches."""
-        return ""
-
-    def ddl(self) -> str:
-        """Which columns are tags; the first write makes the tables."""
-        return "\n".join(f"-- {table.name}: {Points(self._lane, table).described()}" for table in TABLES)
 
 
 @contextmanager
@@ -268,4 +229,8 @@ class InfluxDB3:
 
     def settings(self) -> dict[str, str]:
         """Settings that matter to timings."""
-        return {"batch": str(BATCH), "workers": str(WORKERS), "statement_timeout": f"{self.statement_timeout:g}"}
+        return {
+            "batch": str(InfluxSession.batch),
+            "workers": str(WORKERS),
+            "statement_timeout": f"{self.statement_timeout:g}",
+        }

@@ -7,18 +7,14 @@ process that dies there, sees a part. Written again, the partition is whole.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import polars as pl
 import pyarrow as pa
 
-from tracebank.tables.frames import Frame, fitted
-from tracebank.tables.partition import check_belongs, checked_partition
-from tracebank.tables.writer import Written
+from tracebank.tables.writer import Writer
 from tracebank_benchmarks.tsdb.engines.influxdb.line_protocol import Layout, Times, bodies, hashed_keys
 from tracebank_schemas.series import Partition, SeriesTable
 
@@ -30,7 +26,6 @@ BATCH: Final = 20_000
 """Points of one request."""
 WORKERS: Final = 2
 """Requests under way at once."""
-_BLOCK: Final = 262_144
 
 
 def send(write: Callable[[Buffer], None], requests: Iterable[Buffer], workers: int = WORKERS) -> None:
@@ -56,68 +51,43 @@ def send(write: Callable[[Buffer], None], requests: Iterable[Buffer], workers: i
             future.result()
 
 
-class InfluxWriter:
-    """Rows on their way into one partition (`replace`) or into a table (`append`)."""
+class InfluxWriter(Writer):
+    """Rows on their way into one partition or into a table, spooled until all are there."""
+
+    block_rows: ClassVar[int] = 262_144
 
     def __init__(self, store: InfluxStore, table: SeriesTable, partition: Partition | None) -> None:
+        super().__init__(table, partition)
         self._store = store
-        self._table = table
         self._layout = Layout.of(table)
-        self._partition = checked_partition(table, partition) if partition is not None else None
+
+    def _begin(self) -> None:
         self._spool: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the writer ends
         self._sink: pa.ipc.RecordBatchStreamWriter | None = None
-        self._rows = 0
-        self._started = time.perf_counter()
-        self._written: Written | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, frame: Frame) -> None:
-        """Take more rows.
-
-        Raises:
-            FrameRefused: columns, types, nulls, values or partition do not fit; nothing of this writer is written.
-        """
-        rows = fitted(self._table, frame)
-        if self._partition is not None:
-            check_belongs(self._table, self._partition, rows)
-        if rows.num_rows:
-            self._layout.check(polars_rows(rows))
-            if self._sink is None:
-                self._sink = pa.ipc.new_stream(self._spool, rows.schema)
-            for batch in rows.to_batches(max_chunksize=_BLOCK):
-                self._sink.write_batch(batch)
-        self._rows += rows.num_rows
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._spool:
-            if error is None:
-                self._commit()
-
-    @property
-    def written(self) -> Written:
-        """What was written, once the `with` block has ended well."""
-        if self._written is None:
-            raise RuntimeError(f"the write to {self._table.name} has not ended")
-        return self._written
+    def _put(self, block: pa.Table) -> None:
+        self._layout.check(polars_rows(block))
+        if self._sink is None:
+            self._sink = pa.ipc.new_stream(self._spool, block.schema)
+        for batch in block.combine_chunks().to_batches(max_chunksize=self.block_rows):
+            self._sink.write_batch(batch)
 
     def _commit(self) -> None:
-        store, table = self._store, self._table
+        store, table = self._store, self.table
         store.create(table)
-        if self._partition is not None:
-            store.delete(table, self._partition)
+        if self.partition is not None:
+            store.delete(table, self.partition)
         lines = (body for rows in self._placed() for body in bodies(self._layout.lines(rows), BATCH))
         send(lambda body: store.connection.write(table.name, body), lines)
-        size = store.size(table, self._partition)
-        self._written = Written(self._rows, time.perf_counter() - self._started, size.bytes)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        self._spool.close()
 
     def _placed(self) -> Iterator[pl.DataFrame]:
         times = Times(self._layout, self._layout.tags)
         for rows in self._spooled():
-            if self._partition is None:
+            if self.partition is None:
                 yield from self._beside_standing(times, rows)
             else:
                 yield times.assign(rows)
@@ -128,10 +98,9 @@ class InfluxWriter:
         if not standing.height:
             yield times.assign(rows)
             return
-        keys = [self._layout.stamp, *dict.fromkeys((*self._layout.tags, *self._table.unique_key))]
-        keys = list(dict.fromkeys(keys))
+        keys = list(dict.fromkeys((self._layout.stamp, *self._layout.tags, *self.table.unique_key)))
         taken = hashed_keys(standing, self._layout.tags)
-        if self._table.unique_key:
+        if self.table.unique_key:
             places = standing.select(*keys, "time").unique(keys, keep="any")
             again = rows.join(places, on=keys, how="inner")
             rows = rows.join(places, on=keys, how="anti")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sqlalchemy.engine import URL
 
 from tracebank.settings import without_password
-from tracebank.stores.faults import StoreError
+from tracebank.stores.faults import StatementTimeout, StoreError
 
 NULL_LONG: Final = -(2**63)
 """What q has in the place of a null of 64 bits."""
@@ -102,7 +102,7 @@ class KdbConnection:
 
         Raises:
             StoreError: q signals an error, or the connection breaks.
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
         """
         kx = pykx()
         try:
@@ -110,7 +110,7 @@ class KdbConnection:
         except kx.QError as error:
             message = _line(error, self.url)
             if "timeout" in message.lower() or message == "stop":
-                raise TimeoutError(f"kdb: {message}") from None
+                raise StatementTimeout(f"kdb: {message}") from None
             raise StoreError(f"kdb: q signals {message!r} at {text[:120]!r}") from None
         except OSError as error:
             raise StoreError(f"kdb: {self.where} broke off: {_line(error, self.url)}") from None

@@ -196,7 +196,7 @@ class KdbSession:
         """Run it and read the whole answer.
 
         Raises:
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
             StoreError: the engine failed.
         """
         for name in sorted(self._unsorted):
@@ -271,7 +271,7 @@ class Kdb:
                 version = connection.evaluate("string .z.K").py().decode()
             finally:
                 connection.close()
-        except (StoreError, TimeoutError) as error:
+        except StoreError as error:
             return EngineState(False, reason=str(error))
         return EngineState(True, version, "server" if self._url() is not None else "in process")
 

@@ -69,7 +69,7 @@ class Rows:
                 f"table {table.name}: names {bad} are not accepted by kdb+; use letters, digits and _, not date, nor"
                 f" an end of {_SUFFIX}"
             )
-        day = next((key.column for key in table.partition_by if isinstance(key, Day)), "")
+        day = next((key.column for key in table.partition_keys if isinstance(key, Day)), "")
         stamp = next((column.name for column in table.columns if column.type == TIMESTAMP), "")
         keys = set(table.partition_columns.values()) | set(table.sort_key)
         few = {c.name for c in table.columns if c.type == pa.string() and (c.repeated or c.name in keys)}

@@ -10,37 +10,31 @@ database see a change once they load it again.
 
 from __future__ import annotations
 
-import json
 import re
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from importlib.resources import files
-from types import TracebackType
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from sqlalchemy.engine import URL
 
-from tracebank.stores.faults import SchemaDrift, StoreError
+from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import EngineInfo, TableSize
-from tracebank.tables.drift import Difference, declaration, differences
-from tracebank.tables.frames import Frame, fitted
-from tracebank.tables.partition import check_belongs, checked_partition
-from tracebank.tables.writer import Written, drained
+from tracebank.tables.partition import checked_partition
+from tracebank.tables.writer import Writer
+from tracebank_benchmarks.tsdb.engines.declared_beside import DeclaredBeside, share
 from tracebank_benchmarks.tsdb.engines.kdb.connection import NULL_LONG, KdbConnection, arrow, pykx
 from tracebank_benchmarks.tsdb.engines.kdb.rows import Rows
-from tracebank_schemas.series import Partition, SeriesTable
+from tracebank_schemas.series import Day, Partition, SeriesTable, Value
 
 URL_FORM: Final = (
     "kdb://user:password@host:5000/absolute/folder of the q server, or kdb:///absolute/folder with a licence"
 )
-_BLOCK: Final = 131_072
-"""Rows of one message."""
 _FOLDER: Final = re.compile(r"(/[A-Za-z0-9_.-]+)+")
 _Q_EPOCH: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
@@ -54,7 +48,7 @@ def definitions() -> list[str]:
     return [" ".join(line.strip() for line in block.splitlines()) for block in blocks if block.strip()]
 
 
-class KdbStore:
+class KdbStore(DeclaredBeside):
     """Series tables in kdb+."""
 
     engine: ClassVar[str] = "kdb"
@@ -83,11 +77,16 @@ class KdbStore:
             raise StoreError(
                 f"kdb: {url.render_as_string()} is not accepted; use {URL_FORM}, of letters, digits, _ . -"
             )
-        self.folder = folder
+        self.folder = self.place = folder
         self._url = url
         self._timeout = timeout
         self._connection = connection
         self._ready = False
+
+    @contextmanager
+    def session(self) -> Iterator[KdbConnection]:
+        """The store's own connection to q, in which the adapter's functions stand."""
+        yield self._q()
 
     def close(self) -> None:
         """Close the connection."""
@@ -100,7 +99,7 @@ class KdbStore:
 
         Raises:
             StoreError: q signals an error, or does not answer.
-            TimeoutError: it ran longer than it may.
+            StatementTimeout: it ran longer than it may.
         """
         return self._q().evaluate(f".tb.{function}", f":{self.folder}", *arguments)
 
@@ -129,153 +128,62 @@ class KdbStore:
         version = self._q().evaluate("string .z.K").py().decode()
         return EngineInfo(self.engine, version, "q server" if self._url.host else "in process")
 
-    # --- declarations ---------------------------------------------------------------------------------------------
+    def _check(self, table: SeriesTable) -> None:
+        Rows.of(table)
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the table, or add the columns that its declaration gained to every partition.
-
-        Raises:
-            SchemaDrift: the table that stands differs in any other way.
-            FrameRefused: a name is none that q takes.
-        """
-        rows, found = Rows.of(table), self._found(table)
-        drift = differences(table, found) if found is not None else None
-        if drift == []:
-            return
-        if fatal := [one for one in drift or () if not one.repairable]:
-            first = fatal[0]
-            raise SchemaDrift(
-                f"table {table.name}: {first.what} is {first.found}, declared {first.declared} ({len(fatal)} such);"
-                " copy its rows to a new table, or drop it and materialise again"
-            )
+    def _make(self, table: SeriesTable, text: str) -> None:
+        rows = Rows.of(table)
         attributes = rows.attributes
         self.call(
-            "create", table.name, json.dumps(declaration(table)).encode(), symbols(rows.names), rows.types.encode(),
+            "create", table.name, text.encode(), symbols(rows.names), rows.types.encode(),
             symbols(table.sort_key), symbols([rows.day, rows.stamp]),
             [symbols(attributes), symbols(attributes.values())],
         )  # fmt: skip
 
-    def differences(self, table: SeriesTable) -> list[Difference]:
-        """How the table that stands differs from the declaration; empty when it does not."""
-        found = self._found(table)
-        if found is None:
-            return [Difference(table.name, "table", "present", "absent", True)]
-        return differences(table, found)
-
-    def _found(self, table: SeriesTable) -> dict[str, Any] | None:
-        text = bytes(self.call("declared", table.name).py())
-        kept: dict[str, Any] | None = json.loads(text) if text else None
-        return kept
+    def _kept(self, table: SeriesTable) -> str:
+        return bytes(self.call("declared", table.name).py()).decode()
 
     def drop(self, table: SeriesTable) -> None:
         """Remove the table and its rows, if it is there."""
         self.call("drop", table.name)
 
-    # --- writing --------------------------------------------------------------------------------------------------
+    def writer(self, table: SeriesTable, partition: Partition | None) -> KdbWriter:
+        """A writer whose rows replace the partition's, in one message; or, for None, join those that stand.
 
-    def replacing(self, table: SeriesTable, partition: Partition) -> KdbWriter:
-        """A writer whose rows replace the partition's, in one message, when its `with` block ends well."""
-        return KdbWriter(self, table, checked_partition(table, partition))
-
-    def replace(self, table: SeriesTable, partition: Partition, frames: Frame | Iterable[Frame]) -> Written:
-        """Replace a partition by the rows of `frames`; q holds those of one day, or of a table without days, at once.
-
-        Raises:
-            FrameRefused: a frame does not fit; the old rows stand.
-            StoreError: the engine failed; the old rows stand.
+        q holds the rows of one day, or of a table without days, at once; every day that has new ones is written anew.
         """
-        return drained(self.replacing(table, partition), frames)
-
-    def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
-        """Add rows of any partitions; every day that they are of is written anew, sorted."""
-        return drained(KdbWriter(self, table, None), frames)
-
-    # --- reading --------------------------------------------------------------------------------------------------
-
-    def read(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> pl.DataFrame:
-        """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
-        wanted = self._wanted(table, columns)
-        extra = [name for name in table.sort_key if ordered and name not in wanted]
-        names = [*wanted, *extra]
-        empty = pl.DataFrame(schema={name: table.polars_schema[name] for name in names})
-        frame = pl.concat([empty, *self._frames(table, partition, names, start, end)])
-        if ordered and table.sort_key:
-            frame = frame.sort(table.sort_key, maintain_order=True)
-        return frame.select(wanted)
-
-    def read_batches(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> Iterator[pa.RecordBatch]:
-        """As `read`, in Arrow batches: day by day where no order is asked for, else held and sorted by the client."""
-        if ordered:
-            frames = iter([self.read(table, partition=partition, columns=columns, start=start, end=end)])
-        else:
-            frames = self._frames(table, partition, self._wanted(table, columns), start, end)
-        for frame in frames:
-            schema = pa.schema([table.arrow_schema.field(name) for name in frame.columns])
-            for piece in frame.iter_slices(_BLOCK):
-                if piece.height:
-                    yield from piece.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema).to_batches()
-
-    @staticmethod
-    def _wanted(table: SeriesTable, columns: Sequence[str] | None) -> list[str]:
-        declared = table.arrow_schema.names
-        names = list(columns) if columns is not None else declared
-        unknown = [name for name in names if name not in declared]
-        if unknown or not names:
-            raise StoreError(f"table {table.name}: columns {unknown or names} are not declared; it has {declared}")
-        return names
+        return KdbWriter(self, table, partition)
 
     def _frames(
         self,
         table: SeriesTable,
         partition: Partition | None,
-        names: list[str],
+        names: Sequence[str],
         start: datetime | None,
         end: datetime | None,
     ) -> Iterator[pl.DataFrame]:
-        """One frame for each partition that may have rows."""
         rows, low, high = Rows.of(table), _stamp(start), _stamp(end)
         checked = checked_partition(table, partition) if partition is not None else {}
-        if self._found(table) is None:
-            raise StoreError(f"table {table.name} is not in {self.folder}: run 'tracebank db upgrade'")
         if high is not None and (high < -(2**63) + 1 or (low is not None and low >= high)):
             return
         if low is not None and low > 2**63 - 1:
             return
         columns = {column.name: column for column in table.columns}
         physical = symbols(name for wanted in names for name in rows.physical(columns[wanted]))
-        for day in self._days(rows, checked.get("day"), start, end):
-            answer = self.call("read", table.name, day, keys(table, checked), physical, *map(_bound, (low, high)))
-            yield rows.frame(arrow(answer), names)
+        for day in self._days(rows, checked, start, end):
+            bounds = map(_bound, (low, high))
+            answer = self.call("read", table.name, day, keys(table, checked), physical, *bounds)
+            yield rows.frame(arrow(answer), list(names))
 
-    def _days(self, rows: Rows, day: Any, start: datetime | None, end: datetime | None) -> list[Any]:
+    def _days(self, rows: Rows, partition: Partition, start: datetime | None, end: datetime | None) -> list[int]:
         """Dates to read, as q has them; one null for a table that has none."""
-        if not rows.day:
-            return [_date(None)]
-        if day is not None:
-            return [_date(day)]
+        if partition or not rows.day:
+            return [date_of(rows.table, partition)]
         found: list[date] = list(self.call("dates").py())
         if rows.day == rows.stamp:
-            found = [one for one in found if start is None or one >= start.date()]
-            found = [one for one in found if end is None or one <= end.date()]
-        return [_date(one) for one in found]
+            found = [day for day in found if start is None or day >= start.date()]
+            found = [day for day in found if end is None or day <= end.date()]
+        return [_date(day) for day in found]
 
     def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
         """Answer of a q text, which is a table, keyed or not; every table of the store is one of q's.
@@ -289,78 +197,42 @@ class KdbStore:
     def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
         """Rows and bytes of the files; of a part of a date's rows, their share by number."""
         checked = checked_partition(table, partition) if partition is not None else {}
-        if self._found(table) is None:
-            raise StoreError(f"table {table.name} is not in {self.folder}: run 'tracebank db upgrade'")
-        answer = self.call("size", table.name, _date(checked.get("day")), keys(table, checked)).py()
+        self._must_stand(table)
+        answer = self.call("size", table.name, date_of(table, checked), keys(table, checked)).py()
         total, rows, raw, on_disk = map(int, answer)
-        share = rows / total if total else 0.0
-        if partition is None:
-            return TableSize(total, on_disk, raw)
-        return TableSize(rows, round(on_disk * share), round(raw * share))
+        whole = TableSize(total, on_disk, raw)
+        return whole if partition is None else share(whole, rows)
 
 
-class KdbWriter:
-    """Rows on their way into one partition (`replace`) or into a table (`append`), staged by q as they come."""
+class KdbWriter(Writer):
+    """Rows on their way into one partition or into a table, staged by q as they come."""
 
-    def __init__(self, store: KdbStore, table: SeriesTable, partition: dict[str, Any] | None) -> None:
+    block_rows: ClassVar[int] = 131_072
+
+    def __init__(self, store: KdbStore, table: SeriesTable, partition: Partition | None) -> None:
+        super().__init__(table, partition)
         self._store = store
-        self._table = table
         self._layout = Rows.of(table)
-        self._partition = partition
         self._id = f"write_{uuid.uuid4().hex}"
-        self._rows = 0
-        self._started = time.perf_counter()
-        self._written: Written | None = None
 
-    def __enter__(self) -> Self:
-        self._store.create(self._table)
-        return self
+    def _begin(self) -> None:
+        self._store.create(self.table)
 
-    def write(self, frame: Frame) -> None:
-        """Take more rows.
+    def _put(self, block: pa.Table) -> None:
+        vectors = self._layout.vectors(block)
+        self._store.call("stage", self.table.name, self._id, symbols(self._layout.names), vectors)
 
-        Raises:
-            FrameRefused: columns, types, nulls, values or partition do not fit; nothing of this writer is written.
-        """
-        rows = fitted(self._table, frame)
-        if self._partition is not None:
-            check_belongs(self._table, self._partition, rows)
-        for at in range(0, rows.num_rows, _BLOCK):
-            vectors = self._layout.vectors(rows.slice(at, _BLOCK))
-            self._store.call("stage", self._table.name, self._id, symbols(self._layout.names), vectors)
-        self._rows += rows.num_rows
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            with _quietly():
-                self._store.call("forget", self._id)
-            return
-        if self._partition is None:
-            self._store.call("append", self._table.name, self._id)
+    def _commit(self) -> None:
+        if self.partition is None:
+            self._store.call("append", self.table.name, self._id)
         else:
-            partition = self._partition
-            day, rest = _date(partition.get("day")), keys(self._table, partition)
-            self._store.call("replace", self._table.name, self._id, day, rest)
-        size = self._store.size(self._table, self._partition)
-        self._written = Written(self._rows, time.perf_counter() - self._started, size.bytes)
+            day, rest = date_of(self.table, self.partition), keys(self.table, self.partition)
+            self._store.call("replace", self.table.name, self._id, day, rest)
 
-    @property
-    def written(self) -> Written:
-        """What was written, once the `with` block has ended well."""
-        if self._written is None:
-            raise RuntimeError(f"the write to {self._table.name} has not ended")
-        return self._written
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """What is left under staging goes when q next opens the folder; the first error is the one to tell."""
-    try:
-        yield
-    except (StoreError, TimeoutError):
-        return
+    def _abandon(self) -> None:
+        # What is left under staging goes when q next opens the folder; the first error is the one to tell.
+        with suppress(StoreError):
+            self._store.call("forget", self._id)
 
 
 def symbols(names: Iterable[str]) -> Any:
@@ -369,14 +241,23 @@ def symbols(names: Iterable[str]) -> Any:
     return kx.toq(np.array(listed, dtype=object)) if listed else kx.toq([], ktype=kx.SymbolVector)
 
 
-def keys(table: SeriesTable, partition: dict[str, Any]) -> Any:
-    """A partition's values by column, without its day."""
-    return pykx().toq({table.partition_columns[name]: value for name, value in partition.items() if name != "day"})
+def keys(table: SeriesTable, partition: Partition) -> Any:
+    """A partition's values by column, without its day; none of none."""
+    values = {key.column: partition[key.name] for key in table.partition_keys if partition and isinstance(key, Value)}
+    return pykx().toq(values)
+
+
+def date_of(table: SeriesTable, partition: Partition) -> int:
+    """The day of a partition, as q has it; null where it has none."""
+    return next(
+        (_date(partition[key.name]) for key in table.partition_keys if partition and isinstance(key, Day)), NULL_LONG
+    )
 
 
 def _date(day: object) -> int:
-    """Days since 2000; q's null for none. PyKX has no null of dates without a licence."""
-    return (day - _Q_EPOCH.date()).days if isinstance(day, date) else NULL_LONG
+    """Days since 2000. PyKX has no null of dates without a licence."""
+    assert isinstance(day, date)
+    return (day - _Q_EPOCH.date()).days
 
 
 def _stamp(moment: datetime | None) -> int | None:
