@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from tracebank.settings import Settings
+from tracebank_assets.living_runs import end_dead_runs
 
 POOLS = {"tsdb_benchmark": 1}
 """Most steps of a pool at once, whatever the instance's default is: two runs of the suite would measure each other."""
@@ -30,10 +31,11 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 
 def dagster_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of the platform's home, its pools limited."""
+    """The Dagster instance of the platform's home, its pools limited and the runs of killed processes ended."""
     prepare_dagster_home(settings)
     instance = dg.DagsterInstance.get()
     limit_pools(instance)
+    end_dead_runs(instance, settings)
     return instance
 
 
