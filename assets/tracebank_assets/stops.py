@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM while Dagster runs steps in this process: which came, and that waiting ends by them at once.
 
-Dagster takes both signals' handlers for the length of a run and maps SIGTERM onto SIGINT. It then interrupts a step, but
-not the wait for a slot of a pool, and does not tell afterwards which signal it was.
+Dagster takes both signals' handlers for the length of a run and maps SIGTERM onto SIGINT. It then interrupts a step,
+but not the wait for a slot of a pool, and does not tell afterwards which signal it was.
 """
 
 import os
@@ -33,7 +33,7 @@ class Stops:
         return self._came[0] if self._came else None
 
     def raise_at_once(self) -> None:
-        """From here on a signal raises `Stopped` wherever it comes, until a step takes the handlers; so does a past one.
+        """From here on a signal raises `Stopped` wherever it comes, until a step takes the handlers.
 
         Raises:
             Stopped: a signal has come already.

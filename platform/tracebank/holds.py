@@ -145,6 +145,8 @@ def _stands(path: Path, descriptor: int) -> bool:
 
 
 def _note() -> str:
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    command = shlex.join([name, *sys.argv[1:]])
     shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
     return f"'{shown}' (pid {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"

@@ -42,6 +42,8 @@ def _is_broken_pipe(error: BaseException) -> bool:
 
 
 def _known(error: BaseException) -> int:
+    from tracebank.holds import Held
+    from tracebank.ports import PortTaken
     from tracebank.query.errors import SqlCancelled, SqlError
     from tracebank.settings import SettingsError
     from tracebank.stores.series_store import FrameRefused, StoreError
@@ -49,7 +51,7 @@ def _known(error: BaseException) -> int:
     if isinstance(error, SqlCancelled):
         _say(str(error))
         return INTERRUPTED
-    if isinstance(error, SettingsError | SqlError | FrameRefused):
+    if isinstance(error, SettingsError | SqlError | FrameRefused | Held | PortTaken):
         _say(str(error))
         return BAD_INPUT
     if isinstance(error, StoreError):
