@@ -19,7 +19,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dotenv import dotenv_values
 
 from tracebank import connect
 from tracebank.settings import Settings
@@ -164,14 +163,15 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("pyproject.toml", "constraints.txt", "assets", "Makefile"):
         (folder / name).symlink_to(ROOT / name)
-    venv.mkdir()
-    (venv / "bin").symlink_to(BIN)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (venv / "bin" / "python").chmod(0o755)
     (venv / ".installed").touch()
     home = tmp_path / "home of the checkout"
     plain = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     command = ["make", "-s", ".env", f"VENV={venv}", f"TRACEBANK_HOME={home}"]
     subprocess.run(command, cwd=folder, env=plain, check=True, timeout=60)
-    assert dotenv_values(folder / ".env")["TRACEBANK_HOME"] == str(home)
+    assert str(home) in (folder / ".env").read_text()
     return folder
 
 
