@@ -1,7 +1,7 @@
 """The SQL of the assets and the demo, written once in ClickHouse's words and put into those of the engine that is used.
 
-sqlglot puts it; here stands only what it does not know of ClickHouse, or of how an engine's tables differ. A text is kept
-to words that it does know (CASE, FILTER, lag), and a new text runs on every engine in the tests.
+sqlglot puts it; here stands only what it does not know of ClickHouse, or of how an engine's tables differ. A text is
+kept to words that it does know (CASE, FILTER, lag), and a new text runs on every engine in the tests.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,9 @@ def written_questions(folder: Path, names: tuple[str, ...], engine: str) -> dict
 
 
 def _moments_of_duckdb(node: exp.Expression) -> exp.Expression:
-    return exp.func("make_timestamp_ns", node.expressions[0]) if _is_moment(node) else node
+    if not _is_moment(node):
+        return node
+    return exp.Anonymous(this="make_timestamp_ns", expressions=node.expressions[:1])
 
 
 def _quantiles_of_duckdb(node: exp.Expression) -> exp.Expression:
@@ -57,7 +59,7 @@ def _moments_of_postgresql(node: exp.Expression) -> exp.Expression:
     if not _is_moment(node):
         return node
     seconds = exp.Div(this=node.expressions[0], expression=exp.Literal.number(1_000_000_000), typed=True)
-    return exp.func("to_timestamp", seconds)
+    return exp.Anonymous(this="to_timestamp", expressions=[seconds])
 
 
 def _exact_moments_of_postgresql(node: exp.Expression) -> exp.Expression:

@@ -41,9 +41,10 @@ def executor_named(name: str) -> dg.ExecutorDefinition:
     definition = _dagsters(name)
     create = definition.executor_creation_fn
     assert create is not None
+    schema: Any = definition.config_schema
     return dg.ExecutorDefinition(
         name=definition.name,
-        config_schema=definition.config_schema,
+        config_schema=schema,
         requirements=definition.get_requirements,
         executor_creation_fn=lambda context: _Living(create(context)),
         description=definition.description,

@@ -37,7 +37,7 @@ def _listener(port: int) -> str:
     """The process that listens on a port; other users' processes may not be told."""
     with contextlib.suppress(psutil.Error):
         for found in psutil.net_connections("tcp"):
-            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid:
+            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid:
                 process = psutil.Process(found.pid)
                 since = datetime.fromtimestamp(process.create_time(), UTC)
                 command = " ".join(process.cmdline())[:60] or process.name()
