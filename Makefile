@@ -19,10 +19,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  --editable '.[models,postgres,tsdb,dev]'
 	touch $@
 
-# The commands and `dg` read .env, so that they find the home of this checkout without being told.
+# The commands and `dg` read .env, so that they find the home of this checkout without being told. `dg` puts it above the
+# environment, hence the form: the environment's value, or else this one.
 .env: $(VENV)/.installed
 	$(BIN)/python -m tracebank_assets.dagster_home
-	printf 'TRACEBANK_HOME=%s\nDAGSTER_HOME=%s\n' '$(TRACEBANK_HOME)' '$(DAGSTER_HOME)' > $@
+	{ grep -vsE '^(TRACEBANK|DAGSTER)_HOME=' $@; \
+	  printf '%s=$${%s:-%s}\n' TRACEBANK_HOME TRACEBANK_HOME '$(TRACEBANK_HOME)' \
+	    DAGSTER_HOME DAGSTER_HOME '$(DAGSTER_HOME)'; } > $@.new
+	mv $@.new $@
 
 install: $(VENV)/.installed .env  ## Environment in .venv, from pinned versions
 

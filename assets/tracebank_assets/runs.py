@@ -1,10 +1,15 @@
 """Running jobs of the code location in this process, for commands: quiet, recorded in Dagster, one-line errors."""
 
+import uuid
 from typing import Any
 
 import dagster as dg
 
+from tracebank.settings import Settings
 from tracebank_assets.definitions import defs
+from tracebank_assets.living_runs import living
+from tracebank_assets.pool_waits import take_over_waits
+from tracebank_assets.stops import noted_stops
 
 _QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -20,7 +25,7 @@ def run_job(
     partition_key: str | None = None,
     ops: dict[str, dict[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Run a job to its end.
+    """Run a job to its end; Ctrl-C and SIGTERM end it and the command.
 
     Args:
         name: the job's name.
@@ -30,12 +35,21 @@ def run_job(
 
     Raises:
         RunFailed: a step failed; the message is the first failed step's own error.
+        KeyboardInterrupt: Ctrl-C.
+        SystemExit: SIGTERM.
     """
+    settings, run_id = Settings.load(), str(uuid.uuid4())
     job = defs.resolve_job_def(name)
     config = {**_QUIET, "ops": {op: {"config": values} for op, values in (ops or {}).items()}}
-    result = job.execute_in_process(
-        run_config=config, instance=instance, partition_key=partition_key, raise_on_error=False
-    )
+    with noted_stops() as stops, living(settings, run_id):
+        take_over_waits(instance, settings, run_id, stops)
+        try:
+            result = job.execute_in_process(
+                run_config=config, instance=instance, partition_key=partition_key, raise_on_error=False, run_id=run_id
+            )
+        finally:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+            stops.leave()
     if not result.success:
         raise RunFailed(_reason(result))
     return result

@@ -158,11 +158,20 @@ def test_an_asset_launched_in_the_ui_stores_rows_that_sql_reads(
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The checkout without the `.env` of whoever works in it, which `dg` puts above the environment."""
-    folder = tmp_path / "checkout"
+    """The checkout with the `.env` that `make` writes, which names a home that the environment does not."""
+    folder, venv = tmp_path / "checkout", tmp_path / "venv"
     folder.mkdir()
-    for name in ("pyproject.toml", "assets"):
+    for name in ("pyproject.toml", "constraints.txt", "assets", "Makefile"):
         (folder / name).symlink_to(ROOT / name)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (venv / "bin" / "python").chmod(0o755)
+    (venv / ".installed").touch()
+    home = tmp_path / "home of the checkout"
+    plain = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    command = ["make", "-s", ".env", f"VENV={venv}", f"TRACEBANK_HOME={home}"]
+    subprocess.run(command, cwd=folder, env=plain, check=True, timeout=60)
+    assert str(home) in (folder / ".env").read_text()
     return folder
 
 
@@ -186,3 +195,4 @@ def test_dg_launches_an_asset_from_the_checkout(home: Settings, checkout: Path) 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in home.home.rglob("SYNBTC_20240808.zst")) == ["SYNBTC_20240808.zst"] * 2
+    assert [path.name for path in (checkout.parent / "home of the checkout").iterdir()] == ["dagster"]

@@ -32,7 +32,9 @@ def test_every_name_is_an_executor_or_says_which_extra_it_needs() -> None:
 
 
 def test_the_setting_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert build_defs().executor is dg.in_process_executor
+    executor = build_defs().executor
+    assert isinstance(executor, dg.ExecutorDefinition)
+    assert executor.name == "in_process"
     monkeypatch.setenv("TRACEBANK_EXECUTOR", "multiprocess")
     executor = build_defs().executor
     assert isinstance(executor, dg.ExecutorDefinition)

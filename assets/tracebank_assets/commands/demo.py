@@ -24,6 +24,7 @@ def demo(
     """Make the stores, a synthetic day (and your files), every asset, and show what is stored and what it answers."""
     from rich.console import Console
 
+    from tracebank.holds import held
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
     from tracebank.stores.opening import upgrade
@@ -31,11 +32,12 @@ def demo(
     console = Console()
     started = time.perf_counter()
     settings = Settings.load()
-    upgrade(settings)
-    with shown_on(Console(stderr=True)):
-        _materialise(settings, data, console)
-    _show_stores(settings, console)
-    _ask(settings, console)
+    with held(settings.home, "demo"):
+        upgrade(settings)
+        with shown_on(Console(stderr=True)):
+            _materialise(settings, data, console)
+        _show_stores(settings, console)
+        _ask(settings, console)
     console.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
     console.print('  tracebank sql "SELECT * FROM series.bars LIMIT 5"     ask in SQL')
     console.print("  tracebank ingest PATH…                                 bring your own files")

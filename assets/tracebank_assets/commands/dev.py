@@ -9,11 +9,13 @@ import typer
 
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
 ) -> None:
     """Start the Dagster UI; the daily schedule and the sensor of new files run while it does."""
     from rich.console import Console
 
+    from tracebank.holds import hold
+    from tracebank.ports import PortTaken, check_free
     from tracebank.settings import Settings
     from tracebank.stores.opening import upgrade
     from tracebank_assets.dagster_home import dagster_instance
@@ -22,6 +24,12 @@ def dev(
 
     settings = Settings.load()
     executor_named(settings.executor)
+    ours = hold(settings.home, "dev")
+    try:
+        check_free(host, port)
+    except PortTaken:
+        ours.release()
+        raise
     upgrade(settings)
     read_env_file()
     with dagster_instance(settings) as instance:
@@ -33,6 +41,7 @@ def dev(
     sys.stderr.flush()
     # Dagster puts the `.env` of its working folder above the environment, so it gets a folder that has none.
     os.chdir(home)
+    ours.keep_over_exec()
     # In place of this process, so that whoever stops it stops Dagster, which then stops its own children.
     module = "tracebank_assets.definitions"
     command = [sys.executable, "-m", "dagster", "dev", "-m", module, "-h", host, "-p", str(port)]

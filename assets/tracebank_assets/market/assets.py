@@ -15,7 +15,7 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import held_open
-from tracebank_assets.dialects import dialect
+from tracebank_assets.dialects import query_text
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import CODE_VERSION, GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
@@ -207,7 +207,7 @@ def quality(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materialize
 
 def _query_day(stores: Stores, file: str, day: date, symbol: str) -> pl.DataFrame:
     first, after = (_nanoseconds(moment) for moment in Day.bounds(day))
-    text = (_SQL / dialect(stores.series.engine) / file).read_text(encoding="utf-8")
+    text = query_text(_SQL / file, stores.series.engine)
     answer = pl.from_arrow(stores.series.query(text, {"symbol": symbol, "first": first, "after": after}))
     if not isinstance(answer, pl.DataFrame):
         raise StoreError(f"{file}: the engine gave no table")

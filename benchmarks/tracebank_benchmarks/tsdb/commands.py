@@ -75,6 +75,7 @@ def run(
     """Measure engines; print the ranking and where the report is. Ctrl-C keeps what is done."""
     from rich.console import Console
 
+    from tracebank.holds import held
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
     from tracebank.stores.opening import upgrade
@@ -89,8 +90,8 @@ def run(
                             days=days.split(","), threads=threads, memory=memory, full=full)  # fmt: skip
         if continued:
             archive.opened(settings, continued)
-    upgrade(settings)
-    with shown_on(errors), _one_line():
+    with held(settings.home, "bench run"), shown_on(errors), _one_line():
+        upgrade(settings)
         begun = archive.resume(settings, continued, minutes) if continued else archive.begin(settings, plan)
         record, data_set = begun
         errors.print(f"run {record.run_id}: continue it with 'tracebank bench run --continue {record.run_id}'")

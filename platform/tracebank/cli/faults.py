@@ -42,6 +42,8 @@ def _is_broken_pipe(error: BaseException) -> bool:
 
 
 def _known(error: BaseException) -> int:
+    from tracebank.holds import Held
+    from tracebank.ports import PortTaken
     from tracebank.query.errors import SqlCancelled, SqlError, SqlLimit
     from tracebank.settings import SettingsError
     from tracebank.stores.faults import FrameRefused, StoreError
@@ -52,7 +54,7 @@ def _known(error: BaseException) -> int:
     if isinstance(error, SqlLimit):
         _say(str(error))
         return FAILED
-    if isinstance(error, SettingsError | SqlError | FrameRefused):
+    if isinstance(error, SettingsError | SqlError | FrameRefused | Held | PortTaken):
         _say(str(error))
         return BAD_INPUT
     if isinstance(error, StoreError):
