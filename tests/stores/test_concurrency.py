@@ -17,7 +17,7 @@ from filelock import FileLock
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.commit import stage
-from tracebank.engines.clickhouse.reach import beside, stop
+from tracebank.engines.clickhouse.reach import beside, owner_of, stop
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.engines.clickhouse.writer import ClickHouseWriter
 from tracebank.stores.faults import StoreBusy, StoreError
@@ -108,10 +108,6 @@ def test_readers_and_writers_at_once_all_come_to_their_end(store: ClickHouseStor
     _all_there(store, 3)
 
 
-def _pid(folder: Path) -> int:
-    return int(beside(folder, "pid").read_text(encoding="ascii"))
-
-
 def test_many_that_come_at_once_start_one_owner(folder: Path) -> None:
     running = [_start("owner", folder) for _ in range(6)]
     answers = [process.communicate(timeout=100) for process in running]
@@ -128,18 +124,18 @@ def test_the_sockets_are_this_users_alone(store: ClickHouseStore, folder: Path) 
 def test_a_killed_owner_is_replaced_and_nothing_is_lost(store: ClickHouseStore, folder: Path) -> None:
     store.append(TABLE, batch(1, 0))
     for number in range(1, 4):
-        os.kill(_pid(folder), signal.SIGKILL)
+        os.kill(owner_of(folder), signal.SIGKILL)
         store.append(TABLE, batch(1, number))
     assert store.read(TABLE)["n"].to_list() == list(range(4 * ROWS))
 
 
 def test_an_owner_goes_when_nobody_asks_and_comes_again(store: ClickHouseStore, folder: Path) -> None:
     store.append(TABLE, batch(1, 0))
-    gone = psutil.Process(_pid(folder))
+    gone = psutil.Process(owner_of(folder))
     gone.wait(timeout=60)  # TRACEBANK_OWNER_IDLE is 3 in the tests
     assert not beside(folder, "engine.sock").exists()
     assert store.size(TABLE).rows == ROWS
-    assert _pid(folder) != gone.pid
+    assert owner_of(folder) != gone.pid
 
 
 def test_an_owner_that_is_asked_to_stop_ends_what_is_under_way(store: ClickHouseStore, folder: Path) -> None:

@@ -58,8 +58,8 @@ def _nothing_is_left(store: ClickHouseStore, folder: Path) -> None:
             row[0] for row in client.query("SELECT name FROM system.tables WHERE database = 'series'").result_rows
         ]
     assert tables == ["ticks"]
-    for kind in ("spool", "writers"):
-        assert list(folder.with_name(f"{folder.name}.{kind}").glob("*")) == []
+    assert list(folder.with_name(f"{folder.name}.spool").glob("*")) == []
+    assert list((folder.parent / "held").glob(f"{folder.name}-writer-*")) == []
     stop(folder)
 
 

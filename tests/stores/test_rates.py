@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_benchmarks.market_rates import codecs, store
 from tracebank_schemas.market import BOOK, TRADES
 
@@ -31,7 +30,7 @@ def test_the_made_rows_fit_their_tables() -> None:
 
 def test_codecs_are_measured_on_the_columns_that_can_have_them(tmp_path: Path) -> None:
     frame = store.trades(5_000)
-    with embedded_session(tmp_path / "store", timeout=10) as client:
+    with codecs.bare_client(tmp_path / "store") as client:
         plain = codecs.cost(client, tmp_path, TRADES, frame, "LZ4", 1)
         delta = codecs.cost(client, tmp_path, TRADES, frame, "T64, ZSTD(1)", 1)
         keys = dict(codecs.sort_costs(client, tmp_path, TRADES, frame))

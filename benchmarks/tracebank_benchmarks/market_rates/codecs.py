@@ -7,6 +7,7 @@ Run it with `python -m tracebank_benchmarks.market_rates.codecs FILES…`; folde
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import statistics
@@ -26,7 +27,6 @@ from rich.table import Column as TableColumn
 from rich.table import Table
 
 from tracebank.engines.clickhouse import ddl as ddl
-from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_models.market.formats import source_of
 from tracebank_models.market.pipeline import load
 from tracebank_schemas.market import BOOK, QUOTES, TRADES
@@ -157,6 +157,13 @@ def sort_costs(client: Client, folder: Path, table: SeriesTable, frame: pl.DataF
         yield ", ".join(key), sum(_bytes(client, frame.height).values())
 
 
+def bare_client(folder: Path) -> contextlib.closing[Client]:
+    """A client of the engine in this process."""
+    import clickhouse_connect
+
+    return contextlib.closing(clickhouse_connect.get_client(interface="chdb", path=str(folder)))
+
+
 def _files(paths: list[Path]) -> list[Path]:
     return sorted(f for path in paths for f in (path.iterdir() if path.is_dir() else [path]) if f.is_file())
 
@@ -171,7 +178,7 @@ def main(
     costs: list[Cost] = []
     keys: dict[str, dict[str, float]] = {}
     work = [(name, codec) for name in found for codec in (*ANY, *WHOLE, *FLOAT)]
-    with tempfile.TemporaryDirectory() as name, embedded_session(Path(name) / "store", timeout=10) as client:
+    with tempfile.TemporaryDirectory() as name, bare_client(Path(name) / "store") as client:
         for setting, value in _SETTINGS.items():
             client.set_client_setting(setting, value)
         for table, codec in track(work, "codecs", console=Console(stderr=True), transient=True):

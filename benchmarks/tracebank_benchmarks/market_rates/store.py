@@ -17,8 +17,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
+import clickhouse_connect
 import numpy as np
 import polars as pl
+import psutil
 import pyarrow as pa
 import typer
 from rich.console import Console
@@ -27,6 +29,7 @@ from rich.table import Column, Table
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse import ddl as ddl
+from tracebank.engines.clickhouse.reach import owner_of, stop
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank_schemas.market import BOOK, BOOK_DEPTH, TRADES
 from tracebank_schemas.series import Partition, SeriesTable
@@ -105,6 +108,8 @@ class Bench:
         self._frame = frame
         self._arrow: pa.Table = frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(table.arrow_schema)
         self._store = ClickHouseStore(make_url(f"chdb:///{folder / 'series'}"))
+        self._store.info()  # its owner has started
+        self._bare = clickhouse_connect.get_client(interface="chdb", path=str(folder / "bare"))
         names = ", ".join(map(ddl.quoted, table.arrow_schema.names))
         where = "toDate32(ts) = '2024-08-08' AND symbol = 'BTCUSDT'"
         self._select = f"SELECT {names} FROM bare.{table.name} WHERE {where} ORDER BY {', '.join(table.sort_key)}"
@@ -119,26 +124,26 @@ class Bench:
         }
 
     def _bare_insert(self) -> None:
-        import clickhouse_connect
-
-        client = clickhouse_connect.get_client(interface="chdb", path=str(self._folder / "series"))
-        client.insert_arrow(self._table.name, self._arrow, database="bare")
-        client.close()
+        self._bare.insert_arrow(self._table.name, self._arrow, database="bare")
 
     def _bare_query(self) -> pa.Table:
-        import clickhouse_connect
-
-        client = clickhouse_connect.get_client(interface="chdb", path=str(self._folder / "series"))
-        answer = client.query_arrow(self._select)
-        client.close()
-        return answer
+        return self._bare.query_arrow(self._select)
 
     def prepare(self) -> None:
         """Empty the bare table, outside every clock."""
-        with self._store.session() as client:
-            client.command("CREATE DATABASE IF NOT EXISTS bare")
-            client.command(f"DROP TABLE IF EXISTS bare.{self._table.name} SYNC")
-            client.command(ddl.create_table(self._table, "bare", ddl.EMBEDDED_SETTINGS))
+        self._bare.command("CREATE DATABASE IF NOT EXISTS bare")
+        self._bare.command(f"DROP TABLE IF EXISTS bare.{self._table.name} SYNC")
+        self._bare.command(ddl.create_table(self._table, "bare", ddl.EMBEDDED_SETTINGS))
+
+    def cpu_seconds(self) -> float:
+        """CPU time of this process and of the store's owner."""
+        spent = psutil.Process(owner_of(self._folder / "series")).cpu_times()
+        return time.process_time() + spent.user + spent.system
+
+    def close(self) -> None:
+        """Let both engines go."""
+        self._bare.close()
+        stop(self._folder / "series")
 
     def agrees(self) -> bool:
         """Whether both sides gave back what went in."""
@@ -160,11 +165,13 @@ def measure(folder: Path, table: SeriesTable, frame: pl.DataFrame, repetitions: 
     for _ in rounds:
         bench.prepare()
         for name, step in bench.steps().items():
-            wall_start, cpu_start = time.perf_counter(), time.process_time()
+            wall_start, cpu_start = time.perf_counter(), bench.cpu_seconds()
             step()
             wall[name].append(time.perf_counter() - wall_start)
-            cpu[name].append(time.process_time() - cpu_start)
-    if not bench.agrees():
+            cpu[name].append(bench.cpu_seconds() - cpu_start)
+    agrees = bench.agrees()
+    bench.close()
+    if not agrees:
         raise RuntimeError(f"table {table.name}: what came back is not what went in")
     against = {"replace": ("bare insert_arrow", WRITE_BAR), "read": ("bare query_arrow", READ_BAR)}
     medians = {name: (statistics.median(wall[name][1:]), statistics.median(cpu[name][1:])) for name in wall}

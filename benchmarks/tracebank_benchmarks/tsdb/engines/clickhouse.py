@@ -1,4 +1,4 @@
-"""ClickHouse in the suite: in process (chDB) and as a server over HTTP, on the platform's own adapter.
+"""ClickHouse in the suite: embedded (chDB, in its owner's process) and as a server, on the platform's own adapter.
 
 Lanes: `paper` has the naive table, `idiomatic` the declared one (dictionary-encoded names, codecs, days as partitions,
 sorted by symbol and time) and merges it after the load.
@@ -21,7 +21,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracebank.engines.clickhouse import ddl as clickhouse_ddl
-from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.engines.clickhouse.reach import owner_of, stop
+from tracebank.engines.clickhouse.store import ClickHouseStore, client_of
 from tracebank.settings import shown_url, without_password
 from tracebank.stores.faults import StatementTimeout, StoreError
 from tracebank.stores.series_store import TableSize
@@ -251,13 +252,11 @@ class ClickHouseSession:
         return TableSize(int(rows), int(on_disk), int(raw))
 
     def cold(self) -> str:
-        """Close and open the embedded engine where nobody else uses it; else drop the server's own caches.
-
-        The system's page cache stays.
-        """
-        if self._store.embedded and _shared.users == 1:
-            self.close()
-            self._client()
+        """Close and open the embedded engine; or drop the server's own caches. The system's page cache stays."""
+        if self._store.folder is not None:
+            stop(self._store.folder)
+            with self._faults():
+                self._client().command("SELECT 1")
             return "reopened"
         with self._faults():
             for cache in _CACHES:
@@ -291,8 +290,12 @@ class ClickHouseSession:
             settings = {"async_insert": 1, "wait_for_async_insert": 1} if small and not self._store.embedded else {}
             client.insert_arrow(table.name, rows, database=self._store.database, settings=settings)
 
+    def processes(self) -> list[int]:
+        """The owner of an embedded engine, whose CPU time is the engine's; a server's are not known."""
+        return [] if self._store.folder is None else [owner_of(self._store.folder)]
+
     def drop(self) -> None:
-        """Remove the database and close every client."""
+        """Remove the database, close every client, and let an embedded engine's owner go."""
         name = _quoted(self._store.database)
         text = (
             cluster_ddl.drop_database(self._store.database, self._cluster)
@@ -302,6 +305,8 @@ class ClickHouseSession:
         self.close()
         with self._store.session() as client:
             client.command(text)
+        if self._store.folder is not None:
+            stop(self._store.folder)
 
     def close(self) -> None:
         """Close the clients of all threads."""
@@ -313,7 +318,8 @@ class ClickHouseSession:
         found: Client | None = getattr(self._clients, "client", None)
         if found is None:
             with self._guard:
-                found = self._open.enter_context(self._store.session())
+                found = client_of(self._store.url, self._store.lock_timeout)
+                self._open.callback(found.close)
             found.database = self._store.database
             for name, value in self._settings.items():
                 found.set_client_setting(name, value)
@@ -363,33 +369,8 @@ class _ClickHouse:
             session.drop()
 
 
-class _Shared:
-    """The one folder that chDB has open in this process: sessions that come while it is open share it."""
-
-    def __init__(self) -> None:
-        self.users = 0
-        self._url: URL | None = None
-        self._guard = threading.Lock()
-
-    def enter(self, folder: Path) -> URL:
-        """Folder for one more session, as the engine's URL."""
-        with self._guard:
-            if self._url is None or not self.users:
-                self._url = URL.create("chdb", database=str(folder.absolute() / "clickhouse"))
-            self.users += 1
-            return self._url
-
-    def leave(self) -> None:
-        """One session fewer."""
-        with self._guard:
-            self.users -= 1
-
-
-_shared: Final = _Shared()
-
-
 class ClickHouseEmbedded(_ClickHouse):
-    """ClickHouse in process: chDB. Lanes that are open at once share one folder, each in a database of its own."""
+    """ClickHouse embedded: chDB in the process that owns its folder, as the platform has it."""
 
     name: ClassVar[str] = "clickhouse_embedded"
 
@@ -403,13 +384,10 @@ class ClickHouseEmbedded(_ClickHouse):
 
     @contextmanager
     def session(self, lane: Lane, folder: Path) -> Iterator[ClickHouseSession]:
-        """Open an empty database in `folder`, or in the folder that is open already."""
-        url = _shared.enter(folder)
-        try:
-            with self._opened(url, lane) as session:
-                yield session
-        finally:
-            _shared.leave()
+        """Open an empty database in a folder of its own below `folder`."""
+        place = folder.absolute() / f"clickhouse-{uuid.uuid4().hex[:12]}"
+        with self._opened(URL.create("chdb", database=str(place)), lane) as session:
+            yield session
 
 
 class ClickHouseServer(_ClickHouse):

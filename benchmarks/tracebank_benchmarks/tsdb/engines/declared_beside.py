@@ -71,7 +71,7 @@ class DeclaredBeside(SeriesStore):
         """
         self._check(table)
         found = self._standing(table)
-        if found is None or to_add(table, differences(table, in_words(table), found), f"{self.place}.{table.name}"):
+        if found is None or to_add(differences(table, in_words(table), found)):
             self._make(table, declaration(table))
 
     def differences(self, table: SeriesTable) -> list[Difference]:

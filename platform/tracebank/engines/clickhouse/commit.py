@@ -11,14 +11,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from filelock import FileLock, Timeout
-
 from tracebank.engines.clickhouse.ddl import literal, quoted
-from tracebank.stores.faults import StoreError
+from tracebank.holds import held, left_behind
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -30,28 +28,13 @@ _AT_ONCE: Final = 100
 _WAITING: Final = ("_staging_", "_commit_")
 
 
-@contextmanager
-def writing(folder: Path | None, writer: str) -> Iterator[None]:
+def writing(folder: Path | None, writer: str) -> AbstractContextManager[None]:
     """Hold the sign of life of an embedded store's writer; nothing for a server (None)."""
-    if folder is None:
-        yield
-        return
-    sign = _signs(folder) / writer
-    lock = FileLock(sign, thread_local=False)
-    try:
-        sign.parent.mkdir(exist_ok=True, mode=0o700)
-        lock.acquire()
-    except OSError as error:
-        raise StoreError(f"series store {folder}: cannot be written: {error.strerror}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-        sign.unlink(missing_ok=True)
+    return nullcontext() if folder is None else held(folder.parent, _sign(folder, writer).name)
 
 
-def _signs(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.writers")
+def _sign(folder: Path, writer: str) -> Path:
+    return folder.parent / "held" / f"{folder.name}-writer-{writer}"
 
 
 def stage(client: Client, database: str, table: str, writer: str, partition: str | None) -> None:
@@ -106,8 +89,8 @@ def _exists(client: Client, database: str, table: str) -> bool:
 def forget_writers(client: Client, database: str, folder: Path) -> None:
     """Remove the signs of writers that died before they had staged anything; nobody else works yet."""
     recover(client, database, folder)
-    for sign in _signs(folder).glob("*"):
-        with _claimed(folder, sign.name, 0):
+    for sign in _sign(folder, "").parent.glob(_sign(folder, "*").name):
+        with _claimed(folder, sign.name.rpartition("-")[2], 0):
             pass
 
 
@@ -117,15 +100,14 @@ def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
     if folder is None:
         yield age > ORPHAN_SECONDS
         return
-    sign = _signs(folder) / writer
-    sign.parent.mkdir(exist_ok=True, mode=0o700)
-    try:
-        with FileLock(sign, timeout=0, thread_local=False):
-            yield True
-    except Timeout:
-        yield False
+    sign = _sign(folder, writer)
+    if not sign.exists():
+        yield True
         return
-    sign.unlink(missing_ok=True)
+    with left_behind(sign, folder.parent) as who:
+        yield who is not None
+        if who is not None:
+            sign.unlink(missing_ok=True)
 
 
 def _partition(note: str) -> str:

@@ -178,6 +178,18 @@ class Asked:
         self._socket.close()
 
 
+def owner_of(folder: Path) -> int:
+    """Process of the owner that is at work.
+
+    Raises:
+        StoreError: there is none.
+    """
+    try:
+        return int(beside(folder, "pid").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        raise StoreError(f"series store {folder}: nobody owns it just now") from None
+
+
 def stop(folder: Path, timeout: float = 30.0) -> bool:
     """Ask the owner to end, and wait for it.
 

@@ -49,9 +49,13 @@ _WHOLE: Final = {**_ARROW, "output_format_arrow_low_cardinality_as_dictionary": 
 """Repeated values as dictionaries, for an answer that is held whole: twice as fast as text, measured."""
 
 
-@cache
-def _client(url: URL, wait: float) -> Client:
-    """The client of a store, one in a process: making it asks the server for all its settings."""
+def client_of(url: URL, wait: float) -> Client:
+    """A client of a store.
+
+    Args:
+        url: `chdb:///folder`, `clickhouse://…` or `clickhouses://…`.
+        wait: seconds to wait for an embedded store's owner to be ready.
+    """
     import clickhouse_connect
 
     if url.drivername == "chdb":
@@ -74,6 +78,8 @@ def _client(url: URL, wait: float) -> Client:
     )
 
 
+_client: Final = cache(client_of)
+"""One in a process: making one asks the server for all its settings."""
 os.register_at_fork(after_in_child=_client.cache_clear)
 
 
