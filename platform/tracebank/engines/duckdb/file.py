@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 _RETRY_SECONDS: Final = 0.05
 _HELD: Final = ("Could not set lock", "Unique file handle conflict", "is already attached")
 _REASONS: Final = (
-    ("with a newer version of DuckDB", "a newer DuckDB wrote it than the one installed, {version}; pip install --upgrade duckdb"),
+    (
+        "with a newer version of DuckDB",
+        "a newer DuckDB wrote it than the one installed, {version}; pip install --upgrade duckdb",
+    ),
     ("Is a directory", "it is a folder; name a file in TRACEBANK_SERIES_URL"),
     ("not a valid DuckDB database", "it is no DuckDB file; name another, or move it away"),
     ("Corrupt database file", "it is damaged; restore it, or move it away and materialise again ({text})"),
@@ -25,9 +28,7 @@ _REASONS: Final = (
 """What a part of the engine's message means, and the way out."""
 
 
-def opened(
-    path: Path, connect: Callable[[], DuckDBPyConnection], wait: float, *, closed_by: str = "stop it or wait"
-) -> DuckDBPyConnection:
+def opened(path: Path, connect: Callable[[], DuckDBPyConnection], wait: float) -> DuckDBPyConnection:
     """What `connect` gives, once nobody holds the file against it.
 
     Raises:
@@ -47,7 +48,8 @@ def opened(
                 raise fault(path, error) from error
             if time.monotonic() >= deadline:
                 raise StoreBusy(
-                    f"series store {path}: somebody else has it open, and did not close it within {wait:g} s; {closed_by}"
+                    f"series store {path}: somebody else has it open, and did not close it within {wait:g} s;"
+                    " stop it or wait"
                 ) from error
             time.sleep(_RETRY_SECONDS)
 
