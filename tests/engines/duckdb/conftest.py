@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.query.conftest import DAY, trades
 
 from tracebank.query.connection import Connection
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_series, upgrade
 from tracebank_schemas.catalogue import TABLES
-
-from ...query.conftest import DAY, trades
 
 
 @pytest.fixture(scope="module")

@@ -95,10 +95,10 @@ AROUND = (
 )
 
 PATHS = ("@folder@/secret.csv", "/etc/passwd", "http://127.0.0.1:@port@/x.csv", "@store@", "secret.csv")
-READERS = """
+_READERS = """
 read_text read_blob read_csv read_csv_auto sniff_csv read_json read_json_objects read_ndjson read_parquet parquet_scan
 parquet_metadata parquet_schema parquet_file_metadata parquet_kv_metadata read_duckdb glob seq_scan read_single_csv_file
-""".split()
+"""
 TABLES_OF = (
     "FROM {0}",
     "SELECT (SELECT count(*) FROM {0})",
@@ -197,13 +197,10 @@ PLACES = (
     "EXPLAIN ANALYZE SELECT {0}",
     "SUMMARIZE SELECT {0}",
 )
-SHOWN = [
-    f"SHOW {name}"
-    for name in (
-        "temp_directory secret_directory allowed_paths allowed_directories home_directory http_proxy_password username"
-        " log_query_path profile_output extension_directories file_search_path duckdb_api"
-    ).split()
-]
+_SETTINGS = """
+temp_directory secret_directory allowed_paths allowed_directories home_directory http_proxy_password username
+log_query_path profile_output extension_directories file_search_path duckdb_api
+"""
 BROKEN = (
     "",
     ";;",
@@ -244,10 +241,10 @@ def families() -> Iterator[tuple[str, list[str]]]:
         "writes",
         [place.format(one) for at, one in enumerate(WRITES) for place in (*AROUND[:3], *AROUND[3 + at % 6 :][:2])],
     )
-    sources = [f"{reader}('{path}')" for reader, path in product(READERS, PATHS)]
+    sources = [f"{reader}('{path}')" for reader, path in product(_READERS.split(), PATHS)]
     yield "readers", [TABLES_OF[at % len(TABLES_OF)].format(source) for at, source in enumerate(sources)]
     yield "files as tables", [place.format(path) for place, path in product(FILES_AS_TABLES, PATHS)]
     yield "other tables", [place.format(one) for place, one in product(TABLES_OF[:2], OTHER_TABLES)]
     yield "scalars", [place.format(scalar) for place, scalar in product(PLACES, SCALARS)]
-    yield "settings", SHOWN
+    yield "settings", [f"SHOW {name}" for name in _SETTINGS.split()]
     yield "broken", list(BROKEN)

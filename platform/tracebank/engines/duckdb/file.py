@@ -23,6 +23,7 @@ _REASONS: Final = (
     ("not a valid DuckDB database", "it is no DuckDB file; name another, or move it away"),
     ("Corrupt database file", "it is damaged; restore it, or move it away and materialise again ({text})"),
     ("Could not read enough bytes", "it is cut short; restore it, or move it away and materialise again"),
+    ("Read-only file system", "it lies on a file system that is read-only; queries work, writes do not"),
     ("does not exist!", "run 'tracebank db upgrade'; {text}"),
 )
 """What a part of the engine's message means, and the way out."""
