@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tracebank.engines.duckdb.ddl import quoted
 from tracebank.query.contract import MOMENT
 from tracebank.query.errors import SqlError
 
@@ -35,19 +36,12 @@ _INFINITE: Final = 2**63 - 1
 
 def readable(relation: DuckDBPyRelation) -> DuckDBPyRelation:
     """The relation with columns as text where their types, or types within them, have no like in Polars."""
-    shown = [
-        f"#{at}::VARCHAR AS {_quoted(name)}" if _is_text(kind) else f"#{at}"
-        for at, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), 1)
-    ]
-    return (
-        relation
-        if all(one.endswith(str(at)) for at, one in enumerate(shown, 1))
-        else relation.project(", ".join(shown))
+    if not any(map(_is_text, relation.types)):
+        return relation
+    columns = enumerate(zip(relation.columns, relation.types, strict=True), 1)
+    return relation.project(
+        ", ".join(f"#{at}::VARCHAR AS {quoted(name)}" if _is_text(kind) else f"#{at}" for at, (name, kind) in columns)
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _is_text(kind: Any) -> bool:
@@ -69,10 +63,10 @@ def _shown(kind: pa.DataType) -> pa.DataType:
         return pa.map_(_shown(kind.key_type), _shown(kind.item_type))
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(_shown(field.type)) for field in kind.fields])
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_shown(kind.value_type)), kind.list_size)
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_shown(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
+        size = kind.list_size if pa.types.is_fixed_size_list(kind) else -1
+        listed: pa.DataType = pa.list_(kind.value_field.with_type(_shown(kind.value_type)), size)
+        return listed
     return kind
 
 
