@@ -8,19 +8,23 @@ is attached read-only, beside other readers; a writer is waited for.
 from __future__ import annotations
 
 import contextlib
-import time
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from tracebank.engines.duckdb import ddl, file, temporary
+from tracebank.engines.duckdb.answers import fitted, readable, shown
+from tracebank.engines.duckdb.guard import admitted
 from tracebank.engines.duckdb.pushdown import DATABASE, needs
 from tracebank.engines.duckdb.relational import relational_rows
-from tracebank.query.contract import MOMENT, Answer, Parameters, first_rows
-from tracebank.query.errors import READ_ONLY, SqlError, SqlRefused, one_line
+from tracebank.engines.duckdb.running import Running, bounded_addresses, settings_of, told
+from tracebank.query.contract import Answer, Parameters, Request, first_rows
 from tracebank.settings import Settings
-from tracebank.stores.faults import StoreBusy, StoreError
+from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational
 from tracebank_schemas.catalogue import METADATA
 
@@ -28,74 +32,68 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH_ROWS: Final = 122_880
-_RETRY_SECONDS: Final = 0.05
+_THREAD_MEMORY: Final = 64 << 20
+"""Bytes without which a thread of the engine is of no use."""
+_ALONE: Final = {
+    "python_enable_replacements": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_persistent_secrets": "false",
+}
 _FENCE: Final = (
     "USE series",
     "SET TimeZone = 'UTC'",
-    "SET python_enable_replacements = false",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
-"""No files, no network, no variables of this process; and no way back."""
+"""No files, no network; and no way back."""
 
 
 @contextlib.contextmanager
-def opened(settings: Settings, query: str, parameters: Parameters, limit: int | None) -> Iterator[Answer]:
+def opened(settings: Settings, request: Request) -> Iterator[Answer]:
     """The answer of one statement in DuckDB's SQL, parameters as `$name`; open for the length of the block.
 
     Raises:
-        SqlError: the query is refused or fails; one line.
+        SqlError: the query is refused, fails or takes more than it may; one line.
         StoreError: a store cannot be opened.
     """
     import duckdb
 
-    with contextlib.closing(duckdb.connect(":memory:")) as connection:
-        _attach(connection, Path(str(settings.series.database)), settings.lock_timeout)
-        try:
-            statement = _admitted(connection, query)
-            _copy_relational(connection, settings, statement, parameters)
+    threads = max(1, min(os.cpu_count() or 1, request.limits.memory // _THREAD_MEMORY))
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(temporary.folder(settings.home))
+        stack.enter_context(bounded_addresses(request.limits, threads))
+        own = settings_of(request.limits, folder) | _ALONE | {"threads": str(threads)}
+        connection = duckdb.connect(":memory:", config=dict(own))
+        running = Running(connection, request.limits)
+        stack.callback(running.close)
+        with told(request.limits):
+            statement = admitted(connection, request.text)
+            _attach(connection, Path(str(settings.series.database)), settings.lock_timeout)
+            _copy_relational(connection, settings, statement, request.parameters)
             for text in _FENCE:
                 connection.execute(text)
-            reader = connection.sql(statement, params=dict(parameters) or None).to_arrow_reader(_BATCH_ROWS)
-            schema = _shown(reader.schema)
-            yield Answer(schema, first_rows((batch.cast(schema) for batch in reader), limit))
-        except duckdb.Error as error:
-            raise SqlError(settings.redact(one_line(str(error)))) from None
+        running.begin()
+        reader = running(partial(_reader, connection, statement, request))
+        schema = shown(reader.schema)
+        yield Answer(schema, first_rows(_batches(running, reader, schema), request.rows))
 
 
 def _attach(connection: DuckDBPyConnection, path: Path, wait: float) -> None:
-    import duckdb
-
     if not path.exists():
         raise StoreError(f"series store {path}: not made yet; run 'tracebank db upgrade'")
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS series (READ_ONLY)")
-        except duckdb.Error as error:
-            held = "lock" in str(error) or "already" in str(error) or "Unique file handle" in str(error)
-            if not held:
-                raise StoreError(f"series store {path}: {one_line(str(error))}") from error
-            if time.monotonic() >= deadline:
-                raise StoreBusy(
-                    f"series store {path}: it is being written, and was not free within {wait:g} s"
-                ) from None
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
+    file.opened(path, lambda: connection.execute(f"ATTACH {ddl.literal(str(path))} AS series (READ_ONLY)"), wait)
 
 
-def _admitted(connection: DuckDBPyConnection, query: str) -> str:
-    from duckdb import StatementType
+def _reader(connection: DuckDBPyConnection, statement: str, request: Request) -> pa.RecordBatchReader:
+    relation = connection.sql(statement, params=dict(request.parameters) or None)
+    reader: pa.RecordBatchReader = readable(relation).to_arrow_reader(_BATCH_ROWS)
+    return reader
 
-    found = connection.extract_statements(query)
-    if not found:
-        raise SqlError("the query is empty")
-    if len(found) > 1:
-        raise SqlRefused(f"{READ_ONLY}: give one statement, not {len(found)}")
-    if found[0].type not in (StatementType.SELECT, StatementType.EXPLAIN, StatementType.RELATION):
-        raise SqlRefused(f"{READ_ONLY}: {found[0].type.name} is not let through; use SELECT, SHOW, DESCRIBE or EXPLAIN")
-    return str(found[0].query)
+
+def _batches(running: Running, reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while (batch := running(lambda: next(reader, None))) is not None:
+        yield fitted(batch, schema)
 
 
 def _copy_relational(
@@ -110,8 +108,3 @@ def _copy_relational(
             connection.unregister("copied")
     finally:
         store.close()
-
-
-def _shown(schema: pa.Schema) -> pa.Schema:
-    """Time stamps in nanoseconds and UTC, as from every engine."""
-    return pa.schema([field.with_type(MOMENT) if pa.types.is_timestamp(field.type) else field for field in schema])

@@ -1,44 +1,42 @@
 """The DuckDB adapter: series tables in one file, open in one process at a time.
 
-The engine has no partitions and no sort keys: both are kept in the table's comment, and a partition is its rows. DDL
-and the SELECT behind `read` stand in `duckdb_sql`, writes in `duckdb_writer`.
+The engine has no partitions and no sort keys: both are noted in the table's comment, and a partition is its rows, which
+are found by the smallest and largest values of row groups. DDL stands in `ddl`, writes in `writer`.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-import polars as pl
 import pyarrow as pa
 
-from tracebank.engines.duckdb import ddl as sql
+from tracebank.engines.duckdb import ddl, file
 from tracebank.engines.duckdb.writer import DuckDBWriter, append
-from tracebank.stores.faults import SchemaDrift, StoreBusy, StoreError
 from tracebank.stores.series_store import EngineInfo, TableSize
-from tracebank.tables.drift import Difference
+from tracebank.stores.sql_store import SqlStore
+from tracebank.tables.drift import Standing, noted
 from tracebank.tables.frames import Frame, as_frames
-from tracebank.tables.writer import Written, drained
-from tracebank_schemas.series import Partition, SeriesTable
+from tracebank.tables.select import Dialect
+from tracebank.tables.writer import Written
+from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH_ROWS: Final = 122_880
-_RETRY_SECONDS: Final = 0.05
 _BLOCK_SIZE: Final = 262_144
 """Of the engine's file format."""
 
 
-class DuckDBStore:
+class DuckDBStore(SqlStore):
     """Series tables in a DuckDB file."""
 
     engine: ClassVar[str] = "duckdb"
+    dialect: ClassVar[Dialect] = ddl.DIALECT
     timestamp_resolution: ClassVar[Literal["ns", "us", "ms"]] = "ns"
     on_rewrite: ClassVar[Literal["duplicate", "overwrite", "refuse"]] = "duplicate"
     asof_join: ClassVar[bool] = True
@@ -64,17 +62,14 @@ class DuckDBStore:
         Raises:
             StoreBusy: another process has the file open, and did not close it in time.
         """
-        import duckdb
-
         with self._mutex:
             if self._database is None:
-                self._database = self._connect()
+                self._database = file.opened(self._path, self._connect, self._lock_timeout)
             self._users += 1
             connection = self._database.cursor()
         try:
-            yield connection
-        except duckdb.Error as error:
-            raise self._fault(error) from error
+            with self.told():
+                yield connection
         finally:
             connection.close()
             with self._mutex:
@@ -83,37 +78,27 @@ class DuckDBStore:
                     self._database.close()
                     self._database = None
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What the engine raises within, as one line."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.Error as error:
+            raise file.fault(self._path, error) from error
+
     def _connect(self) -> DuckDBPyConnection:
         import duckdb
 
-        deadline = time.monotonic() + self._lock_timeout
-        while True:
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                database = duckdb.connect(str(self._path))
-                database.execute("SET TimeZone = 'UTC'")
-                if self._threads is not None:
-                    database.execute(f"SET threads = {self._threads:d}")
-                if self._memory:
-                    database.execute(f"SET memory_limit = '{self._memory:d}B'")
-                return database
-            except OSError as error:
-                raise StoreError(f"series store {self._path}: {error.strerror or error}") from error
-            except duckdb.Error as error:
-                if "lock" not in str(error):
-                    raise self._fault(error) from error
-                if time.monotonic() >= deadline:
-                    raise StoreBusy(
-                        f"series store {self._path}: another process has it open, and did not close it within"
-                        f" {self._lock_timeout:g} s; stop it or wait"
-                    ) from error
-                time.sleep(_RETRY_SECONDS)
-
-    def _fault(self, error: Exception) -> StoreError:
-        text = " ".join(str(error).split())
-        if "Table with name" in text and "does not exist" in text:
-            text = f"run 'tracebank db upgrade'; {text}"
-        return StoreError(f"series store {self._path}: {text if len(text) < 500 else text[:500] + '…'}")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = duckdb.connect(str(self._path))
+        database.execute("SET TimeZone = 'UTC'")
+        if self._threads is not None:
+            database.execute(f"SET threads = {self._threads:d}")
+        if self._memory:
+            database.execute(f"SET memory_limit = '{self._memory:d}B'")
+        return database
 
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
@@ -121,72 +106,48 @@ class DuckDBStore:
 
         return EngineInfo(self.engine, str(duckdb.__version__), "embedded")
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the table, or add the columns that its declaration gained.
+    def place(self, table: SeriesTable) -> str:
+        """The table's name, as SQL text."""
+        return ddl.quoted(table.name)
 
-        Raises:
-            SchemaDrift: the table that stands differs in any other way.
-        """
-        with self.session() as connection:
-            self.prepare(connection, table)
+    def _declared(self, table: SeriesTable) -> Standing:
+        return ddl.declared(table)
 
-    def prepare(self, connection: DuckDBPyConnection, table: SeriesTable) -> None:
-        """`create`, in a session that is open."""
-        found = self._differences(connection, table)
-        statements = sql.create_table(table)
-        if found is not None:
-            if fatal := [d for d in found if not d.repairable]:
-                first = fatal[0]
-                raise SchemaDrift(
-                    f"table {table.name}: {first.what} is {first.found}, declared {first.declared}"
-                    f" ({len(fatal)} such); copy its rows to a new table, or drop it and materialise again"
-                )
-            gained = [d.what.removeprefix("column ") for d in found]
-            statements = [statement for name in gained for statement in sql.add_column(table, name)]
-        if statements:
-            connection.execute("BEGIN")
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("COMMIT")
-
-    def differences(self, table: SeriesTable) -> list[Difference]:
-        """How the table that stands differs from the declaration; empty when it does not."""
-        with self.session() as connection:
-            found = self._differences(connection, table)
-        return [Difference(table.name, "table", "present", "absent", True)] if found is None else found
-
-    @staticmethod
-    def _differences(connection: DuckDBPyConnection, table: SeriesTable) -> list[Difference] | None:
+    def _found(self, session: DuckDBPyConnection, table: SeriesTable) -> Standing | None:
         where = {"t": table.name}
-        comment = connection.execute(
+        comment = session.execute(
             "SELECT comment FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = $t", where
-        ).fetchall()
-        if not comment:
+        ).fetchone()
+        if comment is None:
             return None
-        columns = connection.execute(
-            "SELECT column_name, data_type, is_nullable FROM duckdb_columns()"
+        columns = session.execute(
+            "SELECT column_name, data_type || if(is_nullable, '', ' NOT NULL') FROM duckdb_columns()"
             " WHERE schema_name = 'main' AND table_name = $t ORDER BY column_index",
             where,
         ).fetchall()
-        return sql.differences(table, columns, str(comment[0][0]))
+        return Standing(dict(columns), *noted(comment[0]))
 
-    def drop(self, table: SeriesTable) -> None:
-        """Remove the table and its rows, if it is there."""
-        with self.session() as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {sql.quoted(table.name)}")
+    def _making(self, table: SeriesTable) -> list[str]:
+        return ddl.create_table(table)
 
-    def replacing(self, table: SeriesTable, partition: Partition) -> DuckDBWriter:
-        """A writer whose rows replace the partition's when its `with` block ends well; else the old rows stand."""
+    def _adding(self, table: SeriesTable, column: str) -> list[str]:
+        return ddl.add_column(table, column)
+
+    def _execute(self, session: DuckDBPyConnection, statements: Sequence[str]) -> None:
+        if not statements:
+            return
+        session.begin()
+        try:
+            for statement in statements:
+                session.execute(statement)
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+    def writer(self, table: SeriesTable, partition: Partition | None) -> DuckDBWriter:
+        """As `SeriesStore.writer`; many rows for any partition go in faster by `append`."""
         return DuckDBWriter(self, table, partition)
-
-    def replace(self, table: SeriesTable, partition: Partition, frames: Frame | Iterable[Frame]) -> Written:
-        """Replace a partition by the rows of `frames`: atomic, idempotent, in bounded memory.
-
-        Raises:
-            FrameRefused: a frame does not fit; the old rows stand.
-            StoreError: the engine failed; the old rows stand.
-        """
-        return drained(DuckDBWriter(self, table, partition), frames)
 
     def append(self, table: SeriesTable, frames: Frame | Iterable[Frame], *, order: Sequence[str] = ()) -> Written:
         """Add rows of any partitions. All frames are checked before the first row becomes visible.
@@ -198,39 +159,9 @@ class DuckDBStore:
         """
         return append(self, table, as_frames(frames), order)
 
-    def read(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> pl.DataFrame:
-        """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
-        text, parameters = sql.select(table, partition, columns, start, end, ordered)
+    def _batches(self, text: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self.session() as connection:
-            answer = connection.sql(text, params=parameters).to_arrow_table(_BATCH_ROWS)
-        frame = pl.DataFrame(answer)
-        return frame.cast({name: table.polars_schema[name] for name in frame.columns})
-
-    def read_batches(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> Iterator[pa.RecordBatch]:
-        """As `read`, streamed in Arrow batches; the store stays open until the iterator ends."""
-        text, parameters = sql.select(table, partition, columns, start, end, ordered)
-        names = list(columns) if columns is not None else table.arrow_schema.names
-        schema = pa.schema([table.arrow_schema.field(name) for name in names])
-        with self.session() as connection:
-            for batch in connection.sql(text, params=parameters).to_arrow_reader(_BATCH_ROWS):
+            for batch in connection.sql(text).to_arrow_reader(_BATCH_ROWS):
                 yield batch.cast(schema)
 
     def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
@@ -238,6 +169,13 @@ class DuckDBStore:
         with self.session() as connection:
             answer: pa.Table = connection.sql(text, params=parameters).to_arrow_table(_BATCH_ROWS)
             return answer
+
+    def partitions(self, table: SeriesTable) -> list[tuple[dict[str, PartitionValue], int]]:
+        """Every partition that has rows, with their number; in the order of its values."""
+        names = [key.name for key in table.partition_keys]
+        with self.session() as connection:
+            found = connection.execute(ddl.partitions(table)).fetchall()
+        return [(dict(zip(names, values, strict=True)), rows) for *values, rows in found]
 
     def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
         """Rows and bytes of the table, or of one partition.
@@ -256,7 +194,7 @@ class DuckDBStore:
         with suppress(duckdb.TransactionException):  # others are writing: what is in the log counts with its raw bytes
             connection.execute("CHECKPOINT")
         rows, raw = self._rows(connection, table, None)
-        [(blocks,)] = connection.execute(sql.STORED_BLOCKS, {"t": table.name}).fetchall()
+        [(blocks,)] = connection.execute(ddl.STORED_BLOCKS, {"t": table.name}).fetchall()
         on_disk = int(blocks) * _BLOCK_SIZE or raw
         if partition is None:
             return TableSize(rows, on_disk, raw)
@@ -265,6 +203,6 @@ class DuckDBStore:
 
     @staticmethod
     def _rows(connection: DuckDBPyConnection, table: SeriesTable, partition: Partition | None) -> tuple[int, int]:
-        text, parameters = sql.count(table, partition)
-        [(rows, raw)] = connection.execute(text, parameters).fetchall()
+        conditions = ddl.DIALECT.of_partition(table, partition) if partition is not None else []
+        [(rows, raw)] = connection.execute(ddl.count(table, conditions)).fetchall()
         return int(rows), int(raw or 0)

@@ -1,0 +1,65 @@
+"""A DuckDB file: who may open it, how long that is waited for, and what is wrong with it, in one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tracebank.stores.faults import StoreBusy, StoreError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_RETRY_SECONDS: Final = 0.05
+_HELD: Final = ("Could not set lock", "Unique file handle conflict", "is already attached")
+_REASONS: Final = (
+    (
+        "with a newer version of DuckDB",
+        "a newer DuckDB wrote it than the one installed, {version}; pip install --upgrade duckdb",
+    ),
+    ("Is a directory", "it is a folder; name a file in TRACEBANK_SERIES_URL"),
+    ("not a valid DuckDB database", "it is no DuckDB file; name another, or move it away"),
+    ("Corrupt database file", "it is damaged; restore it, or move it away and materialise again ({text})"),
+    ("Could not read enough bytes", "it is cut short; restore it, or move it away and materialise again"),
+    ("Read-only file system", "it lies on a file system that is read-only; queries work, writes do not"),
+    ("does not exist!", "run 'tracebank db upgrade'; {text}"),
+)
+"""What a part of the engine's message means, and the way out."""
+
+
+def opened(path: Path, connect: Callable[[], DuckDBPyConnection], wait: float) -> DuckDBPyConnection:
+    """What `connect` gives, once nobody holds the file against it.
+
+    Raises:
+        StoreBusy: somebody has it open, and did not close it within `wait` seconds.
+        StoreError: it cannot be opened.
+    """
+    import duckdb
+
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return connect()
+        except OSError as error:
+            raise StoreError(f"series store {path}: {error.strerror or error}") from error
+        except duckdb.Error as error:
+            if not any(held in str(error) for held in _HELD):
+                raise fault(path, error) from error
+            if time.monotonic() >= deadline:
+                raise StoreBusy(
+                    f"series store {path}: somebody else has it open, and did not close it within {wait:g} s;"
+                    " stop it or wait"
+                ) from error
+            time.sleep(_RETRY_SECONDS)
+
+
+def fault(path: Path, error: Exception) -> StoreError:
+    """The engine's exception as one line."""
+    import duckdb
+
+    text = " ".join(str(error).split())
+    text = text if len(text) < 500 else text[:500] + "…"
+    reason = next((reason for part, reason in _REASONS if part in text), "{text}")
+    return StoreError(f"series store {path}: {reason.format(text=text, version=duckdb.__version__)}")
