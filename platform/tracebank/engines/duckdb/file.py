@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _RETRY_SECONDS: Final = 0.05
+_BUSY: Final = "series store {path}: somebody else has it open, and did not close it within {wait:g} s; stop it or wait"
 _HELD: Final = ("Could not set lock", "Unique file handle conflict", "is already attached")
 _REASONS: Final = (
     (
@@ -27,6 +32,42 @@ _REASONS: Final = (
     ("does not exist!", "run 'tracebank db upgrade'; {text}"),
 )
 """What a part of the engine's message means, and the way out."""
+
+
+@contextmanager
+def held(path: Path, wait: float, *, shared: bool) -> Iterator[None]:
+    """Keep writers from a file that is read, and everybody from one that is written.
+
+    The engine's own lock is the process's, and gone as soon as one of its queries closes the file. This one is of a
+    file beside it.
+
+    Raises:
+        StoreBusy: somebody has the file open, and did not close it within `wait` seconds.
+    """
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOENT, errno.ENOTDIR):
+            raise
+        yield  # where nobody can write
+        return
+    deadline = time.monotonic() + wait
+    try:
+        while not _locked(descriptor, shared):
+            if time.monotonic() >= deadline:
+                raise StoreBusy(_BUSY.format(path=path, wait=wait))
+            time.sleep(_RETRY_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, shared: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def opened(path: Path, connect: Callable[[], DuckDBPyConnection], wait: float) -> DuckDBPyConnection:
@@ -48,10 +89,7 @@ def opened(path: Path, connect: Callable[[], DuckDBPyConnection], wait: float) -
             if not any(held in str(error) for held in _HELD):
                 raise fault(path, error) from error
             if time.monotonic() >= deadline:
-                raise StoreBusy(
-                    f"series store {path}: somebody else has it open, and did not close it within {wait:g} s;"
-                    " stop it or wait"
-                ) from error
+                raise StoreBusy(_BUSY.format(path=path, wait=wait)) from error
             time.sleep(_RETRY_SECONDS)
 
 

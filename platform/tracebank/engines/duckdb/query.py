@@ -63,13 +63,15 @@ def opened(settings: Settings, request: Request) -> Iterator[Answer]:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(temporary.folder(settings.home))
         stack.enter_context(bounded_addresses(request.limits, threads))
+        path, wait = Path(str(settings.series.database)), settings.lock_timeout
+        stack.enter_context(file.held(path, wait, shared=True))
         own = settings_of(request.limits, folder) | _ALONE | {"threads": str(threads)}
         connection = duckdb.connect(":memory:", config=dict(own))
         running = Running(connection, request.limits)
         stack.callback(running.close)
         with told(request.limits):
             statement = admitted(connection, request.text)
-            _attach(connection, Path(str(settings.series.database)), settings.lock_timeout)
+            _attach(connection, path, wait)
             _copy_relational(connection, settings, statement, request.parameters)
             for text in _FENCE:
                 connection.execute(text)

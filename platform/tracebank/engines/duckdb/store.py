@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -51,6 +51,7 @@ class DuckDBStore(SqlStore):
         self._memory = memory
         self._mutex = threading.Lock()
         self._database: DuckDBPyConnection | None = None
+        self._held = ExitStack()
         self._users = 0
 
     @contextmanager
@@ -64,7 +65,11 @@ class DuckDBStore(SqlStore):
         """
         with self._mutex:
             if self._database is None:
-                self._database = file.opened(self._path, self._connect, self._lock_timeout)
+                with ExitStack() as stack:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(file.held(self._path, self._lock_timeout, shared=False))
+                    self._database = file.opened(self._path, self._connect, self._lock_timeout)
+                    self._held = stack.pop_all()
             self._users += 1
             connection = self._database.cursor()
         try:
@@ -77,6 +82,7 @@ class DuckDBStore(SqlStore):
                 if not self._users and self._database is not None:
                     self._database.close()
                     self._database = None
+                    self._held.close()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -91,7 +97,6 @@ class DuckDBStore(SqlStore):
     def _connect(self) -> DuckDBPyConnection:
         import duckdb
 
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         database = duckdb.connect(str(self._path))
         database.execute("SET TimeZone = 'UTC'")
         if self._threads is not None:
