@@ -1,0 +1,5 @@
+"""`python -m tracebank`."""
+
+from tracebank.cli import main
+
+main()
