@@ -25,7 +25,7 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, write_models
+from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, models_of
 from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.questions import questions
@@ -37,7 +37,7 @@ from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_schemas.activations import ActivationShard
-from tracebank_schemas.language_model import Corpus
+from tracebank_schemas.language_model import Corpus, LanguageModel
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.reward_probe import Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import (
@@ -146,6 +146,12 @@ def _row(config: DictionaryConfig, folder: Path, side: str, size: str, seed: int
 def _environment(settings: Settings, patch: pytest.MonkeyPatch) -> None:
     for name, value in settings.environment().items():
         patch.setenv(name, value)
+
+
+def write_models(relational: RelationalStore, name: str, rows: list[dict[str, object]]) -> None:
+    """As assets do: a model and its checkpoints in the place of those of the name."""
+    with relational.session() as session:
+        relational.replace(session, LanguageModel, models_of(name), rows)
 
 
 def _models(relational: RelationalStore, models: dict[str, Path]) -> None:
