@@ -1,10 +1,10 @@
-"""The version of an asset's code: a hash of its function and of whatever of ours that function uses, and of nothing else.
+"""The version of an asset's code: a hash of its function and of whatever of ours that uses, and of nothing else.
 
 Sources are read, not run. From a function on, each name is followed to where it is defined, in its own module or in one
 that it is imported from, and so on; what is found is hashed without comments, docstrings and layout. Followed are the
-rooms that compute and declare and the groups' own modules; stores, Dagster and what ties assets to them are not: an asset
-is not stale because its ledger row is written otherwise. Names in strings are not followed: files and modules that a
-function finds by name are given to `@artifact` as `files`.
+rooms that compute and declare, and the groups' own modules. Stores, Dagster and what ties assets to them are not: no
+asset is stale because its ledger row is written otherwise. Names in strings are not followed: texts of queries and the
+like, which a function finds by name, are given to `@artifact` as `files`.
 """
 
 import ast

@@ -7,7 +7,7 @@ are committed, and one relational transaction writes the relational rows and set
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -37,13 +37,24 @@ Rows = Sequence[dict[str, Any]] | pl.DataFrame
 class SeriesRows:
     """Rows of one partition of a series table: they replace those that stand, when all of them are there."""
 
-    def __init__(self, table: SeriesTable, partition: Partition, writer: PartitionWriter) -> None:
+    def __init__(
+        self, table: SeriesTable, partition: Partition, writer: AbstractContextManager[PartitionWriter]
+    ) -> None:
         self.table = table
         self.partition = partition
         self.content = SeriesContent(table)
         self.stored = TableSize(0, 0, 0)
         """What the store holds of the partition, once it is committed."""
-        self._writer = writer
+        self._staged = writer
+
+    def __enter__(self) -> Self:
+        self._writer = self._staged.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._staged.__exit__(kind, error, trace)
 
     def write(self, frame: Frame) -> None:
         """Take more rows.
@@ -123,9 +134,9 @@ class Writing:
         """
         if isinstance(table, SeriesTable):
             assert isinstance(partition, Mapping)
-            writer = self._staged.enter_context(self._series.replacing(table, partition))
-            self.series_rows.append(SeriesRows(table, partition, writer))
-            return self.series_rows[-1]
+            rows = SeriesRows(table, partition, self._series.replacing(table, partition))
+            self.series_rows.append(self._staged.enter_context(rows))
+            return rows
         if isinstance(partition, Mapping):
             columns = table.metadata.tables[table.__tablename__].columns
             partition = and_(true(), *(columns[name] == value for name, value in partition.items()))

@@ -13,14 +13,14 @@ from tracebank_schemas.series import Day, SeriesTable
 _HEAD: Final = """# The tables
 
 Every table of both stores, as `tracebank_schemas` declares it. `tracebank db docs > docs/tables.md` writes this page;
-a test holds it up to date. In SQL a table is `series.<name>` or `relational.<name>`; `tracebank tables` says how much is
-in each. Times are UTC.
+a test holds it up to date. In SQL a table is `series.<name>` or `relational.<name>`, and `tracebank tables` says how
+much is in each. Times are UTC.
 """
 
 
 def tables_page() -> str:
     """The page as Markdown."""
-    return "\n".join(_lines())
+    return "\n".join(_lines()).rstrip() + "\n"
 
 
 def _lines() -> Iterator[str]:

@@ -186,6 +186,8 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     assert models[-1] == "elsewhere"
     assert named[-1] == "pair"
     assert found["checks"] == {
+        "schema_as_declared": True,
+        "unique_key": True,
         "tokenizer_round_trip": True,
         "loss_below_uniform": True,
         "reward_rose": True,

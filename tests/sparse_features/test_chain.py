@@ -289,7 +289,12 @@ def test_checks_that_can_hold_so_early_hold(chain: Chain) -> None:
     assert chain.checks["base", "small", "tokenizer_round_trip"]
     for study in (PPO, DPO):
         assert chain.checks["layer_divergences", study, "divergences_defined"]
-    assert {name for asset, _, name in chain.checks if asset == "dictionaries"} == {"fvu_below_1", "dead_share"}
+    assert {name for asset, _, name in chain.checks if asset == "dictionaries"} == {
+        "schema_as_declared",
+        "unique_key",
+        "fvu_below_1",
+        "dead_share",
+    }
 
 
 def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:

@@ -216,7 +216,8 @@ def described(undescribed: Planted) -> Planted:
         assert "sparse_features/features first" in _fault(undescribed.make(explanations))
         result = undescribed.make(features, stored_tokens=STORED, top=4)
     assert result.success
-    assert _checks(result) == {"dictionaries_alive": True, "codes_as_counted": True}
+    standard = {"schema_as_declared": True, "unique_key": True}
+    assert _checks(result) == {"dictionaries_alive": True, "codes_as_counted": True, **standard}
     return undescribed
 
 
@@ -332,7 +333,8 @@ def test_a_second_run_replaces_rows_and_sees_that_a_dictionary_died(planted: Pla
     dead.encoder_bias.data.zero_()
     save_dictionary(dead, Path(row.path))
     assert result.success
-    assert _checks(result) == {"dictionaries_alive": False, "codes_as_counted": True}
+    standard = {"schema_as_declared": True, "unique_key": True}
+    assert _checks(result) == {"dictionaries_alive": False, "codes_as_counted": True, **standard}
     (check,) = (c for c in result.get_asset_check_evaluations() if c.check_name == "dictionaries_alive")
     assert check.metadata["dead"].value == [SEED]
     assert _sizes(planted) == before
