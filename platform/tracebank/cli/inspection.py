@@ -154,9 +154,11 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         what = "settled: its rows stand" if one.settled else "dropped: its rows do not stand"
         again = "" if one.settled else "materialise it again"
         yield Finding("ledger", "ok", f"{one.asset_key} {one.partition} of a killed run was {what}", again)
-    off = [one for one in found if not one.agrees]
-    for one in off[:_SHOWN]:
-        detail = f"{one.asset_key} {one.partition}: {one.told:,} rows in the ledger, {one.stands:,} in {one.table}"
+    off = [standing for standing in found if not standing.agrees]
+    for other in off[:_SHOWN]:
+        detail = (
+            f"{other.asset_key} {other.partition}: {other.told:,} rows in the ledger, {other.stands:,} in {other.table}"
+        )
         yield Finding("ledger", "broken", detail, "materialise it again")
     more = f"; {len(off) - _SHOWN} more differ" if len(off) > _SHOWN else ""
     agree = f"{len(found) - len(off)} of {len(found)} partitions hold the rows that the ledger tells of{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from argparse import Namespace
 from dataclasses import dataclass
@@ -56,11 +57,6 @@ def _config(connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", "tracebank_schemas:migrations")
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
-    if ruff := shutil.which("ruff"):  # a new revision is formatted as the rest is, where that can be done
-        formatted = {"type": "exec", "executable": ruff, "options": "format --quiet REVISION_SCRIPT_FILENAME"}
-        config.set_section_option("post_write_hooks", "hooks", "ruff")
-        for name, value in formatted.items():
-            config.set_section_option("post_write_hooks", f"ruff.{name}", value)
     return config
 
 
@@ -91,7 +87,10 @@ def revision(message: str) -> Path | None:
                 )
         finally:
             store.close()
-    return Path(made.path) if isinstance(made, Script) else None
+    assert isinstance(made, Script)
+    if ruff := shutil.which("ruff"):  # formatted as the rest is, where that can be done
+        subprocess.run([ruff, "format", "--quiet", made.path], check=True)
+    return Path(made.path)
 
 
 def one_at_a_time(connection: Connection) -> None:
