@@ -1,9 +1,10 @@
-"""A new artifact costs three files: a declaration, a function and an asset. Everything else follows from them."""
+"""A new artifact costs three files, those of docs/add_an_artifact.md: everything else follows from them."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,63 +12,15 @@ from typing import Any
 
 import pytest
 
-DECLARATION = '''"""Forecasts."""
-
-from typing import Final
-
-import pyarrow as pa
-
-from tracebank_schemas.series import TIMESTAMP, Column, Day, SeriesTable
-
-FORECASTS: Final = SeriesTable(
-    name="forecasts",
-    doc="What is forecast of prices.",
-    columns=(
-        Column("ts", TIMESTAMP, "time that is forecast", "UTC"),
-        Column("symbol", pa.string(), "instrument", repeated=True),
-        Column("price", pa.float64(), "forecast", "price_unit"),
-    ),
-    sort_key=("symbol", "ts"),
-    partition_by=(Day("ts"), "symbol"),
-    unique_key=("symbol", "ts"),
-)
-'''
-FUNCTION = '''"""Forecasting by what was last seen."""
-
-import polars as pl
-
-
-def persistence(bars: pl.DataFrame) -> pl.DataFrame:
-    """The close of each minute as the forecast of the next."""
-    return bars.select(pl.col("ts"), "symbol", pl.col("close").shift(1).alias("price")).drop_nulls()
-'''
-ASSET = '''"""Group `forecasting`."""
-
-import dagster as dg
-
-from tracebank.resources import Stores
-from tracebank_assets.artifacts import artifact
-from tracebank_assets.market.keys import market_key
-from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
-from tracebank_assets.materialised import materialised
-from tracebank_models.forecasting import persistence
-from tracebank_schemas.forecasts import FORECASTS
-from tracebank_schemas.market import BARS
-
-
-@artifact("forecasting", FORECASTS, deps=[market_key("bars")], partitions_def=DAY_BY_SYMBOL, not_empty=True)
-def forecasts(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """The price of the next minute."""
-    day, symbol = day_and_symbol(context)
-    with materialised(context, stores, FORECASTS, {"day": day, "symbol": symbol}) as made:
-        made.write(persistence(stores.series.read(BARS, partition={"day": day, "symbol": symbol})))
-    return made.result()
-'''
+PAGE = Path(__file__).parents[2] / "docs" / "add_an_artifact.md"
 FILES = {
-    "tracebank_schemas/forecasts.py": DECLARATION,
-    "tracebank_models/forecasting.py": FUNCTION,
-    "tracebank_assets/forecasting.py": ASSET,
+    path.split("/", 1)[1]: text
+    for path, text in re.findall(
+        r"^## \d\.[^\n]*`([^\n]+\.py)`\n.*?^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M
+    )
 }
+"""The files of the docs page: name below its source root, and text."""
+FUNCTION = FILES["tracebank_models/forecasting.py"]
 
 DRIVER = """
 import json, sys
@@ -145,6 +98,8 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_three_files_make_an_artifact(written: Path, tmp_path: Path) -> None:
+    assert len(FILES) == 3
+    assert FILES["tracebank_assets/forecasting.py"].partition("def forecasts")[2].count("\n") <= 10
     found = _run(written, tmp_path / "home")
     first, other, again, empty = found["made"]
     assert found["current"]
