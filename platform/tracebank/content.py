@@ -30,6 +30,8 @@ _BLOCK: Final = 1 << 16
 _NULL: Final = 0x6E756C6C
 _STEP: Final = 0x9E3779B97F4A7C15
 _WRAP: Final = 1 << 64
+_INLINE: Final = 12
+"""Bytes of text that an Arrow view holds itself."""
 
 
 class SeriesContent:
@@ -72,7 +74,7 @@ class SeriesContent:
 
 def _as_arrow(frame: Frame) -> pa.Table:
     if isinstance(frame, pl.DataFrame):
-        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        return frame.to_arrow(compat_level=pl.CompatLevel.newest())
     return pa.Table.from_batches([frame]) if isinstance(frame, pa.RecordBatch) else frame
 
 
@@ -109,9 +111,9 @@ def _values(values: pa.Array[Any]) -> Hashes:
 
     kind = values.type
     if isinstance(values, pa.DictionaryArray):
-        return _repeated(values)
+        return _repeated(values, _text(values.dictionary.cast(pa.large_string())))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _repeated(values.cast(pa.large_string()).dictionary_encode())
+        return _text(values)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _lists(values)
     if pa.types.is_floating(kind):
@@ -126,15 +128,29 @@ def _values(values: pa.Array[Any]) -> Hashes:
     return pd.util.hash_array(plain.fill_null(0).to_numpy(zero_copy_only=False))
 
 
-def _repeated(values: pa.DictionaryArray[Any, Any]) -> Hashes:
-    """Hashes of text, each distinct one hashed once."""
+def _repeated(values: pa.DictionaryArray[Any, Any], distinct: Hashes) -> Hashes:
+    """Hashes of values that are places in a dictionary."""
+    import numpy as np
+
+    places: npt.NDArray[np.int64] = values.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    return distinct[places] if len(distinct) else np.zeros(len(places), np.uint64)
+
+
+def _text(values: pa.Array[Any]) -> Hashes:
+    """Hashes of text. Arrow keeps up to 12 bytes in its view, two numbers with the length, which are hashed as such."""
     import numpy as np
     import pandas as pd
 
-    distinct = np.asarray(values.dictionary.to_pylist() or [""], dtype=object)
-    hashes: Hashes = pd.util.hash_array(distinct, categorize=False)
-    places: npt.NDArray[np.int64] = values.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return hashes[places]
+    view = values.cast(pa.string_view())
+    numbers = np.frombuffer(view.buffers()[1] or b"", np.uint64)[2 * view.offset : 2 * (view.offset + len(view))]
+    head, tail = np.ascontiguousarray(numbers[::2]), np.ascontiguousarray(numbers[1::2])
+    hashes: Hashes = pd.util.hash_array(head) * _uint(_STEP) + pd.util.hash_array(tail)
+    long = np.flatnonzero((head & _uint(0xFFFFFFFF)) > _INLINE)
+    if len(long):
+        encoded = values.cast(pa.large_string()).take(pa.array(long)).dictionary_encode()
+        distinct = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
+        hashes[long] = _repeated(encoded, pd.util.hash_array(distinct, categorize=False))
+    return hashes
 
 
 def _lists(values: pa.Array[Any]) -> Hashes:

@@ -45,7 +45,7 @@ ROWS: list[dict[str, Any]] = [
         "part": "p", "seq": seq, "ts": MOMENT if seq % 3 else None, "day": date(2024, 8, 8) if seq % 4 else None,
         "flag": (True, False, None)[seq % 3], "small": seq - 60 if seq % 5 else None, "large": 2**63 - 1 - seq,
         "half": (0.5, None, -0.0)[seq % 3], "value": (math.nan, math.inf, -math.inf, -0.0, 0.1, None)[seq % 6],
-        "name": ("a", "", None)[seq % 3], "text": f"ü{seq}" if seq % 7 else None,
+        "name": ("a", "", None)[seq % 3], "text": f"ü{seq}" * (1 + seq % 3 * 6) if seq % 7 else None,
         "vector": [float(place) for place in range(seq % 4)], "made": MOMENT,
     }
     for seq in range(120)
@@ -92,7 +92,7 @@ def test_whatever_is_said_otherwise_changes_it(changed: pl.Expr) -> None:
 
 
 def test_it_is_the_same_on_every_machine() -> None:
-    assert _digest(FRAME.head(2)) == "4ee9df854250a702"
+    assert _digest(FRAME.head(2)) == "cccdb8851d8f952e"
 
 
 def test_repeated_keys_are_counted() -> None:
