@@ -142,12 +142,14 @@ def _text(values: pa.Array[Any]) -> Hashes:
     import pandas as pd
 
     view = values.cast(pa.string_view())
-    numbers = np.frombuffer(view.buffers()[1] or b"", np.uint64)[2 * view.offset : 2 * (view.offset + len(view))]
+    if (kept := view.buffers()[1]) is None or not len(view):
+        return np.zeros(len(view), np.uint64)
+    numbers = np.frombuffer(memoryview(kept), np.uint64)[2 * view.offset : 2 * (view.offset + len(view))]
     head, tail = np.ascontiguousarray(numbers[::2]), np.ascontiguousarray(numbers[1::2])
     hashes: Hashes = pd.util.hash_array(head) * _uint(_STEP) + pd.util.hash_array(tail)
     long = np.flatnonzero((head & _uint(0xFFFFFFFF)) > _INLINE)
     if len(long):
-        encoded = values.cast(pa.large_string()).take(pa.array(long)).dictionary_encode()
+        encoded = values.cast(pa.large_string()).take(pa.array(long, pa.int64())).dictionary_encode()
         distinct = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
         hashes[long] = _repeated(encoded, pd.util.hash_array(distinct, categorize=False))
     return hashes

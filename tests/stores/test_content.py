@@ -68,6 +68,8 @@ def test_order_blocks_and_kinds_of_frames_do_not_matter() -> None:
     assert _digest(FRAME.with_columns(pl.col("name").cast(pl.Categorical))) == _digest(FRAME)
     assert _digest(FRAME.with_columns(pl.col("made").dt.offset_by("1h"))) == _digest(FRAME), "volatile"
     assert _digest(FRAME.head(0)) == "0" * 16
+    nothing = FRAME.with_columns(name=pl.lit(None, pl.String))
+    assert _digest(nothing.with_columns(pl.col("name").cast(pl.Categorical))) == _digest(nothing) != _digest(FRAME)
 
 
 @pytest.mark.parametrize(
