@@ -1,4 +1,4 @@
-"""${message}."""
+"""What this revision changes: ${message}."""
 
 from __future__ import annotations
 

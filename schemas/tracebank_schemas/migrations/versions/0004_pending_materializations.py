@@ -1,4 +1,4 @@
-"""pending materializations."""
+"""What this revision changes: pending materializations, and what the ledger keeps of rows."""
 
 from __future__ import annotations
 
