@@ -1,10 +1,11 @@
 """Reward studies as partitions: models, studies, and studies by corpus shard; and the device that computes them."""
 
-from functools import cache
+from functools import cache, partial
 
 import dagster as dg
 
 from tracebank.settings import Settings, SettingsError
+from tracebank_assets.artifacts import artifact
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies
 from tracebank_models.reward_probe.study_file import read_studies
 
@@ -61,6 +62,10 @@ def _gpu_tags() -> dict[str, object]:
 
 GPU_TAGS = _gpu_tags()
 """Ask Kubernetes and Ray for a GPU, unless `TRACEBANK_DEVICE` says that none is wanted; other executors ignore them."""
+
+
+study_artifact = partial(artifact, partitions_def=STUDIES, pool=GPU_POOL, op_tags=GPU_TAGS, kinds={"torch"})
+"""`@artifact` of what is made of models, one partition for each study."""
 
 
 def study_of(context: dg.AssetExecutionContext) -> Study:

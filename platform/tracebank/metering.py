@@ -18,16 +18,25 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 @dataclass(slots=True)
 class Meter:
-    """Cost of the work inside a `metered` block; complete when the block has ended."""
+    """Cost of the work inside a `metered` block, as last read; complete when the block has ended."""
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    finished_at: datetime | None = None
+    finished_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     seconds: float = 0.0
     """Wall time, s."""
     cpu_seconds: float = 0.0
     """CPU time of all threads of this process, s."""
     peak_memory: int = 0
     """Peak resident memory in bytes: of the block on Linux, of the process's life elsewhere."""
+    _wall: float = field(default_factory=time.perf_counter)
+    _cpu: float = field(default_factory=time.process_time)
+
+    def read(self) -> None:
+        """Take what the work cost until now."""
+        self.seconds = time.perf_counter() - self._wall
+        self.cpu_seconds = time.process_time() - self._cpu
+        self.peak_memory = _peak_memory()
+        self.finished_at = datetime.now(UTC)
 
 
 @contextmanager
@@ -35,14 +44,10 @@ def metered() -> Iterator[Meter]:
     """Measure the block; also when it fails."""
     _reset_peak()
     meter = Meter()
-    wall, cpu = time.perf_counter(), time.process_time()
     try:
         yield meter
     finally:
-        meter.seconds = time.perf_counter() - wall
-        meter.cpu_seconds = time.process_time() - cpu
-        meter.peak_memory = _peak_memory()
-        meter.finished_at = datetime.now(UTC)
+        meter.read()
 
 
 def _reset_peak() -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import dagster as dg
 
+from tracebank.ledger import Ledger
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
@@ -29,6 +30,11 @@ class Stores(dg.ConfigurableResource["Stores"]):
     def relational(self) -> RelationalStore:
         """The relational store."""
         return open_relational(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of what was materialised."""
+        return Ledger(self.relational, self.series)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002
         """Close what the run opened."""

@@ -1,93 +1,49 @@
-"""Every table of both stores in one place: import this to be sure that all declarations are loaded."""
+"""Every table of both stores in one place, found and not listed: each module of this package is looked through.
+
+A new module's tables are here as soon as its file is. Modules are looked through for what they declare at their top
+level, in the order in which they declare it; a table made elsewhere, as tests make them, is none of the catalogue's.
+"""
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Final
 
-from tracebank_schemas import benchmarks, language_model, market, reward_probe, sparse_autoencoder
-from tracebank_schemas.activations import ActivationShard
-from tracebank_schemas.benchmarks import BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
-from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
-from tracebank_schemas.language_model import (
-    Corpus,
-    CorpusDocument,
-    LanguageModel,
-    LayerDivergence,
-    TensorDivergence,
-)
-from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.quality import QualityMeasure
+import tracebank_schemas
 from tracebank_schemas.relational import Base
-from tracebank_schemas.reward_probe import (
-    AblatedFeature,
-    Ablation,
-    FeatureDynamic,
-    Probe,
-    ProbeMetric,
-    ProbeWeight,
-    ReconstructedReward,
-)
 from tracebank_schemas.series import SeriesTable
-from tracebank_schemas.sparse_autoencoder import (
-    DictionaryMetric,
-    DictionarySimilarity,
-    Feature,
-    FeatureExplanation,
-    FeatureMatch,
-    FeatureScore,
-    FeatureToken,
-    SparseAutoencoder,
-)
 
-TABLES: Final[dict[str, SeriesTable]] = {
-    table.name: table
-    for table in (
-        market.TRADES,
-        market.QUOTES,
-        market.BOOK,
-        market.BARS,
-        benchmarks.SAMPLES,
-        language_model.TRAINING_CURVES,
-        sparse_autoencoder.FEATURE_ACTIVATIONS,
-        sparse_autoencoder.FEATURE_EXAMPLES,
-        reward_probe.ABLATION_TEXTS,
-    )
-}
+
+def _modules() -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(tracebank_schemas.__path__, "tracebank_schemas."):
+        if not found.ispkg:
+            yield import_module(found.name)
+
+
+def _series_tables() -> dict[str, SeriesTable]:
+    tables: dict[str, SeriesTable] = {}
+    for module in _MODULES:
+        for value in vars(module).values():
+            if isinstance(value, SeriesTable) and value.stored and tables.setdefault(value.name, value) is not value:
+                raise ValueError(f"table {value.name}: declared a second time in {module.__name__}; name it otherwise")
+    return tables
+
+
+def _models() -> tuple[type[Base], ...]:
+    declared = [value for module in _MODULES for value in vars(module).values() if isinstance(value, type)]
+    # What a module imports has a table too: it belongs to the module that declares it.
+    return tuple(dict.fromkeys(value for value in declared if issubclass(value, Base) and "__table__" in vars(value)))
+
+
+_MODULES: Final = tuple(_modules())
+
+TABLES: Final[dict[str, SeriesTable]] = _series_tables()
 """Tables of the time-series store, by name."""
 
-MODELS: Final[tuple[type[Base], ...]] = (
-    Materialization,
-    Instrument,
-    IngestFile,
-    IngestCount,
-    RejectedRow,
-    SequenceGap,
-    QualityMeasure,
-    BenchmarkEnvironment,
-    BenchmarkRun,
-    BenchmarkResult,
-    LanguageModel,
-    LayerDivergence,
-    TensorDivergence,
-    Corpus,
-    CorpusDocument,
-    ActivationShard,
-    SparseAutoencoder,
-    DictionaryMetric,
-    DictionarySimilarity,
-    FeatureMatch,
-    Feature,
-    FeatureToken,
-    FeatureExplanation,
-    FeatureScore,
-    Probe,
-    ProbeMetric,
-    ProbeWeight,
-    ReconstructedReward,
-    Ablation,
-    AblatedFeature,
-    FeatureDynamic,
-)
+MODELS: Final[tuple[type[Base], ...]] = _models()
 """Tables of the relational store."""
 
 METADATA: Final = Base.metadata

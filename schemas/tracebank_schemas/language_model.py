@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.relational import VOLATILE, Base
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
 
@@ -38,7 +38,7 @@ class LanguageModel(Base):
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of what decides about ids")
     weights_hash: Mapped[str] = mapped_column(String(64), doc="of every tensor")
     path: Mapped[str] = mapped_column(Text, doc="folder that transformers can load, or the Hub's id")
-    catalogued_at: Mapped[datetime] = mapped_column(doc="UTC")
+    catalogued_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
 
 
 class LayerDivergence(Base):
@@ -106,7 +106,7 @@ TRAINING_CURVES: Final = SeriesTable(
         Column("step", pa.int64(), "from 1", codec="Delta, ZSTD"),
         Column("metric", pa.string(), "what was measured", repeated=True),
         Column("value", pa.float64(), "of the metric", codec="ZSTD"),
-        Column("ts", TIMESTAMP, "when the training was written", "UTC", codec="Delta, ZSTD"),
+        Column("ts", TIMESTAMP, "when the training was written", "UTC", codec="Delta, ZSTD", volatile=True),
     ),
     sort_key=("name", "metric", "step"),
     partition_by=("run",),

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Float, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.relational import VOLATILE, Base
 
 
 class QualityMeasure(Base):
@@ -22,4 +22,4 @@ class QualityMeasure(Base):
     value: Mapped[float] = mapped_column(Float, doc="rows (or lines) at fault")
     checked: Mapped[int] = mapped_column(doc="rows (or lines) looked at")
     passed: Mapped[bool] = mapped_column(doc="whether the check passed")
-    measured_at: Mapped[datetime] = mapped_column(doc="UTC")
+    measured_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)

@@ -6,13 +6,16 @@ Tables stand in the module of their subject (`ledger`, `ingest`, ...).
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
 BigInt = BigInteger().with_variant(Integer, "sqlite")
 """64-bit integer; SQLite's INTEGER already is one."""
+
+VOLATILE: Final = {"volatile": True}
+"""`info` of a column that tells when a row was made and not what it says: it is no part of the content."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -1,7 +1,7 @@
 """The language of series tables: a declaration from which DDL, Polars and Arrow schemas and the docs table follow.
 
-The tables themselves stand in the module of their subject (`market`, ...); `TABLES` in `catalogue` gathers them. What
-an engine makes of a declaration (its DDL) is that engine's adapter's business.
+The tables themselves stand in the module of their subject (`market`, ...), where `catalogue` finds them. What an engine
+makes of a declaration (its DDL) is that engine's adapter's business.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Column:
     """Few distinct values (a venue, a side): engines may encode it as a dictionary."""
     codec: str = ""
     """Compression hint, a ClickHouse codec expression chosen by measurement; other engines may ignore it."""
+    volatile: bool = False
+    """Tells when a row was made and not what it says: rows that differ in it alone count as the same content."""
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,6 +109,8 @@ class SeriesTable:
     partition_by: tuple[Day | str, ...]
     unique_key: tuple[str, ...] = ()
     """Columns that name a row; checks of duplicates use it, the engine does not enforce it."""
+    stored: bool = True
+    """Whether it is a table of the series store. A benchmark's own, made in databases of its own, are not."""
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -150,11 +154,3 @@ class SeriesTable:
     def polars_schema(self) -> pl.Schema:
         """Polars schema, in the declared order."""
         return pl.Schema({column.name: _POLARS[column.type] for column in self.columns})
-
-    def docs_table(self) -> str:
-        """Markdown table of the columns, for the docs page."""
-        head = "| column | type | unit | null | codec | what it is |\n|---|---|---|---|---|---|\n"
-        return head + "\n".join(
-            f"| `{c.name}` | {c.type} | {c.unit} | {'yes' if c.nullable else ''} | {c.codec} | {c.doc} |"
-            for c in self.columns
-        )

@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import JSON, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.relational import VOLATILE, Base
 from tracebank_schemas.series import Column, SeriesTable
 
 
@@ -35,7 +35,7 @@ class SparseAutoencoder(Base):
     steps: Mapped[int] = mapped_column(doc="steps of training")
     config: Mapped[dict[str, Any]] = mapped_column(JSON, doc="everything that it was trained with")
     path: Mapped[str] = mapped_column(Text, doc="folder with weights.safetensors and config.json")
-    trained_at: Mapped[datetime] = mapped_column(doc="UTC")
+    trained_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
 
 
 class DictionaryMetric(Base):
@@ -129,7 +129,7 @@ class FeatureExplanation(Base):
     prompt: Mapped[str] = mapped_column(Text, doc="what was asked; empty for executable ones")
     answer: Mapped[str] = mapped_column(Text, doc="what came back; empty for executable ones")
     prompt_hash: Mapped[str] = mapped_column(String(64), doc="of prompt and answer; empty for executable ones")
-    explained_at: Mapped[datetime] = mapped_column(doc="UTC")
+    explained_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
 
 
 class FeatureScore(Base):

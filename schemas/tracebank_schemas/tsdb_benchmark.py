@@ -34,6 +34,7 @@ TRADES: Final = SeriesTable(
     sort_key=("symbol", "ts", "seq"),
     partition_by=(Day("ts"),),
     unique_key=("seq",),
+    stored=False,
 )
 
 BOOK: Final = SeriesTable(
@@ -51,6 +52,7 @@ BOOK: Final = SeriesTable(
     sort_key=("symbol", "ts", "seq"),
     partition_by=(Day("ts"),),
     unique_key=("seq",),
+    stored=False,
 )
 
 TABLES: Final = (TRADES, BOOK)

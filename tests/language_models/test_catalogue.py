@@ -23,7 +23,7 @@ from tracebank_assets.language_models.catalogue import (
     checkpoints_of,
     load_catalogued,
     model_row,
-    write_models,
+    models_of,
 )
 from tracebank_assets.studies import studies
 from tracebank_models.language_model.architecture import ModelSize, build_model
@@ -31,6 +31,7 @@ from tracebank_models.language_model.lexicon import load_vader_lexicon
 from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.tokenizer import train_tokenizer
+from tracebank_schemas.language_model import LanguageModel
 
 SIZE = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=300, context_length=128)
 CPU = torch.device("cpu")
@@ -58,6 +59,12 @@ def _saved(folder: Path, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> P
 def _row(name: str, folder: Path, step: int | None = None) -> dict[str, object]:
     facts = load_language_model(str(folder), label=name, device="cpu").facts
     return model_row(facts, Origin("loaded", step, "by hand", str(folder)))
+
+
+def write_models(relational: RelationalStore, name: str, rows: list[dict[str, object]]) -> None:
+    """As assets do: a model and its checkpoints in the place of those of the name."""
+    with relational.session() as session:
+        relational.replace(session, LanguageModel, models_of(name), rows)
 
 
 @pytest.fixture
@@ -179,6 +186,8 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     assert models[-1] == "elsewhere"
     assert named[-1] == "pair"
     assert found["checks"] == {
+        "schema_as_declared": True,
+        "unique_key": True,
         "tokenizer_round_trip": True,
         "loss_below_uniform": True,
         "reward_rose": True,

@@ -12,8 +12,9 @@ import pytest
 
 from tracebank.settings import EXECUTORS, Settings, SettingsError
 from tracebank_assets.dagster_home import POOLS, limit_pools
-from tracebank_assets.definitions import ASSETS, build_defs
+from tracebank_assets.definitions import build_defs
 from tracebank_assets.executors import executor_named
+from tracebank_assets.groups import definitions_found
 
 EXTRAS = {"docker": "dagster_docker", "k8s": "dagster_k8s", "celery": "dagster_celery", "ray": "dagster_ray"}
 
@@ -104,5 +105,5 @@ def test_two_steps_of_a_limited_pool_never_run_at_once(instance: dg.DagsterInsta
 
 
 def test_runs_of_the_suite_name_the_limited_pool() -> None:
-    pools = {key.to_user_string(): asset.op.pool for asset in ASSETS for key in asset.keys}
+    pools = {key.to_user_string(): asset.op.pool for asset in definitions_found()["assets"] for key in asset.keys}
     assert pools["tsdb_benchmark/runs"] in POOLS

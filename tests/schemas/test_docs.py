@@ -1,20 +1,37 @@
-"""The docs page of the stores says what the declarations say."""
+"""The docs page of the tables says what the declarations say."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
+from tracebank_schemas.catalogue import METADATA, TABLES
+from tracebank_schemas.docs import tables_page
 
-from tracebank_schemas.catalogue import TABLES
-from tracebank_schemas.series import SeriesTable
-
-PAGE = Path(__file__).parents[2] / "docs" / "stores.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_the_page_holds_every_table_as_declared(table: SeriesTable) -> None:
-    section = PAGE.read_text(encoding="utf-8").partition(f"### `{table.name}`\n")[2].partition("\n### ")[0]
-    assert table.docs_table() in section, f"docs/stores.md, {table.name}: put this there\n{table.docs_table()}"
-    assert table.doc in section
-    assert f"Sort key: {', '.join(f'`{name}`' for name in table.sort_key)}." in section
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == tables_page(), "run: tracebank db docs > docs/tables.md"
+
+
+def test_the_page_says_of_every_table_what_is_declared() -> None:
+    sections = {text.partition("`\n")[0]: text for text in tables_page().split("\n### `")[1:]}
+    assert set(sections) == {f"series.{name}" for name in TABLES} | {f"relational.{name}" for name in METADATA.tables}
+    trades = sections["series.trades"]
+    assert (
+        "Executions, one row each. Partition: day of `ts`, `symbol`. Sort key: `venue`, `symbol`, `ts`, `seq`."
+        in trades
+    )
+    assert "Unique: `venue`, `symbol`, `seq`." in trades
+    assert "| `price` | double | price_unit of the instrument |  | Delta, ZSTD | price of the execution |" in trades
+    counts = sections["relational.rejected_rows"]
+    assert "Primary key: `sha256`, `line`." in counts
+    assert "| `sha256` | VARCHAR(64) |  | `ingest_files.sha256` |" in counts
+
+
+def test_the_command_prints_the_page() -> None:
+    command = [sys.executable, "-c", "from tracebank.cli import main; main()", "db", "docs"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
+    assert printed.stdout == tables_page()

@@ -16,7 +16,7 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.language_models.catalogue import Origin, model_row, write_models
+from tracebank_assets.language_models.catalogue import Origin, model_row, models_of
 from tracebank_assets.studies import studies
 from tracebank_models.language_model.architecture import ModelSize, build_model
 from tracebank_models.language_model.direct_preference import DPOConfiguration
@@ -30,6 +30,7 @@ from tracebank_models.reward_probe.study import SIDES, Effort, dictionary_name
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 SITES = ("layers.0.mlp", "layers.1.mlp")
@@ -87,6 +88,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         tokenizer.save_pretrained(folder / name)
         found[name] = folder / name
     return found
+
+
+def write_models(relational: RelationalStore, name: str, rows: list[dict[str, object]]) -> None:
+    """As assets do: a model and its checkpoints in the place of those of the name."""
+    with relational.session() as session:
+        relational.replace(session, LanguageModel, models_of(name), rows)
 
 
 def _write_models(relational: RelationalStore, models: dict[str, Path], study: str) -> None:

@@ -40,8 +40,8 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     assert texts["text"].filter(texts["condition"] == "none").to_list() != texts["text"].filter(
         texts["condition"] == "reconstruction"
     ).to_list()  # fmt: skip
-    (check,) = result.get_asset_check_evaluations()
-    assert check.check_name == "ablation_beyond_random_features"
+    checks = {check.check_name for check in result.get_asset_check_evaluations()}
+    assert checks == {"schema_as_declared", "unique_key", "ablation_beyond_random_features"}
 
     assert home.materialise(ablations).success
     with home.relational.session() as session:

@@ -22,7 +22,7 @@ from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
-from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, write_models
+from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, models_of
 from tracebank_assets.sparse_features.capture import activations
 from tracebank_assets.sparse_features.dictionaries import dictionaries
 from tracebank_assets.sparse_features.features import features
@@ -289,7 +289,12 @@ def test_checks_that_can_hold_so_early_hold(chain: Chain) -> None:
     assert chain.checks["base", "small", "tokenizer_round_trip"]
     for study in (PPO, DPO):
         assert chain.checks["layer_divergences", study, "divergences_defined"]
-    assert {name for asset, _, name in chain.checks if asset == "dictionaries"} == {"fvu_below_1", "dead_share"}
+    assert {name for asset, _, name in chain.checks if asset == "dictionaries"} == {
+        "schema_as_declared",
+        "unique_key",
+        "fvu_below_1",
+        "dead_share",
+    }
 
 
 def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
@@ -390,6 +395,12 @@ def test_captures_that_are_not_allowed_write_nothing(chain: Chain, config: dict[
     before = _everything(chain)
     assert fault(chain.try_to_make(activations, shard_key(PPO, 0), **config)).startswith(message)
     assert _everything(chain) == before
+
+
+def write_models(relational: RelationalStore, name: str, rows: list[dict[str, object]]) -> None:
+    """As assets do: a model and its checkpoints in the place of those of the name."""
+    with relational.session() as session:
+        relational.replace(session, LanguageModel, models_of(name), rows)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, write_models
+from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, models_of
 from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.questions import questions
@@ -37,7 +37,7 @@ from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_schemas.activations import ActivationShard
-from tracebank_schemas.language_model import Corpus
+from tracebank_schemas.language_model import Corpus, LanguageModel
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.reward_probe import Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import (
@@ -148,6 +148,12 @@ def _environment(settings: Settings, patch: pytest.MonkeyPatch) -> None:
         patch.setenv(name, value)
 
 
+def write_models(relational: RelationalStore, name: str, rows: list[dict[str, object]]) -> None:
+    """As assets do: a model and its checkpoints in the place of those of the name."""
+    with relational.session() as session:
+        relational.replace(session, LanguageModel, models_of(name), rows)
+
+
 def _models(relational: RelationalStore, models: dict[str, Path]) -> None:
     for name, folder in (("small", models["base"]), (STUDY, models["tuned"])):
         loaded = load_language_model(str(folder), label=name, device="cpu")
@@ -210,7 +216,8 @@ def described(undescribed: Planted) -> Planted:
         assert "sparse_features/features first" in _fault(undescribed.make(explanations))
         result = undescribed.make(features, stored_tokens=STORED, top=4)
     assert result.success
-    assert _checks(result) == {"dictionaries_alive": True, "codes_as_counted": True}
+    standard = {"schema_as_declared": True, "unique_key": True}
+    assert _checks(result) == {"dictionaries_alive": True, "codes_as_counted": True, **standard}
     return undescribed
 
 
@@ -326,7 +333,8 @@ def test_a_second_run_replaces_rows_and_sees_that_a_dictionary_died(planted: Pla
     dead.encoder_bias.data.zero_()
     save_dictionary(dead, Path(row.path))
     assert result.success
-    assert _checks(result) == {"dictionaries_alive": False, "codes_as_counted": True}
+    standard = {"schema_as_declared": True, "unique_key": True}
+    assert _checks(result) == {"dictionaries_alive": False, "codes_as_counted": True, **standard}
     (check,) = (c for c in result.get_asset_check_evaluations() if c.check_name == "dictionaries_alive")
     assert check.metadata["dead"].value == [SEED]
     assert _sizes(planted) == before

@@ -3,13 +3,13 @@
 import pytest
 
 from tracebank_assets import studies
-from tracebank_assets.language_models.assets import ASSETS as LANGUAGE_MODEL_ASSETS
-from tracebank_assets.sparse_features.assets import ASSETS as SPARSE_FEATURE_ASSETS
+from tracebank_assets.groups import definitions_found
+
+GROUPS = ("language_models", "sparse_features")
+ASSETS = [one for one in definitions_found()["assets"] if next(iter(one.keys)).path[0] in GROUPS]
 
 
-@pytest.mark.parametrize(
-    "asset", [*LANGUAGE_MODEL_ASSETS, *SPARSE_FEATURE_ASSETS], ids=lambda asset: asset.key.path[-1]
-)
+@pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.path[-1])
 def test_every_asset_is_in_the_pool_and_asks_kubernetes_and_ray(asset):
     assert asset.op.pools == {studies.GPU_POOL}
     assert {name for name in asset.op.tags if name.startswith("dagster-")} == {

@@ -8,7 +8,6 @@ import dagster as dg
 import pytest
 from sqlalchemy import delete, select
 
-from tracebank_assets.sparse_features.keys import PROBES
 from tracebank_assets.sparse_features.probe_checks import above_random, beyond_random
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_schemas.ledger import Materialization
@@ -87,9 +86,9 @@ def test_without_dictionaries_it_is_said_what_to_make(home: Any) -> None:
 @pytest.mark.parametrize(("beaten", "passed"), [(20, True), (19, True), (18, False)])
 def test_a_trained_probe_must_beat_nearly_all_of_chance(beaten: int, passed: bool) -> None:
     random = [-0.49] * beaten + [-0.51] * (20 - beaten)
-    assert above_random(PROBES, 0.5, random).passed == passed
-    assert not above_random(PROBES, None, random).passed
-    assert not above_random(PROBES, 0.5, []).passed
+    assert above_random(0.5, random).passed == passed
+    assert not above_random(None, random).passed
+    assert not above_random(0.5, []).passed
 
 
 @pytest.mark.parametrize(("mean", "passed"), [(0.1, True), (0.2, False)])
@@ -102,4 +101,4 @@ def test_an_ablation_must_do_more_than_random_ones(mean: float, passed: bool) ->
             "mean_reward": [1.0, 0.9, mean, 0.15, 0.5],
         }
     )
-    assert beyond_random(PROBES, summary).passed == passed
+    assert beyond_random(summary).passed == passed

@@ -8,10 +8,9 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from tracebank import ledger
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
+from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models import checks
 from tracebank_assets.language_models.catalogue import (
@@ -19,22 +18,22 @@ from tracebank_assets.language_models.catalogue import (
     checkpoints_of,
     load_catalogued,
     model_row,
-    write_models,
+    models_of,
 )
-from tracebank_assets.language_models.curves import long_curve, step_bar, write_curve
-from tracebank_assets.language_models.keys import BASE, CODE_VERSION, DIVERGENCES, GROUP, TUNED
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.language_models.curves import long_curve, step_bar
+from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
+from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.studies import (
     BASE_OF_STUDY,
     GPU_POOL,
     GPU_TAGS,
     MODELS,
-    STUDIES,
     base_models,
+    study_artifact,
     study_of,
 )
 from tracebank_models.reward_probe.study import ModelSource, Study
-from tracebank_schemas.language_model import LayerDivergence, TensorDivergence
+from tracebank_schemas.language_model import TRAINING_CURVES, LanguageModel, LayerDivergence, TensorDivergence
 
 if TYPE_CHECKING:
     import torch
@@ -65,16 +64,15 @@ class TunedConfig(dg.Config):
     seed: int = Field(default=0, description="Of prompts, samples and order.")
 
 
-@dg.asset(
-    key=BASE,
-    group_name=GROUP,
-    code_version=CODE_VERSION,
+@artifact(
+    GROUP,
+    LanguageModel,
+    TRAINING_CURVES,
+    checks=checks.BASE_CHECKS,
     partitions_def=MODELS,
     pool=GPU_POOL,
     op_tags=GPU_TAGS,
     kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.language_models"},
-    check_specs=checks.base_check_specs(BASE),
 )
 def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
     """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
@@ -84,15 +82,16 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
     source = base_models()[context.partition_key]
     # Pretraining's batches are large enough to share, whatever the model's size.
     device = prepared_device(stores.settings)
-    with metered() as meter:
+    with materialised(context, stores, LanguageModel, models_of(source.name)) as made:
+        made.device = str(device)
         loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
-        rows = long_curve(curve, run=source.name, method=origin.method) if curve is not None else None
-        if rows is not None:
-            write_curve(stores, source.name, rows)
-        write_models(stores.relational, source.name, [model_row(loaded.facts, origin)])
-    made = Made(BASE, 1, 0, CODE_VERSION, {"weights": loaded.facts.weights_hash}, str(device))
+        if curve is not None:
+            rows = long_curve(curve, run=source.name, method=origin.method)
+            made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
+        made.write([model_row(loaded.facts, origin)])
+        made.inputs["weights"] = loaded.facts.weights_hash
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
-    return report(context, stores, made, meter, figures | _last(curve), checks.base_checks(BASE, loaded, curve))
+    return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
 
 
 def _folder(stores: Stores, name: str) -> Path:
@@ -137,36 +136,31 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
     return figures | {"training_seconds": round(float(curve["seconds"].sum()), 1)}
 
 
-@dg.asset(
-    key=TUNED,
+@study_artifact(
+    GROUP,
+    LanguageModel,
+    TRAINING_CURVES,
+    checks=checks.TUNED_CHECKS,
     deps=[dg.AssetDep(BASE, partition_mapping=BASE_OF_STUDY)],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    partitions_def=STUDIES,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.language_models"},
-    check_specs=checks.tuned_check_specs(TUNED),
 )
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
     """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    with materialised(context, stores, LanguageModel, models_of(study.name)) as made:
+        made.device = str(device)
         parent = load_catalogued(stores.relational, study.base.name, device)
-        parent_facts = parent.facts
+        made.inputs[study.base.name] = parent.facts.weights_hash  # tuning changes the parent's weights in place
         done = _tune(study, config, parent, _folder(stores, study.name)) if study.tuned is None else None
         models = _tuned_rows(study, done, parent, device)
         if done is not None:
             rows = long_curve(done.curve, run=study.name, method=study.method, seed=config.seed)
-            write_curve(stores, study.name, rows)
-        write_models(stores.relational, study.name, models)
-    versions = {study.base.name: parent_facts.weights_hash, "weights": str(models[-1]["weights_hash"])}
-    made = Made(TUNED, len(models), 0, CODE_VERSION, versions, str(device))
+            made.into(TRAINING_CURVES, {"run": study.name}).write(rows)
+        made.write(models)
+        made.inputs["weights"] = str(models[-1]["weights_hash"])
     curve = done.curve if done else None
     figures: dict[str, Figure] = {"checkpoints": len(models), "path": str(models[-1]["path"])}
-    return report(context, stores, made, meter, figures | _last(curve), checks.tuned_checks(TUNED, curve))
+    return made.result(figures | _last(curve), checks.tuned_checks(curve))
 
 
 def _tune(study: Study, config: TunedConfig, parent: "LoadedModel", folder: Path) -> "Tuned":
@@ -219,18 +213,7 @@ def _tuned_rows(
     return rows
 
 
-@dg.asset(
-    key=DIVERGENCES,
-    deps=[TUNED],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    partitions_def=STUDIES,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.layer_divergences"},
-    check_specs=checks.divergence_check_specs(DIVERGENCES),
-)
+@study_artifact(GROUP, LayerDivergence, TensorDivergence, checks=checks.DIVERGENCE_CHECKS, deps=[TUNED])
 def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """How far each layer of a tuned model, and of its checkpoints, is from the base's: weights, activations, outputs.
 
@@ -239,19 +222,18 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     """
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        made.used(TUNED, study.name, "tuned")
         frame, tensors = _divergences(stores, study, device)
-        with stores.relational.session() as session:
-            for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
-                checkpoint = table.model.startswith(f"{study.name}@", autoescape=True)
-                stores.relational.replace(session, table, (table.model == study.name) | checkpoint, rows.to_dicts())
-    inputs = {"tuned": ledger.latest_version(stores.relational, "/".join(TUNED.path), study.name) or "unknown"}
-    made = Made(DIVERGENCES, frame.height + tensors.height, 0, CODE_VERSION, inputs, str(device))
+        for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
+            checkpoint = table.model.startswith(f"{study.name}@", autoescape=True)
+            made.into(table, (table.model == study.name) | checkpoint).write(rows)
     final = frame.filter(pl.col("model") == study.name, pl.col("definition") == "weight_l2_sum").sort("layer")
     figures: dict[str, Figure] = {
         "weight_l2_sum": dict(zip(final["layer"].cast(pl.String), final["value"], strict=True))
     }
-    return report(context, stores, made, meter, figures, checks.divergence_checks(DIVERGENCES, frame))
+    return made.result(figures, checks.divergence_checks(frame))
 
 
 def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -277,7 +259,3 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[
             tensors.append(weight_divergence(parent.model, other.model).with_columns(**names))
             advance(1)
     return pl.concat(found).select("model", "layer", "definition", "parent", "value"), pl.concat(tensors)
-
-
-ASSETS = [base, tuned, layer_divergences]
-"""Every asset of the group."""

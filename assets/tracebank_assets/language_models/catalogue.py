@@ -1,13 +1,12 @@
-"""What the relational store knows of language models: writing a model's row, and loading the model behind one."""
+"""What the relational store knows of language models: a model's row, and the model behind one."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.language_model import LanguageModel
@@ -35,11 +34,9 @@ def model_row(facts: "LanguageModelFacts", origin: Origin) -> dict[str, object]:
     return {**asdict(facts), **asdict(origin), "catalogued_at": datetime.now(UTC)}
 
 
-def write_models(relational: RelationalStore, name: str, rows: Iterable[dict[str, object]]) -> None:
-    """Put a model and its checkpoints in the place of those that were catalogued under the name, in one transaction."""
-    with relational.session() as session:
-        of_name = (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
-        relational.replace(session, LanguageModel, of_name, list(rows))
+def models_of(name: str) -> ColumnElement[bool]:
+    """Rows of a model and of its checkpoints."""
+    return (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
 
 
 def catalogued(relational: RelationalStore, name: str) -> LanguageModel:
@@ -58,9 +55,8 @@ def catalogued(relational: RelationalStore, name: str) -> LanguageModel:
 
 def checkpoints_of(relational: RelationalStore, name: str) -> list[LanguageModel]:
     """A tuned model and its checkpoints, in order of the steps."""
-    of_name = (LanguageModel.model == name) | LanguageModel.model.startswith(f"{name}@", autoescape=True)
     with relational.reading() as session:
-        found = list(session.scalars(select(LanguageModel).where(of_name).order_by(LanguageModel.step)))
+        found = list(session.scalars(select(LanguageModel).where(models_of(name)).order_by(LanguageModel.step)))
         session.expunge_all()
     return found
 

@@ -16,23 +16,19 @@ _DEFINED = "divergences_defined"
 _SAMPLE = "The lid is great, but I hate the cord: 3 of 5 stars.\n\tpip install tokenizers  # ünïcode"
 
 
-def base_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of a base model."""
-    return [
-        dg.AssetCheckSpec(_ROUND_TRIP, asset=key, description="Decoding gives back the text that was encoded."),
-        dg.AssetCheckSpec(
-            _LOSS, asset=key, description="The last loss is below that of guessing every token with equal chance."
-        ),
-    ]
+BASE_CHECKS = {
+    _ROUND_TRIP: "Decoding gives back the text that was encoded.",
+    _LOSS: "The last loss is below that of guessing every token with equal chance.",
+}
+"""Checks of a base model."""
 
 
-def base_checks(key: dg.AssetKey, loaded: "LoadedModel", curve: pl.DataFrame | None) -> list[dg.AssetCheckResult]:
+def base_checks(loaded: "LoadedModel", curve: pl.DataFrame | None) -> list[dg.AssetCheckResult]:
     """What they found; a loaded model has no loss to look at."""
     ids = loaded.tokenizer(_SAMPLE, add_special_tokens=False)["input_ids"]
     back = loaded.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     results = [
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_ROUND_TRIP,
             passed=back == _SAMPLE,
             severity=dg.AssetCheckSeverity.ERROR if curve is not None else dg.AssetCheckSeverity.WARN,
@@ -42,22 +38,15 @@ def base_checks(key: dg.AssetKey, loaded: "LoadedModel", curve: pl.DataFrame | N
     uniform = math.log(loaded.facts.vocabulary_size)
     last = float(curve["loss"][-1]) if curve is not None else float("nan")
     metadata = {"loss": last, "uniform": uniform} if curve is not None else {"trained": "elsewhere"}
-    results.append(
-        dg.AssetCheckResult(asset_key=key, check_name=_LOSS, passed=curve is None or last < uniform, metadata=metadata)
-    )
+    results.append(dg.AssetCheckResult(check_name=_LOSS, passed=curve is None or last < uniform, metadata=metadata))
     return results
 
 
-def tuned_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of a tuned model."""
-    return [
-        dg.AssetCheckSpec(
-            _REWARD, asset=key, description="The mean reward of the last fifth of the steps is above that of the first."
-        )
-    ]
+TUNED_CHECKS = {_REWARD: "The mean reward of the last fifth of the steps is above that of the first."}
+"""The check of a tuned model."""
 
 
-def tuned_checks(key: dg.AssetKey, curve: pl.DataFrame | None) -> list[dg.AssetCheckResult]:
+def tuned_checks(curve: pl.DataFrame | None) -> list[dg.AssetCheckResult]:
     """What they found; of a model tuned elsewhere there is no curve."""
     rewards = curve["reward_mean"].drop_nulls() if curve is not None else pl.Series("reward_mean", [], pl.Float64)
     fifth = max(1, len(rewards) // 5)
@@ -65,7 +54,6 @@ def tuned_checks(key: dg.AssetKey, curve: pl.DataFrame | None) -> list[dg.AssetC
     passed = curve is None or (isinstance(first, float) and isinstance(last, float) and last > first)
     return [
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_REWARD,
             passed=passed,
             severity=dg.AssetCheckSeverity.WARN,
@@ -74,20 +62,18 @@ def tuned_checks(key: dg.AssetKey, curve: pl.DataFrame | None) -> list[dg.AssetC
     ]
 
 
-def divergence_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of layer divergences."""
-    what = "Every divergence is a number, none is negative, and tuning moved at least one layer's weights."
-    return [dg.AssetCheckSpec(_DEFINED, asset=key, description=what)]
+DIVERGENCE_CHECKS = {
+    _DEFINED: "Every divergence is a number, none is negative, and tuning moved at least one layer's weights."
+}
+"""The check of layer divergences."""
 
 
-def divergence_checks(key: dg.AssetKey, frame: pl.DataFrame) -> list[dg.AssetCheckResult]:
+def divergence_checks(frame: pl.DataFrame) -> list[dg.AssetCheckResult]:
     """What they found."""
     values = frame["value"]
     moved = frame.filter(pl.col("definition") == "weight_l2_sum")["value"].max()
     # Rounding may put a divergence that is 0 a hair below it.
     passed = bool(values.is_finite().all()) and float(values.min() or 0) > -1e-9 and float(moved or 0) > 0  # type: ignore[arg-type]
     return [
-        dg.AssetCheckResult(
-            asset_key=key, check_name=_DEFINED, passed=passed, metadata={"rows": frame.height, "largest": str(moved)}
-        )
+        dg.AssetCheckResult(check_name=_DEFINED, passed=passed, metadata={"rows": frame.height, "largest": str(moved)})
     ]

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import polars as pl
 
 from tracebank.progress import track
-from tracebank.resources import Stores
 from tracebank_schemas.language_model import TRAINING_CURVES
 
 
@@ -33,11 +32,6 @@ def long_curve(curve: pl.DataFrame, *, run: str, method: str, name: str | None =
         pl.lit(value).alias(key) for key, value in constant.items()
     )
     return found.select(pl.col(column).cast(kind) for column, kind in TRAINING_CURVES.polars_schema.items())
-
-
-def write_curve(stores: Stores, run: str, rows: pl.DataFrame) -> int:
-    """Put the curves of a training in the place of those that it had; return how many rows there are."""
-    return stores.series.replace(TRAINING_CURVES, {"run": run}, rows).rows
 
 
 @contextmanager

@@ -1,21 +1,22 @@
-"""Checks of market assets: lines accounted for, tables as declared, and how sound the rows are."""
+"""Checks of market assets: lines accounted for, and how sound the rows are."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 
 import dagster as dg
 import polars as pl
 from sqlalchemy import func, select
 
-from tracebank import ledger
 from tracebank.resources import Stores
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_schemas.ingest import IngestCount, IngestFile, SequenceGap
 from tracebank_schemas.quality import QualityMeasure
-from tracebank_schemas.series import SeriesTable
 
 _ACCOUNTING = "line_accounting"
-_SCHEMA = "schema_as_declared"
+TABLE_CHECKS = {
+    _ACCOUNTING: "Every line read is stored, a duplicate or ignored, and the store holds as many rows as were made of"
+    " them."
+}
+"""The check of a table that is read from files, beside the standard ones."""
 
 QUALITY_CHECKS: dict[str, tuple[str, dg.AssetCheckSeverity]] = {
     "line_accounting": ("stored + duplicate + ignored + rejected lines are all lines", dg.AssetCheckSeverity.ERROR),
@@ -28,50 +29,21 @@ QUALITY_CHECKS: dict[str, tuple[str, dg.AssetCheckSeverity]] = {
 """Checks of `[market, quality]`: what each means, and how bad it is when it fails."""
 
 
-def schema_check_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
-    """The check that a table stands as it is declared."""
-    what = "The table has the declared columns, types and keys."
-    return dg.AssetCheckSpec(_SCHEMA, asset=key, description=what)
+def table_check(accounts: list[LineAccounting], rows: int) -> dg.AssetCheckResult:
+    """Line accounting of a table that was just written.
 
-
-def table_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of a table that is read from files."""
-    what = "Every line read is stored, a duplicate or ignored, and the store holds as many rows as were made of them."
-    accounting = dg.AssetCheckSpec(_ACCOUNTING, asset=key, description=what)
-    return [accounting, schema_check_spec(key)]
-
-
-def quality_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of the quality asset."""
-    return [dg.AssetCheckSpec(name, asset=key, description=what) for name, (what, _) in QUALITY_CHECKS.items()]
-
-
-def schema_check(stores: Stores, key: dg.AssetKey, table: SeriesTable) -> dg.AssetCheckResult:
-    """Compare the table that stands with its declaration."""
-    found = [f"{d.what}: {d.found}, declared {d.declared}" for d in stores.series.differences(table)]
-    return dg.AssetCheckResult(asset_key=key, check_name=_SCHEMA, passed=not found, metadata={"differences": found})
-
-
-def table_checks(
-    stores: Stores, key: dg.AssetKey, table: SeriesTable, accounts: list[LineAccounting], rows: int
-) -> list[dg.AssetCheckResult]:
-    """Line accounting and schema of a table that was just written."""
+    Args:
+        accounts: of its lines.
+        rows: that the store holds.
+    """
     lines = sum(account.lines for account in accounts)
     accounted = sum(account.stored + account.duplicate + account.ignored for account in accounts)
     made = sum(account.rows for account in accounts)
-    accounting = dg.AssetCheckResult(
-        asset_key=key,
+    return dg.AssetCheckResult(
         check_name=_ACCOUNTING,
         passed=lines == accounted and made == rows,
         metadata={"lines": lines, "accounted": accounted, "rows_made": made, "rows_stored": rows},
     )
-    return [accounting, schema_check(stores, key, table)]
-
-
-def input_versions(stores: Stores, context: dg.AssetExecutionContext, assets: Iterable[str]) -> dict[str, str]:
-    """Data versions of the partition's inputs, from the ledger."""
-    partition = str(context.partition_key)
-    return {name: ledger.latest_version(stores.relational, name, partition) or "unknown" for name in assets}
 
 
 def quality_measures(
@@ -140,20 +112,13 @@ def _gap_rows(stores: Stores, day: date, symbol: str) -> list[tuple[str, str, fl
         ]
 
 
-def write_measures(stores: Stores, measures: list[QualityMeasure]) -> None:
-    """Keep the measures; the same partition again overwrites its own."""
-    with stores.relational.session() as session:
-        stores.relational.upsert(session, QualityMeasure, [measure.row() for measure in measures])
-
-
-def quality_results(key: dg.AssetKey, measures: list[QualityMeasure]) -> list[dg.AssetCheckResult]:
+def quality_results(measures: list[QualityMeasure]) -> list[dg.AssetCheckResult]:
     """One result per check over all venues."""
     results = []
     for name, (_, severity) in QUALITY_CHECKS.items():
         mine = [measure for measure in measures if measure.check_name == name]
         results.append(
             dg.AssetCheckResult(
-                asset_key=key,
                 check_name=name,
                 passed=all(measure.passed for measure in mine),
                 severity=severity,

@@ -16,7 +16,6 @@ from tracebank_assets.market import catalogue
 from tracebank_assets.market.automation import LOAD_JOB, REGISTER_JOB
 from tracebank_assets.market.partitions import partition_key
 from tracebank_assets.market.registration import files_under
-from tracebank_assets.runs import run_job
 from tracebank_schemas.ingest import IngestCount, IngestFile
 
 _KINDS = ("lines", "stored", "duplicate", "ignored", "rejected")
@@ -48,6 +47,8 @@ def ingest_paths(
         RegistrationError: a path is not there.
         RunFailed: a file is refused, or a partition cannot be loaded.
     """
+    from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
+
     files_under(paths)
     config = {
         "paths": [str(path.absolute()) for path in paths],

@@ -4,9 +4,6 @@ import dagster as dg
 
 GROUP = "market"
 
-CODE_VERSION = "1"
-"""Version of the group's code: raise it when the same files would give other rows."""
-
 
 def market_key(noun: str) -> dg.AssetKey:
     """Key of an asset of this group."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank_assets.market.keys import CODE_VERSION, GROUP, SYNTHETIC_DAY
-from tracebank_assets.reporting import Made, report
+from tracebank_assets.artifacts import artifact
+from tracebank_assets.market.keys import GROUP
+from tracebank_assets.materialised import materialised
 
 
 def synthetic_folder(settings: Settings) -> Path:
@@ -41,7 +41,7 @@ class SyntheticDayConfig(dg.Config):
     """Probability that an unreadable line follows."""
 
 
-@dg.asset(key=SYNTHETIC_DAY, group_name=GROUP, code_version=CODE_VERSION, kinds={"python"})
+@artifact(GROUP, kinds={"python"})
 def synthetic_day(
     context: dg.AssetExecutionContext, config: SyntheticDayConfig, stores: Stores
 ) -> dg.MaterializeResult:
@@ -61,7 +61,7 @@ def synthetic_day(
             gaps=config.gaps, duplicates=config.duplicates, late=config.late, unreadable=config.unreadable
         ),
     )
-    with metered() as meter, track("synthetic exchange", 1.0) as advance:
+    with materialised(context, stores) as made, track("synthetic exchange", 1.0) as advance:
         done = 0.0
 
         def progress(at: int, of: int) -> None:
@@ -70,7 +70,7 @@ def synthetic_day(
             done = at / of
 
         manifest = write_day(market, synthetic_folder(stores.settings), progress=progress)
-    lines = sum(file.lines for file in manifest.files)
-    size = sum(file.path.stat().st_size for file in manifest.files)
-    made = Made(SYNTHETIC_DAY, lines, size, CODE_VERSION, {"config": repr(market)})
-    return report(context, stores, made, meter, {"files": len(manifest.files), "seed": config.seed})
+        lines = sum(file.lines for file in manifest.files)
+        content = "".join(file.sha256 for file in manifest.files)
+        made.wrote(lines, sum(file.path.stat().st_size for file in manifest.files), content)
+    return made.result({"files": len(manifest.files), "seed": config.seed})

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 import polars as pl
 
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
-from tracebank_assets.reporting import Figure, Made, report
-from tracebank_assets.sparse_features.keys import ABLATIONS, CODE_VERSION, DICTIONARIES, GROUP, PROBES
-from tracebank_assets.sparse_features.probe_checks import ablation_check_specs, beyond_random
+from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP, PROBES
+from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyond_random
 from tracebank_assets.sparse_features.probe_rows import weights_of
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
@@ -22,7 +21,7 @@ from tracebank_assets.sparse_features.study_readers import (
     fresh_reviews,
     small_dictionaries,
 )
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
@@ -37,18 +36,7 @@ _SPARE: Final = 4
 """So many reviews for each prompt: short ones and starts that were there before are left out."""
 
 
-@dg.asset(
-    key=ABLATIONS,
-    deps=[PROBES, DICTIONARIES],
-    partitions_def=STUDIES,
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    check_specs=ablation_check_specs(ABLATIONS),
-    metadata={"dagster/relation_identifier": "relational.ablations"},
-    kinds={"torch"},
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-)
+@study_artifact(GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[PROBES, DICTIONARIES])
 def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Reward of greedy continuations with features at zero, beside reconstruction alone and random features.
 
@@ -60,26 +48,23 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    with materialised(context, stores, Ablation, {"study": study.name}) as made:
+        made.device = str(device)
         tuned = load_catalogued(stores.relational, study.name, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
+        made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
         found = _ablated(stores, study, tuned, read, load_vader_lexicon())
         of_study = pl.lit(study.name).alias("study")
-        with stores.relational.session() as session:
-            rows = found.summary.with_columns(of_study).to_dicts()
-            stores.relational.replace(session, Ablation, Ablation.study == study.name, rows)
-            chosen = _chosen_rows(found.chosen, study, read)
-            stores.relational.replace(session, AblatedFeature, AblatedFeature.study == study.name, chosen)
+        made.write(found.summary.with_columns(of_study))
+        made.into(AblatedFeature, {"study": study.name}).write(_chosen_rows(found.chosen, study, read))
         texts = found.texts.with_columns(of_study).select(column.name for column in ABLATION_TEXTS.columns)
-        written = stores.series.replace(ABLATION_TEXTS, {"study": study.name}, texts)
-    inputs = {"tuned": tuned.facts.weights_hash, **read.versions}
-    made = Made(ABLATIONS, written.rows + len(rows), written.bytes, CODE_VERSION, inputs, str(device))
-    return report(context, stores, made, meter, _figures(found), [beyond_random(ABLATIONS, found.summary)])
+        made.into(ABLATION_TEXTS, {"study": study.name}).write(texts)
+    return made.result(_figures(found), [beyond_random(found.summary)])
 
 
-def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> list[dict[str, object]]:
+def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.DataFrame:
     names = pl.col("site").replace_strict(read.names, return_dtype=pl.String).alias("dictionary")
-    return chosen.with_columns(names, pl.lit(study.name).alias("study")).drop("site").to_dicts()
+    return chosen.with_columns(names, pl.lit(study.name).alias("study")).drop("site")
 
 
 def _ablated(

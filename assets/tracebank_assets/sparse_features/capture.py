@@ -6,18 +6,16 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from tracebank import ledger
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.keys import DIVERGENCES
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import checks
-from tracebank_assets.sparse_features.keys import ACTIVATIONS, CODE_VERSION, GROUP
+from tracebank_assets.sparse_features.keys import GROUP
 from tracebank_assets.sparse_features.study_data import model_of, sites_of, study_documents
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDY_BY_SHARD, study_of
+from tracebank_assets.studies import STUDY_BY_SHARD, study_artifact, study_of
 from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, CorpusDocument
@@ -42,17 +40,15 @@ class CaptureConfig(dg.Config):
     memory_mib: int = Field(default=1_024, description="Most memory of the buffers, MiB.")
 
 
-@dg.asset(
-    key=ACTIVATIONS,
+@study_artifact(
+    GROUP,
+    ActivationShard,
+    Corpus,
+    CorpusDocument,
+    checks=checks.CAPTURE_CHECKS,
     deps=[DIVERGENCES],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
     partitions_def=STUDY_BY_SHARD,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
     kinds={"torch", "arrow"},
-    metadata={"dagster/relation_identifier": "relational.activation_shards"},
-    check_specs=checks.capture_check_specs(ACTIVATIONS),
 )
 def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores: Stores) -> dg.MaterializeResult:
     """Activations of base and tuned model at the layers that tuning moved most, as Arrow shards that SQL reaches.
@@ -65,16 +61,17 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     device = prepared_device(stores.settings, study.effort.threads)
     sites = config.sites or sites_of(stores.relational, study)
     documents = study_documents(study, shard)
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        made.used(DIVERGENCES, study.name, "layers")
         frames = [_captured(stores, config, model_of(study, side), sites, documents, study, device) for side in SIDES]
         corpus = frames[0][0]
         rows = pl.concat(frame for _, frame in frames)
-        _write(stores, study, shard, corpus, documents, rows)
-    inputs = dict(rows.select("model", "model_hash").unique().iter_rows())
-    inputs["layers"] = ledger.latest_version(stores.relational, "/".join(DIVERGENCES.path), study.name) or "unknown"
-    made = Made(ACTIVATIONS, int(rows["tokens"].sum()), int(rows["bytes"].sum()), CODE_VERSION, inputs, str(device))
+        made.inputs |= dict(rows.select("model", "model_hash").unique().iter_rows())
+        _write(made, study, shard, corpus, documents, rows)
+        made.wrote(int(rows["tokens"].sum()), int(rows["bytes"].sum()))
     figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": corpus.tokens, "files": rows.height}
-    return report(context, stores, made, meter, figures, checks.capture_checks(ACTIVATIONS, corpus, rows))
+    return made.result(figures, checks.capture_checks(corpus, rows))
 
 
 def _shard(context: dg.AssetExecutionContext) -> int:
@@ -130,7 +127,7 @@ def _captured(
 
 
 def _write(
-    stores: Stores, study: Study, shard: int, corpus: "TokenCorpus", documents: "list[Document]", rows: pl.DataFrame
+    made: Materialised, study: Study, shard: int, corpus: "TokenCorpus", documents: "list[Document]", rows: pl.DataFrame
 ) -> None:
     head = {
         "corpus_hash": corpus.hash,
@@ -151,14 +148,12 @@ def _write(
         }
         for number in corpus.document_ids.tolist()
     ]
-    store = stores.relational
-    with store.session() as session:
-        store.replace(session, Corpus, (Corpus.study == study.name) & (Corpus.shard == shard), [head])
-        store.upsert(session, CorpusDocument, texts)
-        # What was captured in another dtype gives way: readers want one.
-        same = (
-            (ActivationShard.corpus_hash == corpus.hash)
-            & ActivationShard.model_hash.in_(rows["model_hash"].unique().to_list())
-            & ActivationShard.site.in_(rows["site"].unique().to_list())
-        )
-        store.replace(session, ActivationShard, same, rows.to_dicts())
+    made.into(Corpus, {"study": study.name, "shard": shard}).write([head])
+    made.into(CorpusDocument, None).write(texts)
+    # What was captured in another dtype gives way: readers want one.
+    same = (
+        (ActivationShard.corpus_hash == corpus.hash)
+        & ActivationShard.model_hash.in_(rows["model_hash"].unique().to_list())
+        & ActivationShard.site.in_(rows["site"].unique().to_list())
+    )
+    made.into(ActivationShard, same).write(rows)

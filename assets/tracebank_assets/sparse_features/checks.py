@@ -15,13 +15,11 @@ MOST_DEAD = 0.5
 """Share of dead features above which a dictionary is worth a warning."""
 
 
-def capture_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of captured activations."""
-    what = "Every site holds each token of the corpus once, and nothing that is no token of it."
-    return [dg.AssetCheckSpec(_PADDING, asset=key, description=what)]
+CAPTURE_CHECKS = {_PADDING: "Every site holds each token of the corpus once, and nothing that is no token of it."}
+"""The check of captured activations."""
 
 
-def capture_checks(key: dg.AssetKey, corpus: "TokenCorpus", rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
+def capture_checks(corpus: "TokenCorpus", rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
     """Compare what lies in the files with the corpus."""
     sites = rows.group_by("model", "site").agg(pl.col("tokens").sum(), pl.col("path").sort())
     padding = 0
@@ -30,7 +28,7 @@ def capture_checks(key: dg.AssetKey, corpus: "TokenCorpus", rows: pl.DataFrame) 
     share = padding / max(1, int(sites["tokens"].sum()))
     return [
         dg.AssetCheckResult(
-            asset_key=key, check_name=_PADDING, passed=padding == 0, metadata={"padding_share": share, "rows": padding}
+            check_name=_PADDING, passed=padding == 0, metadata={"padding_share": share, "rows": padding}
         )
     ]
 
@@ -46,19 +44,14 @@ def _foreign(corpus: "TokenCorpus", paths: list[str]) -> int:
     return int((stored[:shared] != corpus.token_ids[:shared]).sum())
 
 
-def dictionary_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of dictionaries."""
-    return [
-        dg.AssetCheckSpec(
-            _FVU, asset=key, description="Every dictionary explains more of held-out activations than their mean does."
-        ),
-        dg.AssetCheckSpec(
-            _DEAD, asset=key, description=f"At most {MOST_DEAD:.0%} of any dictionary's features never fire."
-        ),
-    ]
+DICTIONARY_CHECKS = {
+    _FVU: "Every dictionary explains more of held-out activations than their mean does.",
+    _DEAD: f"At most {MOST_DEAD:.0%} of any dictionary's features never fire.",
+}
+"""Checks of dictionaries."""
 
 
-def dictionary_checks(key: dg.AssetKey, metrics: pl.DataFrame) -> list[dg.AssetCheckResult]:
+def dictionary_checks(metrics: pl.DataFrame) -> list[dg.AssetCheckResult]:
     """What they found."""
     found = {}
     for metric in ("fvu", "dead_share"):
@@ -67,13 +60,11 @@ def dictionary_checks(key: dg.AssetKey, metrics: pl.DataFrame) -> list[dg.AssetC
     fvu, dead = found["fvu"], found["dead_share"]
     return [
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_FVU,
             passed=fvu[1] is not None and fvu[1] < 1,
             metadata={"worst": fvu[0], "fvu": str(fvu[1])},
         ),
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_DEAD,
             passed=dead[1] <= MOST_DEAD,
             severity=dg.AssetCheckSeverity.WARN,

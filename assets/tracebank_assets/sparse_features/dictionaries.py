@@ -9,19 +9,18 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from tracebank import ledger
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
-from tracebank_assets.language_models.curves import long_curve, write_curve
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.language_models.curves import long_curve
+from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import checks
-from tracebank_assets.sparse_features.keys import ACTIVATIONS, CODE_VERSION, DICTIONARIES, GROUP
+from tracebank_assets.sparse_features.keys import ACTIVATIONS, GROUP
 from tracebank_assets.sparse_features.study_data import model_of, shard_folders, sites_of, study_documents
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import HELD_OUT, SIDES, DictionaryPlan, Study, study_dictionaries
+from tracebank_schemas.language_model import TRAINING_CURVES
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
 if TYPE_CHECKING:
@@ -41,17 +40,13 @@ class DictionariesConfig(dg.Config):
     extras: bool = Field(default=True, description="Also other architectures and seeds at the most divergent site.")
 
 
-@dg.asset(
-    key=DICTIONARIES,
+@study_artifact(
+    GROUP,
+    SparseAutoencoder,
+    DictionaryMetric,
+    TRAINING_CURVES,
+    checks=checks.DICTIONARY_CHECKS,
     deps=[ACTIVATIONS],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    partitions_def=STUDIES,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.sparse_autoencoders"},
-    check_specs=checks.dictionary_check_specs(DICTIONARIES),
 )
 def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, stores: Stores) -> dg.MaterializeResult:
     """Sparse autoencoders: two sizes for each of both models' most divergent layers, and others to compare them with.
@@ -61,23 +56,19 @@ def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     plan = _plan(study, config)
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        made.inputs |= {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
+        for shard in range(HELD_OUT + 1):
+            made.used(ACTIVATIONS, f"{shard}|{study.name}", f"activations of shard {shard}")
         sites = sites_of(stores.relational, study)
         stream = paired_shards(stores, study, sites, range(HELD_OUT))
         trained = _train(stores, study, plan, sites, stream, device)
         found = trained.load()
         metrics = _measured(stores, study, found, sites, device)
-        write_curve(stores, f"{study.name}/dictionaries", _curve(study, trained))
-        _write(stores, study, trained, found, metrics)
-    inputs = {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
-    shards = [
-        ledger.latest_version(stores.relational, "/".join(ACTIVATIONS.path), f"{shard}|{study.name}")
-        for shard in range(HELD_OUT + 1)
-    ]
-    inputs["activations"] = hashlib.sha256(str(shards).encode()).hexdigest()[:16]
-    made = Made(DICTIONARIES, len(found), 0, CODE_VERSION, inputs, str(device))
-    figures = _figures(plan, trained, metrics)
-    return report(context, stores, made, meter, figures, checks.dictionary_checks(DICTIONARIES, metrics))
+        made.into(TRAINING_CURVES, {"run": f"{study.name}/dictionaries"}).write(_curve(study, trained))
+        _write(made, study, [_row(study, trained, one, made.inputs) for one in found.values()], metrics)
+    return made.result(_figures(plan, trained, metrics), checks.dictionary_checks(metrics))
 
 
 def _plan(study: Study, config: DictionariesConfig) -> DictionaryPlan:
@@ -162,23 +153,10 @@ def _curve(study: Study, trained: "TrainedDictionaries") -> pl.DataFrame:
     return long_curve(named, run=f"{study.name}/dictionaries", method="sparse_autoencoder")
 
 
-def _write(
-    stores: Stores,
-    study: Study,
-    trained: "TrainedDictionaries",
-    found: "dict[str, Dictionary]",
-    metrics: pl.DataFrame,
-) -> None:
-    hashes = {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
-    rows = [_row(study, trained, dictionary, hashes) for dictionary in found.values()]
-    prefix = f"{study.name}/"
-    store = stores.relational
-    with store.session() as session:
-        store.replace(session, SparseAutoencoder, SparseAutoencoder.study == study.name, rows)
-        of_study = DictionaryMetric.dictionary.startswith(prefix, autoescape=True)
-        store.replace(
-            session, DictionaryMetric, of_study, metrics.with_columns(pl.col("value").fill_nan(None)).to_dicts()
-        )
+def _write(made: Materialised, study: Study, rows: list[dict[str, object]], metrics: pl.DataFrame) -> None:
+    made.into(SparseAutoencoder, {"study": study.name}).write(rows)
+    of_study = DictionaryMetric.dictionary.startswith(f"{study.name}/", autoescape=True)
+    made.into(DictionaryMetric, of_study).write(metrics.with_columns(pl.col("value").fill_nan(None)))
 
 
 def _row(

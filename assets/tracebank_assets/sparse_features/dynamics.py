@@ -4,15 +4,14 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, checkpoints_of, load_catalogued
 from tracebank_assets.language_models.keys import TUNED
-from tracebank_assets.reporting import Figure, Made, report
-from tracebank_assets.sparse_features.keys import CODE_VERSION, DYNAMICS, GROUP, PROBES
-from tracebank_assets.sparse_features.probe_rows import replace_probes
+from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.sparse_features.keys import GROUP, PROBES
+from tracebank_assets.sparse_features.probe_rows import write_probes
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
     Dictionaries,
@@ -20,10 +19,10 @@ from tracebank_assets.sparse_features.study_readers import (
     small_dictionaries,
     study_triples,
 )
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.language_model import LanguageModel
-from tracebank_schemas.reward_probe import FeatureDynamic
+from tracebank_schemas.reward_probe import FeatureDynamic, Probe
 
 if TYPE_CHECKING:
     import torch
@@ -37,17 +36,7 @@ _HELD_OUT_REVIEWS: Final = 96
 """A few thousand tokens to count features on."""
 
 
-@dg.asset(
-    key=DYNAMICS,
-    deps=[PROBES, TUNED],
-    partitions_def=STUDIES,
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    metadata={"dagster/relation_identifier": "relational.feature_dynamics"},
-    kinds={"torch"},
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-)
+@study_artifact(GROUP, FeatureDynamic, Probe, deps=[PROBES, TUNED])
 def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """The tuned model's small dictionaries on each checkpoint: which features fire there, and what a probe reads.
 
@@ -57,17 +46,16 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    of_study = FeatureDynamic.dictionary.startswith(f"{study.name}/", autoescape=True)
+    with materialised(context, stores, FeatureDynamic, of_study) as made:
+        made.device = str(device)
         models = _models(stores, study)
         read = small_dictionaries(stores.relational, study, "tuned", device)
+        made.inputs |= {row.model: row.weights_hash for row in models} | read.versions
         found = _followed(stores, study, models, read, device)
-        of_study = FeatureDynamic.dictionary.startswith(f"{study.name}/", autoescape=True)
-        with stores.relational.session() as session:
-            stores.relational.replace(session, FeatureDynamic, of_study, found.features.to_dicts())
-            replace_probes(stores.relational, session, study, [probe_tables.DYNAMICS], found.probes)
-    inputs = {row.model: row.weights_hash for row in models} | read.versions
-    made = Made(DYNAMICS, found.features.height + found.probes.rows, 0, CODE_VERSION, inputs, str(device))
-    return report(context, stores, made, meter, _figures(found))
+        made.write(found.features)
+        write_probes(made, study, [probe_tables.DYNAMICS], found.probes)
+    return made.result(_figures(found))
 
 
 def _models(stores: Stores, study: Study) -> list[LanguageModel]:

@@ -8,13 +8,11 @@ import dagster as dg
 import polars as pl
 from sqlalchemy import select
 
-from tracebank import ledger
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.explainer import (
     EXPLANATION_COLUMNS,
@@ -24,8 +22,8 @@ from tracebank_assets.sparse_features.explainer import (
     explainer_of,
 )
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
-from tracebank_assets.sparse_features.keys import CODE_VERSION, EXPLANATIONS, FEATURES, GROUP
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.sparse_features.keys import FEATURES, GROUP
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.sparse_autoencoder import (
     Feature,
@@ -48,18 +46,7 @@ _TOKEN = {
 }
 
 
-@dg.asset(
-    key=EXPLANATIONS,
-    deps=[FEATURES],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    partitions_def=STUDIES,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.feature_explanations"},
-    check_specs=checks.explanation_check_specs(EXPLANATIONS),
-)
+@study_artifact(GROUP, FeatureExplanation, FeatureScore, checks=checks.EXPLANATION_CHECKS, deps=[FEATURES])
 def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, stores: Stores) -> dg.MaterializeResult:
     """An executable explanation of every feature that fires, and the endpoint's of the best matched, with their scores.
 
@@ -67,21 +54,19 @@ def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, 
     """
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        made.used(FEATURES, study.name, "features")
         held = open_held_out(stores.relational, study, device)
+        made.inputs |= {"corpus": held.corpus_hash, "explainer": explainer_of(stores.settings)}
         explained, scores = _executable(stores.relational, study, held)
         asked, answered = endpoint_explanations(stores, study, held, config)
-        _write(stores.relational, study, pl.concat([explained, asked]), pl.concat([scores, answered]))
-    version = ledger.latest_version(stores.relational, "/".join(FEATURES.path), study.name)
-    inputs = {"features": version or "unknown", "corpus": held.corpus_hash, "explainer": explainer_of(stores.settings)}
-    rows = explained.height + asked.height + scores.height + answered.height
+        _write(made, study, pl.concat([explained, asked]), pl.concat([scores, answered]))
     means = scores.group_by("metric").agg(pl.col("value").mean()).sort("metric")
     figures: dict[str, Figure] = {metric: round(value or 0.0, 4) for metric, value in means.iter_rows()}
     figures |= {"executable": explained.height, "by_endpoint": asked.height}
-    made = Made(EXPLANATIONS, rows, 0, CODE_VERSION, inputs, str(device))
     correlations = scores.filter(pl.col("metric") == "correlation")["value"]
-    results = checks.explanation_checks(stores, EXPLANATIONS, study, correlations)
-    return report(context, stores, made, meter, figures, results)
+    return made.result(figures, checks.explanation_checks(stores, study, correlations))
 
 
 def _executable(relational: RelationalStore, study: Study, held: HeldOut) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -146,20 +131,17 @@ def _described(relational: RelationalStore, study: Study) -> tuple[pl.DataFrame,
     )
 
 
-def _write(relational: RelationalStore, study: Study, explained: pl.DataFrame, scores: pl.DataFrame) -> None:
-    """Put explanations and scores in the place of the study's, in one transaction."""
+def _write(made: Materialised, study: Study, explained: pl.DataFrame, scores: pl.DataFrame) -> None:
+    """Put explanations and scores in the place of the study's."""
     keys = ["dictionary", "feature", "method"]
     named = explained.with_columns(
         pl.Series("explanation", [_hash(*row) for row in explained.select(*keys, "prompt", "text").iter_rows()])
     )
     scored = scores.join(named.select(*keys, "explanation"), on=keys).select("explanation", "metric", "value", "tokens")
-    named = named.with_columns(pl.lit(datetime.now(UTC)).alias("explained_at"))
     mine = FeatureExplanation.dictionary.startswith(f"{study.name}/", autoescape=True)
-    with relational.session() as session:
-        of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
-        relational.replace(session, FeatureScore, of_mine, [])
-        relational.replace(session, FeatureExplanation, mine, named.to_dicts())
-        relational.upsert(session, FeatureScore, scored.to_dicts())
+    of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
+    made.into(FeatureScore, of_mine).write(scored)
+    made.into(FeatureExplanation, mine).write(named.with_columns(pl.lit(datetime.now(UTC)).alias("explained_at")))
 
 
 def _hash(*parts: str | int) -> str:

@@ -14,23 +14,25 @@ _SCORED = "explanations_scored"
 _CORRELATED = "explanations_correlate"
 
 
-def feature_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of features."""
-    what = {
-        _ALIVE: "Every dictionary has a feature that fires on held-out tokens.",
-        _COUNTED: "The stored codes of each feature are as many as it fired on the stored tokens, counted apart.",
-    }
-    return [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in what.items()]
+FEATURE_CHECKS = {
+    _ALIVE: "Every dictionary has a feature that fires on held-out tokens.",
+    _COUNTED: "The stored codes of each feature are as many as it fired on the stored tokens, counted apart.",
+}
+"""Checks of features."""
+EXPLANATION_CHECKS = {
+    _SCORED: "Every explanation has scores, each on tokens that it was not made from.",
+    _CORRELATED: "Executable explanations go with what features do on those tokens: their mean correlation is above 0.",
+}
+"""Checks of explanations."""
 
 
 def feature_checks(
-    stores: Stores, key: dg.AssetKey, study: Study, features: pl.DataFrame, fired: pl.DataFrame
+    stores: Stores, study: Study, features: pl.DataFrame, fired: pl.DataFrame
 ) -> list[dg.AssetCheckResult]:
     """What they found.
 
     Args:
         stores: the stores, after the write.
-        key: the asset.
         study: whose features.
         features: columns dictionary and fired, a row a feature.
         fired: columns dictionary, feature and fired: firings on the stored tokens.
@@ -43,13 +45,11 @@ def feature_checks(
     first = [f"{name} {number}: {rows} rows, fired {count}" for name, number, count, rows in differing.head(5).rows()]
     return [
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_ALIVE,
             passed=not dead,
             metadata={"dead": dead, "dictionaries": firings.height},
         ),
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_COUNTED,
             passed=differing.is_empty(),
             metadata={"differing": first, "rows": int(stored["rows"].sum())},
@@ -68,24 +68,11 @@ def _stored(stores: Stores, study: Study) -> pl.DataFrame:
     return pl.concat(counts).group_by(keys).agg(pl.col("rows").sum())
 
 
-def explanation_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of explanations."""
-    what = {
-        _SCORED: "Every explanation has scores, each on tokens that it was not made from.",
-        _CORRELATED: "Executable explanations go with what features do on those tokens: their mean correlation is above"
-        " 0.",
-    }
-    return [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in what.items()]
-
-
-def explanation_checks(
-    stores: Stores, key: dg.AssetKey, study: Study, correlations: pl.Series
-) -> list[dg.AssetCheckResult]:
+def explanation_checks(stores: Stores, study: Study, correlations: pl.Series) -> list[dg.AssetCheckResult]:
     """What they found.
 
     Args:
         stores: the stores, after the write.
-        key: the asset.
         study: whose explanations.
         correlations: of the executable ones; null where it is not defined.
     """
@@ -98,13 +85,11 @@ def explanation_checks(
     mean = float(known.to_numpy().mean()) if len(known) else 0.0
     return [
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_SCORED,
             passed=unscored == 0,
             metadata={"explanations": every or 0, "unscored": unscored or 0},
         ),
         dg.AssetCheckResult(
-            asset_key=key,
             check_name=_CORRELATED,
             passed=mean > 0,
             severity=dg.AssetCheckSeverity.WARN,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tracebank.stores.relational import RelationalStore
+from tracebank_assets.materialised import Materialised
 from tracebank_assets.sparse_features.held_out import HeldOut
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.series import SeriesTable
@@ -44,19 +44,19 @@ def example_rows(study: Study, held: HeldOut, examples: pl.DataFrame, texts: pl.
 
 
 def write_features(
-    relational: RelationalStore, study: Study, held: HeldOut, summary: pl.DataFrame, tokens: pl.DataFrame
-) -> "tuple[pl.DataFrame, Matched, int]":
-    """Put features, tokens, matches and similarities in the place of the study's, in one transaction.
+    made: Materialised, study: Study, held: HeldOut, summary: pl.DataFrame, tokens: pl.DataFrame
+) -> "tuple[pl.DataFrame, Matched]":
+    """Put features, tokens, matches and similarities in the place of the study's.
 
     Args:
-        relational: the catalogue.
+        made: where they go.
         study: whose they are.
         held: the dictionaries, which are matched here.
         summary: see `FeaturePass.summary`.
         tokens: see `token_rows`.
 
     Returns:
-        Rows of `relational.features`, the matches, and how many rows were written in all.
+        Rows of `relational.features`, and the matches.
     """
     from tracebank_models.reward_probe.feature_frames import Trained, comparisons, feature_rows, match_all
 
@@ -67,13 +67,12 @@ def write_features(
     matched = match_all(pairs, held.dictionaries)
     frame = feature_rows(summary, tokens, matched)
     prefix = f"{study.name}/"
-    with relational.session() as session:
-        for model, part in (
-            (Feature, frame),
-            (FeatureToken, tokens),
-            (FeatureMatch, matched.matches.drop("comparison")),
-            (DictionarySimilarity, matched.similarities),
-        ):
-            mine = model.metadata.tables[model.__tablename__].columns["dictionary"].startswith(prefix, autoescape=True)
-            relational.replace(session, model, mine, part.to_dicts())
-    return frame, matched, frame.height + tokens.height + matched.matches.height + matched.similarities.height
+    for model, part in (
+        (Feature, frame),
+        (FeatureToken, tokens),
+        (FeatureMatch, matched.matches.drop("comparison")),
+        (DictionarySimilarity, matched.similarities),
+    ):
+        mine = model.metadata.tables[model.__tablename__].columns["dictionary"].startswith(prefix, autoescape=True)
+        made.into(model, mine).write(part)
+    return frame, matched

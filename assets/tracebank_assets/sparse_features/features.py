@@ -7,23 +7,28 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from tracebank import ledger
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
-from tracebank.tables.writer import Writer
+from tracebank.writing import SeriesRows
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.feature_tables import example_rows, of_table, write_features
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
-from tracebank_assets.sparse_features.keys import CODE_VERSION, DICTIONARIES, FEATURES, GROUP
+from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.study_data import model_of
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import SIDES, Study
-from tracebank_schemas.sparse_autoencoder import FEATURE_ACTIVATIONS, FEATURE_EXAMPLES
+from tracebank_schemas.sparse_autoencoder import (
+    FEATURE_ACTIVATIONS,
+    FEATURE_EXAMPLES,
+    DictionarySimilarity,
+    Feature,
+    FeatureMatch,
+    FeatureToken,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -53,17 +58,16 @@ class _Described:
     stored_fired: pl.DataFrame
 
 
-@dg.asset(
-    key=FEATURES,
+@study_artifact(
+    GROUP,
+    Feature,
+    FeatureToken,
+    FeatureMatch,
+    DictionarySimilarity,
+    FEATURE_ACTIVATIONS,
+    FEATURE_EXAMPLES,
+    checks=checks.FEATURE_CHECKS,
     deps=[DICTIONARIES],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    partitions_def=STUDIES,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-    metadata={"dagster/relation_identifier": "relational.features"},
-    check_specs=checks.feature_check_specs(FEATURES),
 )
 def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: Stores) -> dg.MaterializeResult:
     """Features of all dictionaries of a study, out of one pass over the held-out activations.
@@ -75,28 +79,20 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        made.used(DICTIONARIES, study.name, "dictionaries")
         held = open_held_out(stores.relational, study, device)
+        made.inputs["corpus"] = held.corpus_hash
         texts, written = _vocabulary(stores.relational, study, held, config)
-        with stores.series.replacing(FEATURE_ACTIVATIONS, {"study": study.name}) as codes:
-            described = _describe(study, held, config, len(texts), codes)
+        codes = made.into(FEATURE_ACTIVATIONS, {"study": study.name})
+        described = _describe(study, held, config, len(texts), codes)
         shown = example_rows(study, held, described.examples, texts)
-        examples = stores.series.replace(FEATURE_EXAMPLES, {"study": study.name}, shown)
+        made.into(FEATURE_EXAMPLES, {"study": study.name}).write(shown)
         tokens = token_rows(described.top_tokens, written, texts)
-        frame, matched, rows = write_features(stores.relational, study, held, described.summary, tokens)
-    stored = codes.written
-    inputs = {"dictionaries": ledger.latest_version(stores.relational, "/".join(DICTIONARIES.path), study.name)}
-    made = Made(
-        FEATURES,
-        rows + stored.rows + examples.rows,
-        stored.bytes + examples.bytes,
-        CODE_VERSION,
-        {"dictionaries": inputs["dictionaries"] or "unknown", "corpus": held.corpus_hash},
-        str(device),
-    )
-    figures = _figures(frame, matched, stored.rows, held)
-    results = checks.feature_checks(stores, FEATURES, study, frame, described.stored_fired)
-    return report(context, stores, made, meter, figures, results)
+        frame, matched = write_features(made, study, held, described.summary, tokens)
+    results = checks.feature_checks(stores, study, frame, described.stored_fired)
+    return made.result(_figures(frame, matched, codes.stored.rows, held), results)
 
 
 def _vocabulary(
@@ -121,7 +117,7 @@ def _vocabulary(
     return texts, pl.concat(frames)
 
 
-def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: int, codes: Writer) -> _Described:
+def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: int, codes: SeriesRows) -> _Described:
     from tracebank_models.reward_probe.dictionary_codes import grouped
 
     groups = list(grouped(held.dictionaries, vocabulary))

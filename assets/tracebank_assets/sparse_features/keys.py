@@ -1,10 +1,8 @@
-"""Names and versions that the modules of group `sparse_features` share."""
+"""Names that the modules of group `sparse_features` share."""
 
 import dagster as dg
 
 GROUP = "sparse_features"
-CODE_VERSION = "1"
-"""Version of the group's code: raise it when the same inputs would give other rows."""
 
 ACTIVATIONS = dg.AssetKey([GROUP, "activations"])
 DICTIONARIES = dg.AssetKey([GROUP, "dictionaries"])

@@ -13,21 +13,23 @@ BEYOND_RANDOM: Final = "ablation_beyond_random_features"
 _SHARE: Final = 0.95
 
 
-def probe_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of `[sparse_features, probes]`."""
-    what = (
-        f"Kendall's tau of the probe on the tuned model's sparse codes is above the magnitude of that of"
-        f" {_SHARE:.0%} of the probes of chance."
-    )
-    return [dg.AssetCheckSpec(ABOVE_RANDOM, asset=key, description=what)]
+PROBE_CHECKS: Final = {
+    ABOVE_RANDOM: f"Kendall's tau of the probe on the tuned model's sparse codes is above the magnitude of that of"
+    f" {_SHARE:.0%} of the probes of chance."
+}
+"""The check of `[sparse_features, probes]`."""
+ABLATION_CHECKS: Final = {
+    BEYOND_RANDOM: "Without what the features that push the reward up write, the mean reward is below that without what"
+    " random features write, for every draw of those; the dictionary's error is kept in both."
+}
+"""The check of `[sparse_features, ablations]`."""
 
 
-def above_random(key: dg.AssetKey, trained: float | None, random: Sequence[float | None]) -> dg.AssetCheckResult:
+def above_random(trained: float | None, random: Sequence[float | None]) -> dg.AssetCheckResult:
     """The check of probes; a tau that is not defined counts as 0."""
     beaten = [abs(one or 0.0) < (trained or 0.0) for one in random]
     share = sum(beaten) / len(beaten) if beaten else 0.0
     return dg.AssetCheckResult(
-        asset_key=key,
         check_name=ABOVE_RANDOM,
         passed=share >= _SHARE,
         severity=dg.AssetCheckSeverity.WARN,
@@ -35,23 +37,13 @@ def above_random(key: dg.AssetKey, trained: float | None, random: Sequence[float
     )
 
 
-def ablation_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The check of `[sparse_features, ablations]`."""
-    what = (
-        "Without what the features that push the reward up write, the mean reward is below that without what random"
-        " features write, for every draw of those; the dictionary's error is kept in both."
-    )
-    return [dg.AssetCheckSpec(BEYOND_RANDOM, asset=key, description=what)]
-
-
-def beyond_random(key: dg.AssetKey, summary: "pl.DataFrame") -> dg.AssetCheckResult:
+def beyond_random(summary: "pl.DataFrame") -> dg.AssetCheckResult:
     """The check of ablations, of a frame with the columns condition and mean_reward."""
     means = {
         condition: summary.filter(condition=condition)["mean_reward"].to_list()
         for condition in ("none", "reconstruction", "features_error_kept", "random_error_kept")
     }
     return dg.AssetCheckResult(
-        asset_key=key,
         check_name=BEYOND_RANDOM,
         passed=means["features_error_kept"][0] < min(means["random_error_kept"]),
         severity=dg.AssetCheckSeverity.WARN,

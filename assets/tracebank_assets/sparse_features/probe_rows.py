@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.materialised import Materialised
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
 
@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from tracebank_models.reward_probe.probe_tables import ProbeTables
 
 
-def replace_probes(
-    relational: RelationalStore, session: Session, study: Study, tasks: Sequence[str], tables: "ProbeTables"
-) -> None:
+def write_probes(made: Materialised, study: Study, tasks: Sequence[str], tables: "ProbeTables") -> None:
     """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
     of_tasks = (Probe.study == study.name) & Probe.task.in_(tasks)
     old = select(Probe.probe).where(of_tasks)
-    relational.replace(session, ProbeMetric, ProbeMetric.probe.in_(old), tables.metrics.to_dicts())
-    relational.replace(session, ProbeWeight, ProbeWeight.probe.in_(old), tables.weights.to_dicts())
-    relational.replace(session, ReconstructedReward, ReconstructedReward.probe.in_(old), tables.rewards.to_dicts())
-    relational.replace(session, Probe, of_tasks, tables.probes.to_dicts())
+    made.into(ProbeMetric, ProbeMetric.probe.in_(old)).write(tables.metrics)
+    made.into(ProbeWeight, ProbeWeight.probe.in_(old)).write(tables.weights)
+    made.into(ReconstructedReward, ReconstructedReward.probe.in_(old)).write(tables.rewards)
+    made.into(Probe, of_tasks).write(tables.probes)
 
 
 def weights_of(relational: RelationalStore, probe: str, dictionaries: Mapping[str, str]) -> pl.DataFrame:

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from tracebank.metering import metered
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
-from tracebank_assets.reporting import Figure, Made, report
-from tracebank_assets.sparse_features.keys import CODE_VERSION, DICTIONARIES, GROUP, PROBES
-from tracebank_assets.sparse_features.probe_checks import above_random, probe_check_specs
-from tracebank_assets.sparse_features.probe_rows import replace_probes
+from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
+from tracebank_assets.sparse_features.probe_checks import PROBE_CHECKS, above_random
+from tracebank_assets.sparse_features.probe_rows import write_probes
 from tracebank_assets.sparse_features.study_data import model_of
 from tracebank_assets.sparse_features.study_readers import (
     EMISSION_REVIEWS,
@@ -25,8 +24,9 @@ from tracebank_assets.sparse_features.study_readers import (
     small_dictionaries,
     study_triples,
 )
-from tracebank_assets.studies import GPU_POOL, GPU_TAGS, STUDIES, study_of
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import SIDES, Study
+from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
 
 if TYPE_CHECKING:
     from tracebank_models.language_model.direct_preference import PreferencePair
@@ -40,18 +40,7 @@ _PREFERENCE_SEED: Final = 9_001
 """Of prompts and answers: none of them is one that the model was tuned on."""
 
 
-@dg.asset(
-    key=PROBES,
-    deps=[DICTIONARIES],
-    partitions_def=STUDIES,
-    group_name=GROUP,
-    code_version=CODE_VERSION,
-    check_specs=probe_check_specs(PROBES),
-    metadata={"dagster/relation_identifier": "relational.probes"},
-    kinds={"torch"},
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-)
+@study_artifact(GROUP, Probe, ProbeMetric, ProbeWeight, ReconstructedReward, checks=PROBE_CHECKS, deps=[DICTIONARIES])
 def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Linear probes on small dictionaries' codes (2310.08164), with chance, raw activations and the base as controls.
 
@@ -64,23 +53,19 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     lexicon = load_vader_lexicon()
-    with metered() as meter:
+    with materialised(context, stores) as made:
+        made.device = str(device)
         sides = {side: load_catalogued(stores.relational, model_of(study, side), device) for side in SIDES}
         read = {side: small_dictionaries(stores.relational, study, side, device) for side in SIDES}
+        made.inputs |= {side: loaded.facts.weights_hash for side, loaded in sides.items()}
+        made.inputs |= {name: version for one in read.values() for name, version in one.versions.items()}
         triples = study_triples(study, lexicon, study.effort.triples)
         pairs = _pairs(study, sides["base"], lexicon) if study.method == "dpo" else []
         found = {side: _probed(study, sides[side], read[side], triples, pairs, lexicon) for side in SIDES}
-        tables = ProbeTables.joined(found.values())
-        with stores.relational.session() as session:
-            tasks = REWARD, UNSEEN_WORDS, PREFERENCE
-            replace_probes(stores.relational, session, study, tasks, tables)
-    inputs = {side: loaded.facts.weights_hash for side, loaded in sides.items()}
-    inputs |= {name: version for one in read.values() for name, version in one.versions.items()}
-    made = Made(PROBES, tables.rows, 0, CODE_VERSION, inputs, str(device))
+        write_probes(made, study, (REWARD, UNSEEN_WORDS, PREFERENCE), ProbeTables.joined(found.values()))
     taus = _random_taus(found["tuned"])
     trained = _tau(study, found["tuned"], "tuned", REWARD, "sparse_codes")
-    check = above_random(PROBES, trained, taus)
-    return report(context, stores, made, meter, _figures(study, found, len(triples), taus), [check])
+    return made.result(_figures(study, found, len(triples), taus), [above_random(trained, taus)])
 
 
 def _probed(

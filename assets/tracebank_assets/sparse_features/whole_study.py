@@ -15,7 +15,6 @@ from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.automation import BASE_JOB, TUNE_JOB
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.runs import run_job
 from tracebank_assets.sparse_features.automation import CAPTURE_JOB, DICTIONARIES_JOB, READ_JOB
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, Study
@@ -50,6 +49,8 @@ def run_study(
     Raises:
         RunFailed: a step failed; what was made before it stands, and the same call goes on there.
     """
+    from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
+
     shards = [dg.MultiPartitionKey({"study": study.name, "shard": str(shard)}) for shard in range(CORPUS_SHARDS)]
     runs: list[tuple[dg.UnresolvedAssetJobDefinition, str, dg.AssetKey | None]] = [
         (BASE_JOB, study.base.name, BASE),

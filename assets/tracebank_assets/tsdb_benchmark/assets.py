@@ -1,33 +1,26 @@
 """Assets of group `tsdb_benchmark`: the data sets, runs of one engine at one scale, and the report over them."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from tracebank.metering import metered
 from tracebank.resources import Stores
-from tracebank_assets.reporting import Figure, Made, report
+from tracebank_assets.artifacts import artifact
+from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.tsdb_benchmark import checks
-from tracebank_assets.tsdb_benchmark.keys import (
-    CODE_VERSION,
-    DATA,
-    ENGINE_BY_SCALE,
-    GROUP,
-    REPORT,
-    RUNS,
-    engine_and_scale,
-)
-from tracebank_benchmarks.tsdb import archive
+from tracebank_assets.tsdb_benchmark.keys import DATA, ENGINE_BY_SCALE, GROUP, RUNS, engine_and_scale
+from tracebank_benchmarks.tsdb import archive, queries
 from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engines import ENGINES
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError, checked_plan
 from tracebank_benchmarks.tsdb.report.figures import Figures
 from tracebank_benchmarks.tsdb.report.html import write_report
 from tracebank_benchmarks.tsdb.results import Record, combined
+from tracebank_schemas.benchmarks import BenchmarkResult
 
 
 class DataConfig(dg.Config):
@@ -62,30 +55,28 @@ def engines() -> Mapping[str, str]:
     return ENGINES
 
 
-@dg.asset(key=DATA, group_name=GROUP, code_version=CODE_VERSION, kinds={"parquet"})
+@artifact(GROUP, kinds={"parquet"})
 def data(context: dg.AssetExecutionContext, config: DataConfig, stores: Stores) -> dg.MaterializeResult:
     """Trades and ten-level books of a week of the synthetic exchange, as Parquet files under `<home>/benchmarks`."""
-    with metered() as meter:
+    with materialised(context, stores) as made:
         found = [_data(stores, scale, config.seed) for scale in config.scales]
-    rows = sum(sum(one.rows.values()) for one in found)
-    size = sum(sum(one.raw_bytes.values()) for one in found)
-    made = Made(DATA, rows, size, CODE_VERSION, {f"{one.scale:g}": one.hash for one in found})
-    return report(context, stores, made, meter, {"folders": [str(one.folder) for one in found]})
+        rows = sum(sum(one.rows.values()) for one in found)
+        made.wrote(rows, sum(sum(one.raw_bytes.values()) for one in found), "".join(one.hash for one in found))
+    return made.result({"folders": [str(one.folder) for one in found]})
 
 
 def _data(stores: Stores, scale: float, seed: int) -> DataSet:
     return data_source()(stores.settings, _checked(list(engines())[:1], scale=scale, seed=seed))
 
 
-@dg.asset(
-    key=RUNS,
+@artifact(
+    GROUP,
+    BenchmarkResult,
+    checks=checks.RUN_CHECKS,
     deps=[DATA],
-    group_name=GROUP,
-    code_version=CODE_VERSION,
     partitions_def=ENGINE_BY_SCALE,
-    check_specs=checks.run_check_specs(RUNS),
-    metadata={"dagster/relation_identifier": "relational.benchmark_results"},
     pool=GROUP,
+    files=[Path(queries.__file__).parent],
 )
 def runs(context: dg.AssetExecutionContext, config: RunConfig, stores: Stores) -> dg.MaterializeResult:
     """One engine measured at one scale: every answer checked, every sample kept in `series.benchmark_samples`.
@@ -93,13 +84,14 @@ def runs(context: dg.AssetExecutionContext, config: RunConfig, stores: Stores) -
     Runs share a pool, so that a limit on it keeps two of them from measuring at once.
     """
     plan = _plan(context.partition_key, config)
-    with metered() as meter:
+    with materialised(context, stores) as made:
         record, source = archive.begin(stores.settings, plan, data_source())
         archive.carry_out(stores.settings, record, source, engines())
-    if absent := [why for facts in record.engines.values() if (why := facts.get("absent"))]:
-        raise dg.Failure(f"{plan.engines[0]} cannot be measured here: {absent[0]}")
-    made = Made(RUNS, len(record.samples), 0, CODE_VERSION, {"data": record.data_hash, "run": record.run_id})
-    return report(context, stores, made, meter, _figures(record), checks.run_checks(stores, RUNS, record))
+        if absent := [why for facts in record.engines.values() if (why := facts.get("absent"))]:
+            raise dg.Failure(f"{plan.engines[0]} cannot be measured here: {absent[0]}")
+        made.inputs |= {"data": record.data_hash, "run": record.run_id}
+        made.wrote(len(record.samples))
+    return made.result(_figures(record), checks.run_checks(stores, record))
 
 
 def _plan(key: str, config: RunConfig) -> Plan:
@@ -127,8 +119,8 @@ def _figures(record: Record) -> dict[str, Figure]:
     return found
 
 
-@dg.asset(key=REPORT, deps=[RUNS], group_name=GROUP, code_version=CODE_VERSION, kinds={"html"})
-def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
+@artifact(GROUP, name="report", deps=[RUNS], kinds={"html"})
+def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """The newest run of every engine, side by side for each scale, as one HTML page for each."""
     newest = archive.newest_runs(stores.settings)
     if not newest:
@@ -136,23 +128,19 @@ def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> Itera
     folder = archive.suite_folder(stores.settings) / "report"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with metered() as meter:
+    with materialised(context, stores) as made:
         together = {scale: combined(records) for scale, records in sorted(newest.items())}
         pages = [_page(folder, scale, together) for scale in together]
+        made.inputs |= {one.run_id: one.data_hash for records in newest.values() for one in records}
+        rows = sum(len(record.results) for record in together.values())
+        made.wrote(rows, sum(page.stat().st_size for page in pages))
     figures: dict[str, Figure] = {"pages": dg.MetadataValue.md("\n".join(f"* `{page}`" for page in pages))}
     for scale, record in together.items():
         ranks = Figures(record).ranks
         figures[f"ranking_{scale:g}"] = {entry: round(rank.value, 3) for entry, rank in ranks.items()}
-    size = sum(page.stat().st_size for page in pages)
-    inputs = {one.run_id: one.data_hash for records in newest.values() for one in records}
-    made = Made(REPORT, sum(len(record.results) for record in together.values()), size, CODE_VERSION, inputs)
-    yield report(context, stores, made, meter, figures)
+    return made.result(figures)
 
 
 def _page(folder: Path, scale: float, together: dict[float, Record]) -> Path:
     others = [record for other, record in together.items() if other != scale]
     return write_report(together[scale], folder / f"scale-{scale:g}.html", others)
-
-
-ASSETS = [data, runs, benchmark_report]
-"""Every asset of the group."""

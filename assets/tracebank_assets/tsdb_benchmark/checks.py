@@ -3,7 +3,6 @@
 import dagster as dg
 
 from tracebank.resources import Stores
-from tracebank.stores.opening import held_open
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.results import Record
 
@@ -14,23 +13,21 @@ STORAGE_GROWTH = 1.02
 """Bytes of the same rows may be so many times what they were: merges do not always end alike."""
 
 
-def run_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks of `[tsdb_benchmark, runs]`."""
-    what = {
-        _VERIFIED: "Every answer was right, or the engine cannot express the question.",
-        _NOT_SLOWER: "No workload is slower than in earlier runs on the same machine and data by more than its noise:"
-        " a rank test on raw samples.",
-        _STORAGE: "The same rows take no more bytes than in the run before.",
-    }
-    return [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in what.items()]
+RUN_CHECKS = {
+    _VERIFIED: "Every answer was right, or the engine cannot express the question.",
+    _NOT_SLOWER: "No workload is slower than in earlier runs on the same machine and data by more than its noise:"
+    " a rank test on raw samples.",
+    _STORAGE: "The same rows take no more bytes than in the run before.",
+}
+"""Checks of `[tsdb_benchmark, runs]`."""
 
 
-def run_checks(stores: Stores, key: dg.AssetKey, record: Record) -> list[dg.AssetCheckResult]:
+def run_checks(stores: Stores, record: Record) -> list[dg.AssetCheckResult]:
     """The checks of a run that was just kept."""
-    return [_verified(key, record), _not_slower(stores, key, record), _storage(stores, key, record)]
+    return [_verified(record), _not_slower(stores, record), _storage(stores, record)]
 
 
-def _verified(key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
+def _verified(record: Record) -> dg.AssetCheckResult:
     fine = ("verified", "partial", "unsupported")
     bad = [
         f"{one['lane']} {one['workload']}: {one['status']}, {one['reason']}"
@@ -39,7 +36,6 @@ def _verified(key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
     ]
     wrong = any(one["status"] == "wrong_answer" for one in record.results)
     return dg.AssetCheckResult(
-        asset_key=key,
         check_name=_VERIFIED,
         passed=not bad,
         severity=dg.AssetCheckSeverity.ERROR if wrong else dg.AssetCheckSeverity.WARN,
@@ -47,11 +43,10 @@ def _verified(key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
     )
 
 
-def _not_slower(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
+def _not_slower(stores: Stores, record: Record) -> dg.AssetCheckResult:
     earlier = archive.history(stores.relational, record)
-    with held_open(stores.series):  # one opening for all the reads
-        before = archive.samples(stores.series, earlier)
-        now = archive.samples(stores.series, [record.run_id] if record.samples else [])
+    before = archive.samples(stores.series, earlier)
+    now = archive.samples(stores.series, [record.run_id] if record.samples else [])
     changes = archive.compare(before, now)
     slower = [
         f"{one.lane} {one.workload}: {one.test.ratio:.2f} times the earlier median, p = {one.p_value:.2g}"
@@ -59,7 +54,6 @@ def _not_slower(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetChe
         if one.slower
     ]
     return dg.AssetCheckResult(
-        asset_key=key,
         check_name=_NOT_SLOWER,
         passed=not slower,
         severity=dg.AssetCheckSeverity.WARN,
@@ -67,7 +61,7 @@ def _not_slower(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetChe
     )
 
 
-def _storage(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetCheckResult:
+def _storage(stores: Stores, record: Record) -> dg.AssetCheckResult:
     before: dict[tuple[str, str], float] = {}
     for run in reversed(archive.history(stores.relational, record)):  # the newest stays
         before |= _sizes(archive.results_of(stores.relational, run))
@@ -78,7 +72,6 @@ def _storage(stores: Stores, key: dg.AssetKey, record: Record) -> dg.AssetCheckR
         if (engine, lane) in before and now[engine, lane] > STORAGE_GROWTH * before[engine, lane]
     ]
     return dg.AssetCheckResult(
-        asset_key=key,
         check_name=_STORAGE,
         passed=not grown,
         severity=dg.AssetCheckSeverity.WARN,

@@ -1,4 +1,4 @@
-"""Names, partitions and versions that the modules of group `tsdb_benchmark` share."""
+"""Names and partitions that the modules of group `tsdb_benchmark` share."""
 
 import dagster as dg
 
@@ -6,8 +6,6 @@ from tracebank_benchmarks.tsdb.data_set import SCALES
 from tracebank_benchmarks.tsdb.engines import ENGINES
 
 GROUP = "tsdb_benchmark"
-CODE_VERSION = "1"
-"""Version of the group's code: raise it when a run of the same engines and data would measure something else."""
 
 DATA = dg.AssetKey([GROUP, "data"])
 RUNS = dg.AssetKey([GROUP, "runs"])

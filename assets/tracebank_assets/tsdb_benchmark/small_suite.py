@@ -7,7 +7,6 @@ from rich.console import Console
 
 from tracebank.progress import track
 from tracebank.settings import Settings
-from tracebank_assets.runs import run_job
 from tracebank_assets.tsdb_benchmark.automation import DATA_JOB, REPORT_JOB, RUN_JOB
 from tracebank_assets.tsdb_benchmark.keys import REPORT, RUNS
 from tracebank_benchmarks.tsdb import archive
@@ -29,6 +28,8 @@ def run_small_suite(settings: Settings, instance: dg.DagsterInstance, console: C
     Raises:
         RunFailed: a step failed.
     """
+    from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
+
     asked = {RUNS.to_python_identifier(): {"workloads": list(WORKLOADS), "minutes": MINUTES}}
     run_job(str(DATA_JOB.name), instance)
     with track("measuring databases", len(ENGINES)) as advance:

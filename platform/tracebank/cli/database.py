@@ -1,4 +1,4 @@
-"""`tracebank db`: bringing both stores up to what is declared, and telling how far they are."""
+"""`tracebank db`: bringing both stores up to what is declared, telling how far they are, and writing down changes."""
 
 from __future__ import annotations
 
@@ -57,6 +57,23 @@ def repair(as_json: AsJson = False) -> None:
         sys.stdout.write(f"given up: {entry}\n")
     if not found:
         sys.stdout.write("nothing is damaged\n")
+
+
+@database.command()
+def revision(message: Annotated[str, typer.Option("--message", "-m", help="What changed, in a few words.")]) -> None:
+    """Write the migration that a changed or new model needs. For developers; nothing stored is touched."""
+    from tracebank.stores.migrations import revision as written
+
+    made = written(message)
+    sys.stdout.write("nothing to write: models and migrations agree\n" if made is None else f"{made}\n")
+
+
+@database.command()
+def docs() -> None:
+    """Print the docs page of every table, as declared. For developers: redirect it to docs/tables.md."""
+    from tracebank_schemas.docs import tables_page
+
+    sys.stdout.write(tables_page())
 
 
 def _show(found: SchemaStatus, as_json: bool) -> None:

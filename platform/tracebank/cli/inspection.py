@@ -1,4 +1,5 @@
-"""Looking at what this installation has: the checks behind `tracebank doctor`. Nothing is changed by looking.
+"""Looking at what this installation has: the checks behind `tracebank doctor`. Looking changes nothing but the ledger,
+where what a killed write left pending is settled or dropped.
 
 Other packages add their checks by entry points of the group `tracebank.doctor`.
 """
@@ -35,6 +36,8 @@ _SERVERS: Final = {
     "q": "only the database benchmark uses it, with a kdb+ licence",
 }
 _SCARCE: Final = 5 * 2**30
+_SHOWN: Final = 10
+"""Most partitions that are shown one by one."""
 
 GROUP: Final = "tracebank.doctor"
 """Entry points: a section's name -> a function of the settings that yields `Finding`s."""
@@ -61,6 +64,7 @@ def inspect(settings: Settings) -> list[Finding]:
         _machine,
         _series,
         _relational,
+        _ledger,
         _devices,
         _packages,
         _servers,
@@ -130,6 +134,39 @@ def _relational(settings: Settings) -> Iterator[Finding]:
     finally:
         store.close()
     yield Finding("relational store", "ok", f"{info.engine} {info.version}, {shown}", version=info.version)
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    """What the ledger says beside the rows that stand; what killed writers left pending is settled or dropped."""
+    from tracebank.ledger import Ledger
+    from tracebank.stores.faults import StoreError
+    from tracebank.stores.opening import open_relational, open_series
+
+    embedded = [url.database for url in (settings.series, settings.relational) if not url.host]
+    if not all(Path(str(path)).exists() for path in embedded):
+        return  # the findings of the stores say so
+    relational = open_relational(settings)
+    try:
+        ledger = Ledger(relational, open_series(settings))
+        judged, found = ledger.recover(), ledger.compare()
+    except StoreError as error:
+        yield Finding("ledger", "broken", str(error), "see the stores above, then 'tracebank db upgrade'")
+        return
+    finally:
+        relational.close()
+    for one in judged:
+        what = "settled: its rows stand" if one.settled else "dropped: its rows do not stand"
+        again = "" if one.settled else "materialise it again"
+        yield Finding("ledger", "ok", f"{one.asset_key} {one.partition} of a killed run was {what}", again)
+    off = [standing for standing in found if not standing.agrees]
+    for other in off[:_SHOWN]:
+        detail = (
+            f"{other.asset_key} {other.partition}: {other.told:,} rows in the ledger, {other.stands:,} in {other.table}"
+        )
+        yield Finding("ledger", "broken", detail, "materialise it again")
+    more = f"; {len(off) - _SHOWN} more differ" if len(off) > _SHOWN else ""
+    agree = f"{len(found) - len(off)} of {len(found)} partitions hold the rows that the ledger tells of{more}"
+    yield Finding("ledger", "broken" if more else "ok", agree)
 
 
 def _devices(settings: Settings) -> Iterator[Finding]:

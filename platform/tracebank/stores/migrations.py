@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import func, select
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import URL, func, select
 
 from tracebank.tables.drift import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
@@ -49,10 +54,44 @@ class SchemaStatus:
 
 
 def _config(connection: Connection | None = None) -> Config:
-    config = Config()
+    config = Config(cmd_opts=Namespace(quiet=True))
     config.set_main_option("script_location", "tracebank_schemas:migrations")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
     return config
+
+
+def revision(message: str) -> Path | None:
+    """Write the migration from the newest revision to what the models declare, for whoever changed a model.
+
+    Nothing of the user's is touched: the newest revision is made in a database of its own, and compared there.
+
+    Returns:
+        The new file, beside those that are there; None where models and migrations agree.
+
+    Raises:
+        OSError: the folder of the migrations cannot be written, as in an installed package.
+    """
+    from tracebank.stores.relational import RelationalStore
+
+    newest = ScriptDirectory.from_config(_config()).get_current_head() or "0000"
+    with tempfile.TemporaryDirectory(prefix="tracebank-") as folder:
+        store = RelationalStore(URL.create("sqlite", database=f"{folder}/newest.db"))
+        try:
+            with store.connection() as connection:
+                command.upgrade(_config(connection), "head")
+            with store.connection() as connection:
+                if not compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA):
+                    return None
+                made = command.revision(
+                    _config(connection), message, autogenerate=True, rev_id=f"{int(newest) + 1:04d}"
+                )
+        finally:
+            store.close()
+    assert isinstance(made, Script)
+    if ruff := shutil.which("ruff"):  # formatted as the rest is, where that can be done
+        subprocess.run([ruff, "format", "--quiet", made.path], check=True)
+    return Path(made.path)
 
 
 def one_at_a_time(connection: Connection) -> None:

@@ -1,0 +1,92 @@
+"""The version of an asset's code changes with what the asset computes, and with nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from tracebank_assets.code_version import _definitions, _module, code_version
+
+SOURCE = '''"""A module."""
+import math
+from tracebank_models.market.instruments import instrument_units
+
+FACTOR = 2
+UNUSED = 3
+
+
+def helper(x):
+    """Twice."""
+    return FACTOR * x  # here
+
+
+def other(x):
+    return UNUSED * x
+
+
+def asset(x):
+    from tracebank_assets.market import checks
+
+    units = instrument_units("v", "s")
+    return helper(math.floor(x)), units, checks.QUALITY_CHECKS
+'''
+
+
+def _version(folder: Path, source: str, files: list[Path] | None = None) -> str:
+    path = folder / "written.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("written", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return code_version(module.asset, files or [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        ("# here", "# there", False),
+        ('"""Twice."""', '"""Two times."""', False),
+        ("FACTOR * x ", "FACTOR*x ", False),
+        ("UNUSED = 3", "UNUSED = 4", False),
+        ("return UNUSED * x", "return x", False),
+        ("FACTOR = 2", "FACTOR = 3", True),
+        ("FACTOR * x ", "FACTOR + x ", True),
+        ("math.floor", "math.ceil", True),
+        ("checks.QUALITY_CHECKS", "checks.TABLE_CHECKS", True),
+        ('units = instrument_units("v", "s")', "units = None", True),
+    ],
+)
+def test_what_changes_the_version(tmp_path: Path, old: str, new: str, changes: bool) -> None:
+    assert old in SOURCE
+    assert (_version(tmp_path, SOURCE) != _version(tmp_path, SOURCE.replace(old, new, 1))) is changes
+
+
+def test_texts_that_are_read_are_part_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "sql"
+    folder.mkdir()
+    (folder / "a.sql").write_text("SELECT 1")
+    before = _version(tmp_path, SOURCE, [folder])
+    assert before == _version(tmp_path, SOURCE, [folder]) != _version(tmp_path, SOURCE)
+    (folder / "a.sql").write_text("SELECT 2")
+    assert _version(tmp_path, SOURCE, [folder]) != before
+
+
+def test_rooms_that_compute_are_followed_and_the_platform_is_not() -> None:
+    start = _module("tracebank_assets.market.assets")
+    assert start is not None
+    found = {name for name, _ in _definitions(start, "quality")}
+    assert ("tracebank_assets.market.checks", "quality_measures") in found
+    assert ("tracebank_schemas.quality", "QualityMeasure") in found
+    loaded = {name for name, _ in _definitions(start, "market_tables")}
+    assert any(module.startswith("tracebank_models.market.") for module, _ in loaded)
+    assert ("tracebank_assets.market.checks", "quality_measures") not in loaded
+    everything = {module.split(".")[0] for module, _ in found | loaded}
+    assert everything <= {"tracebank_assets", "tracebank_models", "tracebank_schemas"}
+    assert not {module for module, _ in found | loaded} & {
+        "tracebank_assets.materialised",
+        "tracebank_assets.artifacts",
+    }

@@ -1,0 +1,35 @@
+"""Groups are found: no list names them, and nothing that they define is left out or taken twice."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from tracebank_assets.definitions import defs
+from tracebank_assets.groups import definitions_found, group_modules
+
+
+def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
+    keys = [spec.key.path for spec in defs.resolve_all_asset_specs()]
+    assert {group for group, _ in keys} >= {"market", "tsdb_benchmark", "language_models", "sparse_features"}
+    assert len(keys) == len({tuple(key) for key in keys})
+    found = definitions_found()
+    assert {job.name for job in found["jobs"]} >= {"load_market_day", "run_tsdb_benchmark", "tune_model", "read_reward"}
+    assert {one.name for one in found["schedules"]} >= {"daily_market_load", "weekly_tsdb_report"}
+    assert {one.name for one in found["sensors"]} >= {"new_market_files"}
+    assert found["asset_checks"] == []
+
+
+def test_modules_of_a_name_can_be_asked_for() -> None:
+    assert [module.__name__ for module in group_modules("questions")] == [
+        "tracebank_assets.market.questions",
+        "tracebank_assets.sparse_features.questions",
+    ]
+
+
+def test_every_asset_of_a_table_shows_its_columns_and_follows_its_code() -> None:
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.code_version, spec.key
+        if "dagster/relation_identifier" in spec.metadata:
+            schema = spec.metadata["dagster/column_schema"]
+            assert isinstance(schema, dg.TableSchemaMetadataValue)
+            assert all(column.description for column in schema.schema.columns if column.constraints.nullable), spec.key
