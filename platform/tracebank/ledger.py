@@ -126,12 +126,12 @@ class Ledger:
             .order_by(Materialization.finished_at.desc())
             .limit(1)
         )
-        with self._relational.session() as session:
+        with self._relational.reading() as session:
             return session.scalar(query)
 
     def recover(self) -> list[Judged]:
         """Settle or drop what killed writers left pending, each by the rows that stand."""
-        with self._relational.session() as session:
+        with self._relational.reading() as session:
             left = [one for one in session.scalars(select(PendingMaterialization)) if not _alive(one)]
             session.expunge_all()
         return [judged for one in left if (judged := self._judge(one))]
@@ -187,7 +187,7 @@ class Ledger:
         )
         ranked = select(Materialization, place.label("place")).subquery()
         newest = aliased(Materialization, ranked)
-        with self._relational.session() as session:
+        with self._relational.reading() as session:
             found = list(session.scalars(select(newest).where(ranked.c.place == 1)))
             session.expunge_all()
         return found

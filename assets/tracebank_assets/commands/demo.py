@@ -87,12 +87,12 @@ def _show_stores(settings: Settings, console: Console) -> None:
 def _ask(settings: Settings, console: Console) -> None:
     from tracebank.query.connection import connect
     from tracebank.stores.opening import open_series
-    from tracebank_assets.market import questions as market
-    from tracebank_assets.sparse_features import questions as sparse_features
+    from tracebank_assets.groups import group_modules
 
     connection = connect(settings)
     engine = open_series(settings).engine
-    for meaning, query in (market.questions(engine) | sparse_features.questions(engine)).items():
+    asked = [entry for module in group_modules("questions") for entry in module.questions(engine).items()]
+    for meaning, query in asked:
         console.print(f"\n[bold]{meaning}[/bold]")
         console.print(query.strip(), style="dim", highlight=False)
         console.print(_table(connection.sql(query)))
