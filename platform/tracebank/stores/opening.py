@@ -29,7 +29,7 @@ def open_series(settings: Settings) -> SeriesStore:
 
             return DuckDBStore(Path(str(url.database)), lock_timeout=wait)
         case "postgresql+psycopg" | "timescaledb+psycopg":
-            _need("adbc_driver_postgresql", url.drivername)
+            _need("psycopg", url.drivername)
             from tracebank.engines.postgresql.store import PostgreSQLStore
             from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
 
@@ -77,11 +77,15 @@ def upgrade(settings: Settings) -> SchemaStatus:
     series, relational = open_series(settings), open_relational(settings)
     try:
         if relational.url.get_backend_name() == "postgresql":
-            from tracebank.engines.postgresql.query import drop_views
+            from tracebank.engines.postgresql.relational import drop_views
 
             drop_views(relational)
         result = upgrade_stores(series, relational)
         refresh(series, relational)
+        if series.engine in ("postgresql", "timescaledb"):
+            from tracebank.engines.postgresql.reader import make_reader
+
+            result = replace(result, remarks=make_reader(settings))
         return replace(result, activations=refresh_activations(series, settings.activations))
     finally:
         relational.close()

@@ -43,7 +43,7 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
     if isinstance(series, PostgreSQLStore):
-        from tracebank.engines.postgresql.query import in_one_database, make_views
+        from tracebank.engines.postgresql.relational import in_one_database, make_views
 
         return make_views(relational, metadata) if in_one_database(series.url, relational.url) else []
     if not isinstance(series, ClickHouseStore):
