@@ -95,9 +95,7 @@ def _described(session: psycopg.Connection, text: str) -> list[tuple[str, int]]:
     return [((result.fname(at) or b"").decode(errors="replace"), result.ftype(at)) for at in range(result.nfields)]
 
 
-def _batches(
-    session: psycopg.Connection, query: str, schema: pa.Schema, kinds: list[int]
-) -> Iterator[pa.RecordBatch]:
+def _batches(session: psycopg.Connection, query: str, schema: pa.Schema, kinds: list[int]) -> Iterator[pa.RecordBatch]:
     with session.cursor() as cursor, cursor.copy(query.encode()) as copy:
         for rows in _gathered(copy):
             yield _decoded(rows, schema, kinds)

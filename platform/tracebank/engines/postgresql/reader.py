@@ -108,7 +108,7 @@ def make_reader(settings: Settings) -> tuple[str, ...]:
             _make_role(session, url, str(store.url.username))
         _grant(session, str(url.username), store.schema)
         for user in {str(u.username) for u in (settings.series, settings.relational) if u.username}:
-            _close(session, user)
+            close_to_everybody(session, user)
         return tuple(_left(session, str(url.username), _limits(session, str(url.username))))
 
 
@@ -160,7 +160,7 @@ def _grant(session: psycopg.Connection, name: str, series: str) -> None:
             _run(session, "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}", schema, name)
 
 
-def _close(session: psycopg.Connection, user: str) -> None:
+def close_to_everybody(session: psycopg.Connection, user: str) -> None:
     """Take from everybody what a reader must not have; `user`, one of the stores', keeps it. Where the owner may not,
     the server warns and goes on."""
     database = str(_one(session, "SELECT current_database()"))
@@ -200,6 +200,6 @@ def _left(session: psycopg.Connection, name: str, settings: list[str]) -> list[s
     if functions := session.execute(_OPEN, (CLOSED,)).fetchall():
         found.append(
             f"reader {name}: may call {functions[0][0]} and {len(functions) - 1} more like it, in a session that is"
-            " read-only and ends with the query; run 'tracebank db upgrade' once as a superuser to close them"
+            " read-only and ends with the query; docs/sql.md has the statement by which a superuser closes them"
         )
     return found

@@ -95,9 +95,7 @@ class PostgreSQLWriter(Writer):
                 name = f"{store.place(self.table)} {self._whole.condition()}"
                 self._session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
             if self._whole is not None and not self._divided:
-                self._session.execute(
-                    f"DELETE FROM {store.place(self.table)} WHERE {self._whole.condition()}".encode()
-                )
+                self._session.execute(f"DELETE FROM {store.place(self.table)} WHERE {self._whole.condition()}".encode())
 
     def _wait(self, seconds: float) -> None:
         self._session.execute(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}".encode())
@@ -180,7 +178,9 @@ class PostgreSQLWriter(Writer):
 
     def _swap(self) -> None:
         # One writer at a time; readers do not wait for this one. What is above a partition is locked before it is.
-        self._session.execute(f"LOCK TABLE ONLY {self._store.place(self.table)} IN SHARE UPDATE EXCLUSIVE MODE".encode())
+        self._session.execute(
+            f"LOCK TABLE ONLY {self._store.place(self.table)} IN SHARE UPDATE EXCLUSIVE MODE".encode()
+        )
         for target in self._targets.values():
             leaf, there = target.leaf, exists(self._session, target.leaf.place)
             if target.stage and not (there and self._whole is None):
