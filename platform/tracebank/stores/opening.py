@@ -83,9 +83,9 @@ def upgrade(settings: Settings) -> SchemaStatus:
         result = upgrade_stores(series, relational)
         refresh(series, relational)
         if series.engine in ("postgresql", "timescaledb"):
-            from tracebank.engines.postgresql.reader import make_reader
+            from tracebank.engines.postgresql.upgrade import complete
 
-            result = replace(result, remarks=make_reader(settings))
+            result = replace(result, remarks=complete(series, settings))
         return replace(result, activations=refresh_activations(series, settings.activations))
     finally:
         relational.close()

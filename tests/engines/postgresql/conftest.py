@@ -6,8 +6,10 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 from sqlalchemy.engine import make_url
@@ -19,10 +21,21 @@ from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank_schemas.catalogue import TABLES
 from tracebank_schemas.ingest import Instrument
 
-from ...query.conftest import DAY, START, trades
-
 SERVER = os.environ.get("TRACEBANK_TEST_POSTGRES_URL", "")
 """Read when the suite is gathered: tests run without the developer's variables."""
+
+DAY = date(2024, 8, 8)
+START = datetime(2024, 8, 8, 9, 30, tzinfo=UTC)
+
+
+def trades(symbol: str, rows: int = 50, *, back: int = 0) -> pl.DataFrame:
+    """Trades of a symbol, a second and a nanosecond apart, some days back; prices 100, 101, …"""
+    seq = pl.int_range(rows).alias("seq")
+    ts = pl.lit(START - timedelta(days=back)).cast(pl.Datetime("ns", "UTC")) + pl.duration(nanoseconds=seq * 1_000_000_001)
+    names = {"clock": "exchange", "venue": "binance_spot", "symbol": symbol, "side": "buy"}
+    frame = pl.select(seq, ts.alias("ts"), (seq + 100.0).alias("price"), qty=0.5, local_ts=None)
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in names.items())
+    return frame.select(pl.col(name).cast(kind) for name, kind in TABLES["trades"].polars_schema.items())
 
 
 def owner(settings: Settings) -> psycopg.Connection:

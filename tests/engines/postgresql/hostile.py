@@ -1,6 +1,6 @@
 """Statements that try to write, or to reach what a query may not, in PostgreSQL's SQL: families, made by combination.
 
-`{folder}` is a folder that the server's user may write, `{pid}` and `{mate}` are sessions of the owner and of the reader.
+`{folder}` is a folder that the server's user may write, `{pid}` and `{mate}` are sessions of owner and reader.
 """
 
 from __future__ import annotations

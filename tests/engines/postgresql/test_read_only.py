@@ -38,16 +38,18 @@ SELECT (SELECT array_agg(c::text) FROM public.canary c),
     (SELECT array_agg(m::text) FROM pg_auth_members m WHERE member = %(reader)s::regrole),
     (SELECT array_agg(s::text) FROM pg_db_role_setting s WHERE setrole = %(reader)s::regrole),
     (SELECT array_agg(d.*::text ORDER BY oid) FROM pg_database d WHERE datname IN ('z', current_database())),
-    (SELECT array_agg(oid ORDER BY oid) FROM pg_class WHERE relpersistence <> 't' OR relnamespace = 'public'::regnamespace),
+    (SELECT array_agg(oid ORDER BY oid) FROM pg_class WHERE relpersistence <> 't'),
     (SELECT count(*) FROM pg_class WHERE relpersistence = 't'), (SELECT count(*) FROM pg_proc),
-    (SELECT array_agg(nspname || coalesce(nspacl::text, '') ORDER BY nspname) FROM pg_namespace WHERE nspname !~ '^pg_t'),
+    (SELECT array_agg(nspname || coalesce(nspacl::text, '') ORDER BY oid) FROM pg_namespace WHERE nspname !~ '^pg_t'),
     (SELECT array_agg(l::text) FROM pg_largeobject l), (SELECT count(*) FROM pg_largeobject_metadata),
     (SELECT last_value || ' ' || is_called FROM public.canary_seq),
     (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
         WHERE locktype = 'advisory'), pg_conf_load_time(), pg_postmaster_start_time(),
     (SELECT count(*) FROM pg_replication_slots), (SELECT count(*) FROM pg_replication_origin),
-    (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()), (SELECT count(*) FROM pg_extension), (SELECT count(*) FROM pg_publication),
-    (SELECT count(*) FROM pg_tablespace), (SELECT count(*) FROM pg_event_trigger), (SELECT count(*) FROM pg_description),
+    (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
+    (SELECT count(*) FROM pg_extension), (SELECT count(*) FROM pg_publication),
+    (SELECT count(*) FROM pg_tablespace), (SELECT count(*) FROM pg_event_trigger),
+    (SELECT count(*) FROM pg_description),
     (SELECT md5(coalesce(pg_read_file('postgresql.auto.conf'), '')))
 """
 

@@ -187,8 +187,8 @@ def _text(data: Bytes, start: Places, sizes: Places, missing: NDArray[np.bool_],
     offsets = np.concatenate((np.zeros(1, np.int64), ends))
     taken = data[np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], sizes)]
     valid = pa.array(~missing).buffers()[1] if missing.any() else None
-    buffers = [valid, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(taken)]
-    found = pa.Array.from_buffers(kind, len(sizes), buffers)
+    buffers = [valid, pa.py_buffer(offsets.astype(np.int32).data), pa.py_buffer(taken.data)]
+    found: pa.Array[Any] = pa.Array.from_buffers(kind, len(sizes), buffers)
     found.validate(full=True)  # a database may hold what is not UTF-8
     return found
 
@@ -214,8 +214,8 @@ def _lists(data: Bytes, at: Places, missing: NDArray[np.bool_], element: int) ->
         order = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
         places = np.repeat(here + 24, counts) + order * width
     values = _column(data, places, element)
-    starts = pa.array(offsets.astype(np.int32), mask=np.append(missing, False) if missing.any() else None)
-    return pa.ListArray.from_arrays(starts, values)
+    mask = pa.array(missing) if missing.any() else None
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=mask)
 
 
 def _each(data: Bytes, start: Places, counts: Places) -> Places:

@@ -136,10 +136,11 @@ def exists(session: psycopg.Connection, place: str) -> bool:
 def noted(table: SeriesTable, comment: str | None) -> tuple[dict[str, PartitionValue], int]:
     """Values and rows out of a partition's comment."""
     note = json.loads(comment or '{"partition": {}, "rows": 0}')
-    return {key.name: _value(table, key, note["partition"][key.name]) for key in table.partition_keys}, note["rows"]
+    return {key.name: value(table, key, note["partition"][key.name]) for key in table.partition_keys}, note["rows"]
 
 
-def _value(table: SeriesTable, key: Day | Value, text: str) -> PartitionValue:
+def value(table: SeriesTable, key: Day | Value, text: str) -> PartitionValue:
+    """A key's value out of its text."""
     kind = table.arrow_schema.field(key.column).type
     if isinstance(key, Day) or kind == pa.date32():
         return date.fromisoformat(text)

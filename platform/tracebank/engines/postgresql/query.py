@@ -18,9 +18,8 @@ from typing import Final
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from sqlglot import tokenize
+from sqlglot import TokenType, tokenize
 from sqlglot.errors import TokenError
-from sqlglot.tokens import TokenType
 
 from tracebank.engines.postgresql.answers import answer
 from tracebank.engines.postgresql.reader import check, reader_url

@@ -25,7 +25,7 @@ CLOSED: Final = (
     r"|pg_rotate_.*|pg_read_.*|pg_ls_.*|pg_stat_file|pg_file_.*|pg_export_snapshot|set_config|dblink.*"
     r"|pg_replication_.*|pg_(create|drop|copy)_.*slot.*)$"
 )
-"""Functions that everybody may call on a new database, and that reach files, sessions or settings, or keep something."""
+"""Functions that reach files, sessions or settings, or keep something; on a new database everybody may call most."""
 
 _SETTINGS: Final = {
     "default_transaction_read_only": "on",
@@ -113,7 +113,7 @@ def make_reader(settings: Settings) -> tuple[str, ...]:
 
 
 def _run(session: psycopg.Connection, text: str, *names: str) -> None:
-    session.execute(sql.SQL(text).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+    session.execute(sql.SQL(text).format(*map(sql.Identifier, names)))
 
 
 def _one(session: psycopg.Connection, text: str, *values: object) -> object:

@@ -1,4 +1,4 @@
-"""`relational` where both stores are one PostgreSQL database: views over the relational tables, made from the models."""
+"""`relational` where both stores are one PostgreSQL database: views of the relational tables, made from the models."""
 
 from __future__ import annotations
 

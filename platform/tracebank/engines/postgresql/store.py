@@ -68,6 +68,8 @@ class PostgreSQLStore(SqlStore):
     arrays: ClassVar[bool] = True
     deletes: ClassVar[bool] = True
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]] = "many_processes"
+    _known: ClassVar[str] = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+    """Rows of a table without native partitions, as far as the engine knows them without counting."""
 
     def __init__(
         self,
@@ -174,6 +176,10 @@ class PostgreSQLStore(SqlStore):
         index += ddl.create_index(table, place, beside) if self.indexed else []
         return [*schemas, *ddl.create_table(table, place), *index]
 
+    def statements(self, table: SeriesTable) -> list[str]:
+        """Statements that make a table which is not there, for the record."""
+        return self._making(table)
+
     def _adding(self, table: SeriesTable, column: str) -> list[str]:
         return ddl.add_column(table, self.place(table), column)
 
@@ -229,8 +235,8 @@ class PostgreSQLStore(SqlStore):
         [rows] = session.execute(text.encode()).fetchone() or (0,)
         if partition is None:
             return TableSize(rows, total, raw)
-        known = session.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", (self.place(table),))
-        share = rows / max(rows, *(known.fetchone() or (0,)), 1)
+        known = session.execute(self._known, (self.place(table),)).fetchone() or (0,)
+        share = rows / max(rows, int(known[0]), 1)
         return TableSize(rows, round(total * share), round(raw * share))
 
     def sizes(self, session: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:

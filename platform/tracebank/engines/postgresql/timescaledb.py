@@ -36,6 +36,7 @@ class TimescaleDBStore(PostgreSQLStore):
     """Series tables as hypertables, in chunks by day where a table is partitioned by day."""
 
     engine: ClassVar[str] = "timescaledb"
+    _known: ClassVar[str] = "SELECT approximate_row_count(%s::regclass)"
 
     def __init__(self, url: URL, *, columnstore: bool = True, **options: Any) -> None:
         """Nothing is connected yet.
@@ -59,18 +60,17 @@ class TimescaleDBStore(PostgreSQLStore):
         licence = str(row[0]) if row and row[0] else "licence unknown"
         return EngineInfo(self.engine, version, f"{licence}, PostgreSQL {server.version}")
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the hypertable, or add the columns that its declaration gained.
+    def prepare(self, session: psycopg.Connection, table: SeriesTable) -> None:
+        """Make the hypertable, or add the columns that its declaration gained, in a session that is open.
 
         Raises:
             StoreError: the extension is not there.
             SchemaDrift: the table that stands differs in any other way.
         """
-        with self.session() as session:
-            if not extension_version(session):
-                raise StoreError(f"table {table.name}: {ABSENT}, or use the engine postgresql")
-            session.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        super().create(table)
+        if not extension_version(session):
+            raise StoreError(f"table {table.name}: {ABSENT}, or use the engine postgresql")
+        session.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        super().prepare(session, table)
 
     def _making(self, table: SeriesTable) -> list[str]:
         chunked = hypertable(table, self.place(table), self.columnstore) if _is_timed(table) else []
