@@ -25,7 +25,7 @@ _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL") or _SUITE_POSTGRES
 
 @contextmanager
 def _fresh_postgres(server: str) -> Iterator[str]:
-    """A database of the test's own on a server, dropped afterwards with its reader, whoever is still connected to it."""
+    """A database of the test's own on a server, dropped afterwards with its reader, whoever is still connected."""
     url, name = make_url(server), f"tracebank_test_{uuid.uuid4().hex[:16]}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:

@@ -72,6 +72,7 @@ def upgrade(settings: Settings) -> SchemaStatus:
 
     from tracebank.engines.clickhouse.activations import refresh as refresh_activations
     from tracebank.engines.clickhouse.relational import refresh
+    from tracebank.engines.postgresql.store import PostgreSQLStore
     from tracebank.stores.migrations import upgrade as upgrade_stores
 
     series, relational = open_series(settings), open_relational(settings)
@@ -82,7 +83,7 @@ def upgrade(settings: Settings) -> SchemaStatus:
             drop_views(relational)
         result = upgrade_stores(series, relational)
         refresh(series, relational)
-        if series.engine in ("postgresql", "timescaledb"):
+        if isinstance(series, PostgreSQLStore):
             from tracebank.engines.postgresql.upgrade import complete
 
             result = replace(result, remarks=complete(series, settings))

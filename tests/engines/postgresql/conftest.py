@@ -31,7 +31,9 @@ START = datetime(2024, 8, 8, 9, 30, tzinfo=UTC)
 def trades(symbol: str, rows: int = 50, *, back: int = 0) -> pl.DataFrame:
     """Trades of a symbol, a second and a nanosecond apart, some days back; prices 100, 101, …"""
     seq = pl.int_range(rows).alias("seq")
-    ts = pl.lit(START - timedelta(days=back)).cast(pl.Datetime("ns", "UTC")) + pl.duration(nanoseconds=seq * 1_000_000_001)
+    ts = pl.lit(START - timedelta(days=back)).cast(pl.Datetime("ns", "UTC")) + pl.duration(
+        nanoseconds=seq * 1_000_000_001
+    )
     names = {"clock": "exchange", "venue": "binance_spot", "symbol": symbol, "side": "buy"}
     frame = pl.select(seq, ts.alias("ts"), (seq + 100.0).alias("price"), qty=0.5, local_ts=None)
     frame = frame.with_columns(pl.lit(value).alias(name) for name, value in names.items())

@@ -14,7 +14,8 @@ from polars.testing import assert_frame_equal
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.upgrade import divide
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
-from tracebank.stores.faults import StoreBusy, StoreError
+from tracebank.stores.faults import FrameRefused, StoreBusy, StoreError
+from tracebank.tables.writer import drained
 from tracebank_schemas.catalogue import TABLES
 
 from .conftest import DAY, trades
@@ -86,15 +87,14 @@ def test_appends_add_to_partitions_that_stand_and_make_others(store: PostgreSQLS
     assert not [name for name in _tables(store) if name.startswith("stage")]
 
 
-def test_one_connection_serves_several_appends(store: PostgreSQLStore) -> None:
+def test_one_connection_serves_several_appends(store: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch) -> None:
     with store.session() as session:
         for rows in (3, 4):
             with PostgreSQLWriter(store, TRADES, None, session) as writer:
                 writer.write(trades("BTC", rows))
-        with pytest.raises(RuntimeError), PostgreSQLWriter(store, TRADES, None, session) as writer:
-            writer.write(trades("BTC", 5))
-            writer._flush()
-            raise RuntimeError
+        monkeypatch.setattr(PostgreSQLWriter, "block_rows", 2)
+        with pytest.raises(FrameRefused):
+            drained(PostgreSQLWriter(store, TRADES, None, session), [trades("BTC", 5), trades("BTC", 5).drop("price")])
         assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert store.size(TRADES).rows == 7
 

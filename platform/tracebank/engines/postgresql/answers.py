@@ -160,10 +160,11 @@ def _fixed(values: NDArray[Any], missing: NDArray[np.bool_], kind: int) -> pa.Ar
     if kind in (1082, 1114, 1184):
         values = _since_1970(values.astype(np.int64), kind == 1082)
         base = pa.int32() if kind == 1082 else pa.int64()
-        return pa.array(values, base, mask=mask).cast(target)
-    if kind == 16:
-        values = values.astype(np.bool_)
-    return pa.array(values, mask=mask).cast(target)
+    else:
+        base = pa.bool_() if kind == 16 else None
+        values = values.astype(np.bool_) if kind == 16 else values
+    found: pa.Array[Any] = pa.array(values, base, mask=mask).cast(target)
+    return found
 
 
 def _since_1970(values: NDArray[np.int64], days: bool) -> NDArray[np.int64]:
