@@ -97,35 +97,30 @@ def _described(session: psycopg.Connection, text: str) -> list[tuple[str, int]]:
 
 def _batches(session: psycopg.Connection, query: str, schema: pa.Schema, kinds: list[int]) -> Iterator[pa.RecordBatch]:
     with session.cursor() as cursor, cursor.copy(query.encode()) as copy:
-        for rows in _gathered(copy):
-            yield _decoded(rows, schema, kinds)
+        for rows, ends in _gathered(copy):
+            yield _decoded(rows, ends, schema, kinds)
 
 
-def _gathered(copy: Iterable[Any]) -> Iterator[list[bytes]]:
-    """Rows, which come one by one, a few megabytes at a time; without header and trailer."""
-    rows: list[bytes] = []
-    size, skip = 0, _HEADER
-    for piece in copy:
-        row = bytes(piece[skip:])
+def _gathered(copy: Iterable[Any]) -> Iterator[tuple[bytearray, list[int]]]:
+    """Rows, which come one by one, a few megabytes at a time, and where each ends; without header and trailer."""
+    data, ends = bytearray(), []
+    skip = _HEADER
+    for piece in copy:  # to the end, which is a message, too
+        if len(piece) - skip > len(_TRAILER):
+            data += piece[skip:] if skip else piece
+            ends.append(len(data))
+            if len(data) >= _BATCH_BYTES:
+                yield data, ends
+                data, ends = bytearray(), []
         skip = 0
-        if row == _TRAILER:
-            break
-        if row:
-            rows.append(row)
-            size += len(row)
-        if size >= _BATCH_BYTES:
-            yield rows
-            rows, size = [], 0
-    for _ in copy:  # its end is a message, too
-        pass
-    if rows:
-        yield rows
+    if ends:
+        yield data, ends
 
 
-def _decoded(rows: list[bytes], schema: pa.Schema, kinds: list[int]) -> pa.RecordBatch:
-    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
-    data = np.frombuffer(b"".join((*rows, _PADDING)), np.uint8)
-    at = np.cumsum(sizes) - sizes + 2  # behind the count of fields
+def _decoded(rows: bytearray, ends: list[int], schema: pa.Schema, kinds: list[int]) -> pa.RecordBatch:
+    rows += _PADDING
+    data = np.frombuffer(rows, np.uint8)
+    at = np.array([0, *ends[:-1]], np.int64) + 2  # behind the count of fields
     columns = []
     for field, kind in zip(schema, kinds, strict=True):
         try:

@@ -20,14 +20,16 @@ import pyarrow as pa
 from tracebank.engines.postgresql import ddl
 from tracebank_schemas.series import Day, PartitionValue, SeriesTable, Value
 
-STANDING: Final = """
+_STANDING: Final = """
 WITH RECURSIVE below(oid) AS (
     SELECT to_regclass(%s)::oid UNION ALL SELECT inhrelid FROM pg_inherits JOIN below ON inhparent = below.oid
 )
-SELECT obj_description(oid, 'pg_class'), pg_total_relation_size(oid), pg_table_size(oid)
-FROM below JOIN pg_class USING (oid) WHERE relkind = 'r'
+SELECT obj_description(oid, 'pg_class') {sizes} FROM below JOIN pg_class USING (oid) WHERE relkind = 'r'
 """
-"""Note and bytes of each partition of a table. It locks none of them: servers have locks for a few thousand."""
+NOTES: Final = _STANDING.format(sizes="")
+"""Note of each partition of a table. No partition is locked: servers have locks for a few thousand."""
+SIZES: Final = _STANDING.format(sizes=", pg_total_relation_size(oid), pg_table_size(oid)")
+"""Note and bytes of each."""
 
 
 def parts(schema: str) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql import ddl
 from tracebank.engines.postgresql.answers import answer
-from tracebank.engines.postgresql.partitions import STANDING, Leaf, divided, noted, parts
+from tracebank.engines.postgresql.partitions import NOTES, SIZES, Leaf, divided, noted, parts
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import without_password
 from tracebank.stores.faults import StatementTimeout, StoreBusy, StoreError
@@ -222,7 +222,7 @@ class PostgreSQLStore(SqlStore):
             if not self.divided(session, table):
                 return self._whole_size(session, table, partition)
             place = leaf.place if leaf else self.place(table)
-            found = session.execute(STANDING, (place,)).fetchall()
+            found = session.execute(SIZES, (place,)).fetchall()
         return TableSize(
             sum(noted(table, row[0])[1] for row in found), sum(row[1] for row in found), sum(row[2] for row in found)
         )
@@ -251,7 +251,7 @@ class PostgreSQLStore(SqlStore):
         with self.session() as session:
             if not self.divided(session, table):
                 return super().partitions(table)
-            found = [noted(table, row[0]) for row in session.execute(STANDING, (self.place(table),))]
+            found = [noted(table, row[0]) for row in session.execute(NOTES, (self.place(table),))]
         return sorted((entry for entry in found if entry[1]), key=lambda entry: tuple(entry[0].values()))
 
     def leaf(self, table: SeriesTable, values: Mapping[str, PartitionValue]) -> Leaf:
