@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.engines.postgresql.reader import close_to_everybody, reader_url, role
 from tracebank.query.connection import Connection
-from tracebank.query.errors import SqlError, SqlLimit, SqlRefused
+from tracebank.query.errors import SqlLimit, SqlRefused
 from tracebank.settings import Settings, SettingsError
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import upgrade
@@ -67,6 +67,7 @@ def test_an_upgrade_mends_the_reader(postgres_url: str, tmp_path: Path) -> None:
             f'GRANT INSERT ON series.trades TO "{name}"',
             f'GRANT CREATE ON SCHEMA series TO "{name}"',
             f'ALTER ROLE "{name}" CREATEDB',
+            f'GRANT DELETE ON public.instruments TO "{name}"',
         ):
             session.execute(harm.encode())
             with pytest.raises(StoreError, match="may do more than read") as caught:
@@ -94,7 +95,7 @@ def test_what_it_lacks_is_told_with_the_statement(postgres_url: str, tmp_path: P
             session.execute(grant.removeprefix("run: ").encode())
             Connection(settings).sql(f"SELECT * FROM {query}")
         session.execute(f'REVOKE USAGE ON SCHEMA series FROM "{name}"'.encode())
-        with pytest.raises(SqlError, match=r"schema series|does not exist"):
+        with pytest.raises(SqlRefused, match=f'run: GRANT USAGE ON SCHEMA series TO "{name}"'):
             Connection(settings).sql("SELECT * FROM series.trades")
 
 
@@ -204,3 +205,35 @@ def test_a_stream_that_is_left_ends_on_the_server(warehouse: Settings) -> None:
     with closing(owner(warehouse)) as session:
         while _sessions(warehouse):
             session.execute("SELECT pg_sleep(0.05)")
+
+
+def test_an_upgrade_takes_nothing_from_an_owner_who_reads(postgres_url: str, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, postgres_url, reader_url=postgres_url, reader_trusted=True)
+    for _ in range(2):
+        assert upgrade(settings).remarks == ()
+    with closing(owner(settings)) as session:
+        text = (
+            "SELECT count(*) FROM information_schema.table_privileges WHERE grantee = %s AND privilege_type = 'INSERT'"
+        )
+        granted = session.execute(text, (settings.series.username,)).fetchone()
+        assert granted is not None
+        assert granted[0] > 20
+        session.execute("CREATE ROLE somebody_else LOGIN NOINHERIT PASSWORD 'else-77'")
+        try:
+            other = make_url(postgres_url).set(username="somebody_else", password="else-77")
+            given = _settings(tmp_path, postgres_url, reader_url=other.render_as_string(hide_password=False))
+            assert upgrade(given).remarks == ()
+            assert Connection(given).sql("SELECT count(*) AS n FROM trades").rows() == [(0,)]
+        finally:
+            session.execute("DROP OWNED BY somebody_else")
+            session.execute("DROP ROLE somebody_else")
+
+
+def test_anothers_schema_of_the_views_name_is_not_opened(postgres_url: str, tmp_path: Path) -> None:
+    settings = Settings.load(home=tmp_path / "home", series_url=postgres_url)
+    with closing(owner(settings)) as session:
+        session.execute("CREATE SCHEMA relational CREATE TABLE mine (n int)")
+    upgrade(settings)
+    with pytest.raises(SqlRefused, match="permission denied for schema relational") as caught:
+        Connection(settings).sql("SELECT n FROM relational.mine")
+    assert "GRANT" not in str(caught.value)

@@ -152,12 +152,12 @@ def _column(data: Bytes, at: Places, kind: int) -> pa.Array[Any]:
 def _fixed(values: NDArray[Any], missing: NDArray[np.bool_], kind: int) -> pa.Array[Any]:
     mask = missing if missing.any() else None
     target = _FIXED[kind][1]
-    if kind in (1082, 1114, 1184):
+    bases: dict[int, pa.DataType] = {16: pa.bool_(), 1082: pa.int32(), 1114: pa.int64(), 1184: pa.int64()}
+    base = bases.get(kind)
+    if kind == 16:
+        values = values.astype(np.bool_)
+    elif base is not None:
         values = _since_1970(values.astype(np.int64), kind == 1082)
-        base = pa.int32() if kind == 1082 else pa.int64()
-    else:
-        base = pa.bool_() if kind == 16 else None
-        values = values.astype(np.bool_) if kind == 16 else values
     found: pa.Array[Any] = pa.array(values, base, mask=mask).cast(target)
     return found
 

@@ -133,14 +133,17 @@ def _told_apart(error: psycopg.Error, settings: Settings, limits: Limits, second
         case "25006":
             return SqlRefused(f"{READ_ONLY}: {text}")
         case "42501":
-            return SqlRefused(f"{READ_ONLY}: {text}{_missing(text, settings)}")
+            return SqlRefused(f"{READ_ONLY}: {text}{_missing(error.diag.message_primary or '', settings)}")
     return SqlError(text)
 
 
 def _missing(text: str, settings: Settings) -> str:
     """The statement that gives the reader what it lacks of what it should have."""
     role = sql.Identifier(str(reader_url(settings).username)).as_string()
-    for schema, kind, names in (("series", "table", TABLES), (VIEWS, "view", METADATA.tables)):
+    ours = [("series", "table", list(TABLES))]
+    if in_one_database(settings.series, settings.relational):
+        ours.append((VIEWS, "view", list(METADATA.tables)))
+    for schema, kind, names in ours:
         if text.endswith(f"schema {schema}"):
             return f"; run: GRANT USAGE ON SCHEMA {schema} TO {role}"
         if any(text.endswith(f"{kind} {name}") for name in names):

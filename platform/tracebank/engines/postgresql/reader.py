@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL
 
-from tracebank.engines.postgresql.relational import VIEWS
+from tracebank.engines.postgresql.relational import VIEWS, in_one_database
 from tracebank.engines.postgresql.store import PostgreSQLStore, wait_for
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
@@ -102,14 +102,21 @@ def make_reader(settings: Settings) -> tuple[str, ...]:
     """
     url = reader_url(settings)
     store = PostgreSQLStore(settings.series.set(drivername="postgresql+psycopg"))
+    if url.username == store.url.username:
+        return ()  # who owns the tables may read them, and must not lose the rest
     with store.session() as session, session.transaction():
         wait_for(session, f"reader {url.username}")
         if settings.reader is None:
             _make_role(session, url, str(store.url.username))
+            _revoke(session, str(url.username), store.schema)
         _grant(session, str(url.username), store.schema)
         for user in {str(u.username) for u in (settings.series, settings.relational) if u.username}:
             close_to_everybody(session, user)
-        return tuple(_left(session, str(url.username), _limits(session, str(url.username))))
+        left = _left(session, str(url.username), _limits(session, str(url.username)))
+    if in_one_database(settings.series, settings.relational):  # another's schema of that name is none of ours
+        with PostgreSQLStore(settings.relational).session() as session, session.transaction():
+            _grant(session, str(url.username), VIEWS)
+    return tuple(left)
 
 
 def _run(session: psycopg.Connection, text: str, *names: str) -> None:
@@ -135,11 +142,12 @@ def _make_role(session: psycopg.Connection, url: URL, owner: str) -> None:
         )
     if not there:
         _run(session, "CREATE ROLE {} LOGIN NOINHERIT", name)
-    if _one(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
-        _run(session, "ALTER ROLE {} NOSUPERUSER NOREPLICATION NOBYPASSRLS", name)
+    for attribute in ("super", "createrole", "createdb", "replication", "bypassrls"):
+        if _one(session, f"SELECT rol{attribute} FROM pg_roles WHERE rolname = %s", name):
+            _run(session, f"ALTER ROLE {{}} NO{'SUPERUSER' if attribute == 'super' else attribute}", name)
     # The server is given what it would make of the password, so that no log of statements has it.
     hashed = session.pgconn.encrypt_password(str(url.password).encode(), name.encode()) if url.password else None
-    text = sql.SQL("ALTER ROLE {} LOGIN NOINHERIT NOCREATEDB NOCREATEROLE PASSWORD {}")
+    text = sql.SQL("ALTER ROLE {} LOGIN NOINHERIT PASSWORD {}")
     session.execute(text.format(sql.Identifier(name), sql.Literal(hashed.decode() if hashed else None)))
     groups = session.execute(
         "SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
@@ -150,22 +158,29 @@ def _make_role(session: psycopg.Connection, url: URL, owner: str) -> None:
         _run(session, "REVOKE {} FROM {}", group, name)
 
 
-def _grant(session: psycopg.Connection, name: str, series: str) -> None:
-    for schema in (series, VIEWS):
-        if _one(session, "SELECT to_regnamespace(%s) IS NOT NULL", sql.Identifier(schema).as_string()):
-            _run(session, "REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}", schema, name)
-            _run(session, "REVOKE ALL ON SCHEMA {} FROM {}", schema, name)
-            _run(session, "GRANT USAGE ON SCHEMA {} TO {}", schema, name)
-            _run(session, "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}", schema, name)
-            _run(session, "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}", schema, name)
+def _standing(session: psycopg.Connection, *schemas: str) -> list[str]:
+    return [schema for schema in schemas if _one(session, "SELECT true FROM pg_namespace WHERE nspname = %s", schema)]
+
+
+def _revoke(session: psycopg.Connection, name: str, series: str) -> None:
+    _run(session, "REVOKE CREATE, TEMPORARY ON DATABASE {} FROM {}", session.info.dbname, name)
+    for schema in _standing(session, series, VIEWS, "public"):
+        _run(session, "REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}", schema, name)
+        _run(session, "REVOKE ALL ON SCHEMA {} FROM {}", schema, name)
+
+
+def _grant(session: psycopg.Connection, name: str, schema: str) -> None:
+    if _standing(session, schema):
+        _run(session, "GRANT USAGE ON SCHEMA {} TO {}", schema, name)
+        _run(session, "GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}", schema, name)
+        _run(session, "ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT SELECT ON TABLES TO {}", schema, name)
 
 
 def close_to_everybody(session: psycopg.Connection, user: str) -> None:
     """Take from everybody what a reader must not have; `user`, one of the stores', keeps it. Where the owner may not,
     the server warns and goes on."""
-    database = str(_one(session, "SELECT current_database()"))
     there = _one(session, "SELECT true FROM pg_roles WHERE rolname = %s", user)
-    _run(session, "REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC", database)
+    _run(session, "REVOKE CREATE, TEMPORARY ON DATABASE {} FROM PUBLIC", session.info.dbname)
     _run(session, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     for (function,) in session.execute(_OPEN, (CLOSED,)).fetchall():
         if there:
