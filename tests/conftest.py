@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
+from tracebank.engines.postgresql.reader import role
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
@@ -24,7 +25,7 @@ _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL") or _SUITE_POSTGRES
 
 @contextmanager
 def _fresh_postgres(server: str) -> Iterator[str]:
-    """A database of the test's own on a server, dropped afterwards, whoever is still connected to it."""
+    """A database of the test's own on a server, dropped afterwards with its reader, whoever is still connected."""
     url, name = make_url(server), f"tracebank_test_{uuid.uuid4().hex[:16]}"
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
@@ -34,6 +35,7 @@ def _fresh_postgres(server: str) -> Iterator[str]:
     finally:
         with engine.connect() as connection:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            connection.execute(text(f'DROP ROLE IF EXISTS "{role(name)}"'))
         engine.dispose()
 
 

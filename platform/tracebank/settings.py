@@ -41,6 +41,9 @@ RELATIONAL_FORMS: Final = {
 }
 """Engines that may hold the relational store, with the form of their URL."""
 
+READER_FORMS: Final = {"postgresql+psycopg": RELATIONAL_FORMS["postgresql+psycopg"]}
+"""Form of the URL of who reads a series store on PostgreSQL."""
+
 EXECUTORS: Final = ("in_process", "multiprocess", "docker", "k8s", "celery", "ray")
 """Where the steps of a Dagster run may be computed."""
 
@@ -138,6 +141,11 @@ class Settings(BaseSettings):
     """Time-series store (`TRACEBANK_SERIES_URL`); default `chdb:///<home>/series`."""
     relational_url: SecretStr = SecretStr("")
     """Relational store (`TRACEBANK_RELATIONAL_URL`); default `sqlite:///<home>/relational.db`."""
+    reader_url: SecretStr = SecretStr("")
+    """As whom queries log in to a series store on PostgreSQL (`TRACEBANK_READER_URL`); default the role that
+    `tracebank db upgrade` makes."""
+    reader_trusted: bool = False
+    """Let queries log in as somebody who may do more than read (`TRACEBANK_READER_TRUSTED`)."""
     device: str = "auto"
     """Where models run (`TRACEBANK_DEVICE`): auto, cpu, mps, cuda or cuda:N."""
     executor: str = "in_process"
@@ -181,6 +189,12 @@ class Settings(BaseSettings):
             return URL.create("sqlite", database=str(self.home / "relational.db"))
         return _checked_url("TRACEBANK_RELATIONAL_URL", value, RELATIONAL_FORMS)
 
+    @cached_property
+    def reader(self) -> URL | None:
+        """As whom queries log in, parsed and checked; None for the role that is made for them."""
+        value = self.reader_url.get_secret_value()
+        return _checked_url("TRACEBANK_READER_URL", value, READER_FORMS) if value else None
+
     @property
     def incoming(self) -> Path:
         """Folder whose new files the sensor picks up."""
@@ -197,6 +211,8 @@ class Settings(BaseSettings):
             "TRACEBANK_HOME": str(self.home),
             "TRACEBANK_SERIES_URL": self.series_url.get_secret_value(),
             "TRACEBANK_RELATIONAL_URL": self.relational_url.get_secret_value(),
+            "TRACEBANK_READER_URL": self.reader_url.get_secret_value(),
+            "TRACEBANK_READER_TRUSTED": str(self.reader_trusted).lower(),
             "TRACEBANK_DEVICE": self.device,
             "TRACEBANK_EXECUTOR": self.executor,
             "TRACEBANK_LOCK_TIMEOUT": str(self.lock_timeout),
@@ -210,8 +226,8 @@ class Settings(BaseSettings):
         }
 
     def redact(self, text: str) -> str:
-        """`text` without the passwords of the two stores, however they came into it."""
-        for url in (self.series, self.relational):
+        """`text` without the passwords of the two stores and the reader, however they came into it."""
+        for url in filter(None, (self.series, self.relational, self.reader)):
             text = without_password(text, url)
         return _URL_IN_TEXT.sub(lambda found: shown_url(found.group()), text)
 
@@ -228,7 +244,7 @@ class Settings(BaseSettings):
             first = error.errors(include_url=False)[0]
             name = "TRACEBANK_" + "_".join(str(part) for part in first["loc"]).upper()
             raise SettingsError(f"{name}: {shown_url(str(first['input']))!r} is not accepted; {first['msg']}") from None
-        _ = settings.series, settings.relational
+        _ = settings.series, settings.relational, settings.reader
         if not _DEVICE.fullmatch(settings.device):
             raise SettingsError(f"TRACEBANK_DEVICE: {settings.device!r} is not accepted; use {DEVICE_FORM}")
         if settings.executor not in EXECUTORS:

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 
 from tracebank.cli.inspection import inspect
+from tracebank.engines.postgresql.reader import role
 from tracebank.query.catalogue import tables
 from tracebank.query.connection import Connection
 from tracebank.query.errors import SqlError, SqlRefused
@@ -69,6 +70,7 @@ def _database() -> Iterator[str]:
     finally:
         with server.connect() as connection:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+            connection.execute(text(f'DROP ROLE IF EXISTS "{role(name)}"'))
         server.dispose()
 
 
@@ -188,7 +190,8 @@ REFUSED = {
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT set_config('transaction_read_only', 'off', false)",
         "SELECT lo_import('/etc/passwd')",
-        "SELECT query_to_xml('select 1', true, true, '')",
+        "SELECT query_to_xml('delete from trades', true, true, '')",
+        "SELECT * FROM public.instruments",
         "/* x */ DO $$ BEGIN END $$",
         "SELECT * INTO series.x FROM series.trades",
     ],

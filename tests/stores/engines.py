@@ -140,8 +140,8 @@ def _postgresql(_folder: Path) -> Iterator[SeriesStore]:
     try:
         yield store
     finally:
-        with store.connection() as connection:
-            connection.execute(f"DROP SCHEMA IF EXISTS {store.schema} CASCADE".encode())
+        with store.session() as session:
+            session.execute(f"DROP SCHEMA IF EXISTS {store.schema}, {store.schema}_parts CASCADE".encode())
 
 
 @contextmanager
@@ -151,8 +151,8 @@ def _timescaledb(_folder: Path) -> Iterator[SeriesStore]:
 
     with _postgresql(_folder) as plain:
         assert isinstance(plain, PostgreSQLStore)
-        with plain.connection() as connection:
-            if not extension_version(connection):
+        with plain.session() as session:
+            if not extension_version(session):
                 pytest.skip(ABSENT)
         yield TimescaleDBStore(plain.url, schema=plain.schema, lock_timeout=30)
 

@@ -228,11 +228,11 @@ def test_a_bare_client_loads_as_many_rows_as_we_do(name: str, lane: Lane, table:
 def test_the_bare_copy_is_the_platforms_own(data: DataSet) -> None:
     from tracebank.engines.postgresql import ddl as postgresql_ddl
     from tracebank.engines.postgresql.copy import encoded
+    from tracebank.engines.postgresql.writer import physical_columns
     from tracebank.tables.frames import fitted
-    from tracebank_benchmarks.tsdb.engines.postgresql import _physical
 
     rows = data.frame(TRADES).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TRADES.arrow_schema)
-    ours = b"".join(encoded(_physical(TRADES, fitted(TRADES, rows, postgresql_ddl.LIMITS))))
+    ours = b"".join(encoded(physical_columns(TRADES, fitted(TRADES, rows, postgresql_ddl.LIMITS))))
     assert b"".join(copy_buffers(rows)) == ours
 
 

@@ -92,5 +92,7 @@ def _show(found: SchemaStatus, as_json: bool) -> None:
             sys.stdout.write(f"  {entry.table}, {entry.what}: {entry.found}, declared {entry.declared}; {mend}\n")
         if found.activations:
             sys.stdout.write(f"series.activations: not there, {found.activations}\n")
+        for line in found.remarks:
+            sys.stdout.write(f"{line}\n")
     if not found.current:
         raise typer.Exit(1)

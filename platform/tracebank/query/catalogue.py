@@ -9,7 +9,6 @@ from sqlalchemy import func, select, text
 
 from tracebank.engines.clickhouse import activations
 from tracebank.engines.clickhouse.relational import VIEWS
-from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.query.connection import Connection
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational, open_series
@@ -27,12 +26,12 @@ Size = tuple[int, int | None]
 
 _TABLES: Final = (
     "SELECT database, name, total_rows AS rows, total_bytes AS bytes, comment FROM system.tables"
-    " WHERE database IN ({series:String}, 'relational') AND NOT startsWith(name, '.') AND NOT is_temporary"
+    " WHERE database IN (currentDatabase(), 'relational') AND NOT startsWith(name, '.') AND NOT is_temporary"
     " ORDER BY database DESC, name"
 )
 _COLUMNS: Final = (
     "SELECT database, table, name, type, comment FROM system.columns"
-    " WHERE database IN ({series:String}, 'relational') ORDER BY database, table, position"
+    " WHERE database IN (currentDatabase(), 'relational') ORDER BY database, table, position"
 )
 
 
@@ -67,14 +66,12 @@ def tables(settings: Settings) -> list[TableInfo]:
         StoreError: a store cannot be opened.
     """
     series = open_series(settings)
-    if not isinstance(series, ClickHouseStore):
+    if not series.catalogue:
         return _declared(settings, series)
-    database = series.database
     connection = Connection(settings)
-    parameters = {"series": database}
-    found = connection.sql(_TABLES, parameters=parameters).rows(named=True)
+    found = connection.sql(_TABLES).rows(named=True)
     columns: dict[tuple[str, str], list[ColumnInfo]] = {}
-    for row in connection.sql(_COLUMNS, parameters=parameters).rows(named=True):
+    for row in connection.sql(_COLUMNS).rows(named=True):
         columns.setdefault((row["database"], row["table"]), []).append(_column(row))
     relational = open_relational(settings)
     try:

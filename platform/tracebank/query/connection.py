@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from tracebank.engines import engine_module
 from tracebank.query.contract import Answer, Limits, Parameters, Progress, Request
 from tracebank.query.errors import SqlError
 from tracebank.settings import Settings
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 Opened = Callable[[Settings, Request], AbstractContextManager[Answer]]
 """`opened` of an engine's `query` module: the answer of one statement, open for the length of the block."""
-
-_FOLDERS: Final = {
-    "chdb": "clickhouse",
-    "clickhouse": "clickhouse",
-    "clickhouses": "clickhouse",
-    "duckdb": "duckdb",
-    "postgresql+psycopg": "postgresql",
-    "timescaledb+psycopg": "postgresql",
-}
-"""Whose query module answers, by the scheme of the series store's URL."""
 
 
 def connect(settings: Settings | None = None) -> Connection:
@@ -127,7 +117,7 @@ class Connection:
         if limit is not None and limit < 0:
             raise SqlError(f"limit: {limit} is not accepted; use 0 or more")
         limits = self._limits(timeout, memory)
-        opened: Opened = import_module(f"tracebank.engines.{_FOLDERS[self.settings.series.drivername]}.query").opened
+        opened: Opened = engine_module(self.settings.series, "query").opened
         request = Request(query, limits, parameters or {}, limit, progress)
         with contextlib.ExitStack() as stack:
             with _told():

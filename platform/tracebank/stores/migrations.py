@@ -46,6 +46,8 @@ class SchemaStatus:
     """Differences between declarations and series tables."""
     activations: str = ""
     """Why the upgrade made no `series.activations`; empty where it did, or where the engine never has one."""
+    remarks: tuple[str, ...] = ()
+    """What the upgrade could not do about who reads, a line each."""
 
     @property
     def current(self) -> bool:

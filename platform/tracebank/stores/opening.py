@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracebank.stores.faults import StoreError
+from tracebank.engines import engine_module
 from tracebank.stores.series_store import SeriesStore
 
 if TYPE_CHECKING:
@@ -25,30 +24,8 @@ def open_series(settings: Settings) -> SeriesStore:
     Raises:
         StoreError: the engine's client is not installed.
     """
-    url, wait = settings.series, settings.lock_timeout
-    match url.drivername:
-        case "duckdb":
-            _need("duckdb", url.drivername)
-            from tracebank.engines.duckdb.store import DuckDBStore
-
-            return DuckDBStore(Path(str(url.database)), lock_timeout=wait)
-        case "postgresql+psycopg" | "timescaledb+psycopg":
-            _need("adbc_driver_postgresql", url.drivername)
-            from tracebank.engines.postgresql.store import PostgreSQLStore
-            from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
-
-            kind = TimescaleDBStore if url.drivername.startswith("timescaledb") else PostgreSQLStore
-            return kind(url.set(drivername="postgresql+psycopg"), lock_timeout=wait)
-    from tracebank.engines.clickhouse.store import ClickHouseStore
-
-    return ClickHouseStore(url, lock_timeout=wait)
-
-
-def _need(package: str, engine: str) -> None:
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        raise StoreError(f"series store {engine}: {package} is not installed; pip install 'tracebank[tsdb]'")
+    found: SeriesStore = engine_module(settings.series, "store").opened(settings)
+    return found
 
 
 def open_relational(settings: Settings) -> RelationalStore:
@@ -66,15 +43,12 @@ def upgrade(settings: Settings) -> SchemaStatus:
     """
     from dataclasses import replace
 
-    from tracebank.engines.clickhouse.activations import refresh as refresh_activations
-    from tracebank.engines.clickhouse.relational import refresh
     from tracebank.stores.migrations import upgrade as upgrade_stores
 
     series, relational = open_series(settings), open_relational(settings)
     try:
-        result = upgrade_stores(series, relational, _views_of(settings))
-        refresh(series, relational)
-        return replace(result, activations=refresh_activations(series, settings.activations))
+        status = upgrade_stores(series, relational, _views_of(settings))
+        return replace(status, **engine_module(settings.series, "upgrade").completed(settings, series, relational))
     finally:
         relational.close()
 
@@ -83,6 +57,6 @@ def _views_of(settings: Settings) -> Callable[[Connection], AbstractContextManag
     """What a migration of the relational store stands in: a block that replaces the views in PostgreSQL."""
     if settings.relational.get_backend_name() != "postgresql":
         return nullcontext
-    from tracebank.engines.postgresql.query import views_replaced
+    from tracebank.engines.postgresql.relational import views_replaced
 
     return partial(views_replaced, series=settings.series, relational=settings.relational)

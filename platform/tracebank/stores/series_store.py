@@ -74,6 +74,8 @@ class SeriesStore(ABC):
     """Keeps list columns."""
     deletes: ClassVar[bool]
     """Can delete single rows."""
+    catalogue: ClassVar[bool] = False
+    """Tells queries of its tables and columns in `system.tables` and `system.columns`."""
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]]
     """Who may have it open at once."""
 

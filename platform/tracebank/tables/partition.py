@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final
 
 import pyarrow as pa
@@ -88,4 +89,11 @@ def by_partition(table: SeriesTable, rows: pa.Table) -> list[tuple[dict[str, Par
     names = [key.name for key in table.partition_keys]
     if places.height == 1:
         return [(dict(zip(names, places.row(0)[:-1], strict=True)), rows)]
-    return [(dict(zip(names, values, strict=True)), rows.take(pa.array(at))) for *values, at in places.iter_rows()]
+    # Gathered once and cut: a gathering for each partition would look through all chunks each time.
+    gathered = rows.take(places["_row"].explode().to_arrow())
+    counts = places["_row"].list.len().to_list()
+    starts = accumulate(counts, initial=0)
+    return [
+        (dict(zip(names, values, strict=True)), gathered.slice(start, count))
+        for values, start, count in zip(places.drop("_row").iter_rows(), starts, counts, strict=False)
+    ]

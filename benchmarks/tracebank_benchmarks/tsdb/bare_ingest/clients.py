@@ -141,7 +141,7 @@ def postgresql(table: SeriesTable, lane: Lane, folder: Path) -> Iterator[Bare]: 
         return cursor.fetchall() if cursor.description else []
 
     def write(rows: pa.Table) -> None:
-        names = ", ".join(name for name, _ in postgresql_ddl.physical(declared))
+        names = postgresql_ddl.names(declared)
         text = f"COPY {place} ({names}) FROM STDIN (FORMAT BINARY)"
         with connection.transaction(), connection.cursor() as cursor, cursor.copy(text.encode()) as copy:
             copy.write(HEADER)
@@ -151,14 +151,14 @@ def postgresql(table: SeriesTable, lane: Lane, folder: Path) -> Iterator[Bare]: 
 
     def settle() -> None:
         if lane is Lane.IDIOMATIC:
-            for text in postgresql_ddl.create_indexes(table, schema):
+            for text in postgresql_ddl.create_index(table, place):
                 run(text)
             run(f"CREATE INDEX ON {place} USING brin (ts)")
         run(f"VACUUM (ANALYZE) {place}")
         run("CHECKPOINT")
 
     try:
-        for text in (f"CREATE SCHEMA {schema}", *postgresql_ddl.create_table(declared, schema)):
+        for text in (f"CREATE SCHEMA {schema}", *postgresql_ddl.create_table(declared, place)):
             run(text)
         yield Bare(write, settle, lambda: int(run(f"SELECT count(*) FROM {place}")[0][0]), connection.info.backend_pid)
     finally:

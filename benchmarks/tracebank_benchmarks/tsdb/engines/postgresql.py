@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import psutil
 import psycopg
@@ -26,9 +26,9 @@ from sqlalchemy.exc import ArgumentError
 from tracebank.engines.postgresql import ddl as postgresql_ddl
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
-from tracebank.engines.postgresql.writer import PostgreSQLWriter
-from tracebank.settings import shown_url
-from tracebank.stores.faults import StoreError
+from tracebank.engines.postgresql.writer import PostgreSQLWriter, physical_columns
+from tracebank.settings import shown_url, without_password
+from tracebank.stores.faults import StatementTimeout, StoreError
 from tracebank.stores.series_store import TableSize
 from tracebank.tables.frames import fitted
 from tracebank_benchmarks.tsdb import queries
@@ -84,7 +84,7 @@ def _scalar(value: object) -> str:
     if isinstance(value, datetime):
         return postgresql_ddl.literal(sql.utc(value))
     if isinstance(value, str):
-        return postgresql_ddl.literal(value).strip()
+        return postgresql_ddl.literal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
@@ -151,17 +151,17 @@ class PostgreSQLSession:
                         while piece := file.read(_PIECE):
                             copy.write(piece)
             send = time.perf_counter() - start
-            connection.execute(_from_loading(declared, self._store.schema, loading).encode())
+            connection.execute(_from_loading(declared, self._store.place(declared), loading).encode())
         server = time.perf_counter() - start - send
         return LoadPhases(serialise=0.0, send=send, settle=self._settle(table), server=server)
 
     def _settle(self, table: SeriesTable) -> float:
         start = time.perf_counter()
-        with self._store.connection() as connection:
+        with self._store.session() as connection:
             for text in self._settlement(table):
                 connection.execute(text.encode())
             self._convert(table)
-            connection.execute(f"VACUUM (ANALYZE) {postgresql_ddl.path(self._store.schema, table)}".encode())
+            connection.execute(f"VACUUM (ANALYZE) {self._store.place(table)}".encode())
             may = connection.execute("SELECT pg_has_role('pg_checkpoint', 'usage') OR rolsuper FROM pg_roles"
                                      " WHERE rolname = current_user").fetchone()  # fmt: skip
             if may and may[0]:
@@ -171,9 +171,9 @@ class PostgreSQLSession:
     def _settlement(self, table: SeriesTable) -> list[str]:
         if self._lane is Lane.PAPER:
             return []
-        place = postgresql_ddl.path(self._store.schema, table)
+        place = self._store.place(table)
         brin = f'CREATE INDEX IF NOT EXISTS "{table.name}_ts_brin" ON {place} USING brin ("ts")'
-        return [*postgresql_ddl.create_indexes(table, self._store.schema), brin]
+        return [*postgresql_ddl.create_index(table, place), brin]
 
     def _convert(self, table: SeriesTable) -> None:
         """Nothing to convert in plain PostgreSQL."""
@@ -196,7 +196,9 @@ class PostgreSQLSession:
             TimeoutError: it ran longer than it may.
             StoreError: the engine failed.
         """
-        return sql.shaped(prepared.workload, self._store.arrow(self._connection(), prepared.text))
+        with _faults(self._store), self._connection().cursor() as cursor:
+            cursor.execute(prepared.text)
+            return sql.shaped(prepared.workload, cursor.fetch_arrow_table())
 
     def size(self, table: SeriesTable) -> TableSize:
         """Rows, bytes with indexes, bytes of the rows; the write-ahead log is the server's and not counted."""
@@ -214,7 +216,7 @@ class PostgreSQLSession:
 
     def processes(self) -> list[int]:
         """The server's first process, where it runs on this machine."""
-        with self._store.connection() as connection:
+        with self._store.session() as connection:
             backend = connection.info.backend_pid
             try:
                 process = psutil.Process(backend)
@@ -242,9 +244,9 @@ class PostgreSQLSession:
         from tracebank.engines.postgresql.copy import HEADER, TRAILER, encoded
 
         declared = self.declared(table)
-        columns = _physical(declared, fitted(declared, rows, postgresql_ddl.LIMITS))
-        names = ", ".join(postgresql_ddl.quoted(name) for name, _ in postgresql_ddl.physical(declared))
-        text = f"COPY {postgresql_ddl.path(self._store.schema, declared)} ({names}) FROM STDIN (FORMAT BINARY)"
+        columns = physical_columns(declared, fitted(declared, rows, postgresql_ddl.LIMITS))
+        names = postgresql_ddl.names(declared)
+        text = f"COPY {self._store.place(declared)} ({names}) FROM STDIN (FORMAT BINARY)"
         with self._store.faults(), self._writing().cursor() as cursor, cursor.copy(text.encode()) as copy:
             copy.write(b"".join((HEADER, *encoded(columns), TRAILER)))
 
@@ -257,7 +259,7 @@ class PostgreSQLSession:
     def drop(self) -> None:
         """Remove the schema and close every connection."""
         self.close()
-        with self._store.connection() as connection:
+        with self._store.session() as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {postgresql_ddl.quoted(self._store.schema)} CASCADE".encode())
 
     def _writing(self) -> psycopg.Connection:
@@ -275,20 +277,34 @@ class PostgreSQLSession:
     def _connection(self) -> ArrowConnection:
         found: ArrowConnection | None = getattr(self._connections, "connection", None)
         if found is None:
-            found = self._store.arrow_connection()
+            found = _arrow_connection(self._store)
             with self._guard:
                 self._open.enter_context(closing(found))
             self._connections.connection = found
         return found
 
 
-def _physical(declared: SeriesTable, rows: pa.Table) -> list[pa.Array[Any]]:
-    """Columns as the table has them: time stamps a second time, in nanoseconds."""
-    columns = []
-    for name, source in postgresql_ddl.physical(declared):
-        values = rows.column(source.name).combine_chunks()
-        columns.append(values.cast(pa.int64()) if name != source.name and source.type == TIMESTAMP else values)
-    return columns
+@contextmanager
+def _faults(store: PostgreSQLStore) -> Iterator[None]:
+    """Errors of Arrow's driver, too, as those of the store."""
+    import adbc_driver_manager
+
+    try:
+        with store.faults():
+            yield
+    except adbc_driver_manager.Error as error:
+        kind = StatementTimeout if str(error.sqlstate or "").strip("\0") == "57014" else StoreError
+        text = without_password(" ".join(str(error).split()), store.url)
+        raise kind(f"series store {store.url.render_as_string()}: {text[:500]}") from None
+
+
+def _arrow_connection(store: PostgreSQLStore) -> ArrowConnection:
+    """A connection that answers in Arrow; dear to open, and quick once it is."""
+    from adbc_driver_postgresql.dbapi import connect  # type: ignore[import-untyped]
+
+    with _faults(store):
+        connection: ArrowConnection = connect(store.conninfo(), autocommit=True)
+    return connection
 
 
 def _loading_table(declared: SeriesTable, loading: str) -> str:
@@ -300,7 +316,7 @@ def _loading_table(declared: SeriesTable, loading: str) -> str:
     return f"CREATE TEMPORARY TABLE {loading} ({columns}) ON COMMIT DROP"
 
 
-def _from_loading(declared: SeriesTable, schema: str, loading: str) -> str:
+def _from_loading(declared: SeriesTable, place: str, loading: str) -> str:
     """Rows of the temporary table into the real one: each time stamp in microseconds, cut off, and in nanoseconds."""
     physical = postgresql_ddl.physical(declared)
     values = []
@@ -313,7 +329,7 @@ def _from_loading(declared: SeriesTable, schema: str, loading: str) -> str:
             text = f"{seconds} + rpad(substr({text}, 21, 9), 9, '0')::bigint"
         values.append(text)
     names = ", ".join(postgresql_ddl.quoted(name) for name, _ in physical)
-    return f"INSERT INTO {postgresql_ddl.path(schema, declared)} ({names}) SELECT {', '.join(values)} FROM {loading}"
+    return f"INSERT INTO {place} ({names}) SELECT {', '.join(values)} FROM {loading}"
 
 
 class TimescaleDBSession(PostgreSQLSession):
@@ -328,7 +344,7 @@ class TimescaleDBSession(PostgreSQLSession):
     def _settlement(self, table: SeriesTable) -> list[str]:
         if self._lane is Lane.PAPER:
             return []
-        return postgresql_ddl.create_indexes(table, self._store.schema)
+        return postgresql_ddl.create_index(table, self._store.place(table))
 
     def _another(self) -> PostgreSQLSession:
         return TimescaleDBSession(self._hypertables, self._lane)
@@ -371,7 +387,7 @@ class PostgreSQL:
         }
 
     def _store(self, url: URL, lane: Lane, settings: dict[str, str]) -> PostgreSQLStore:
-        return PostgreSQLStore(url, schema=self._schema(lane), indexed=False, settings=settings)
+        return PostgreSQLStore(url, schema=self._schema(lane), indexed=False, partitioned=False, settings=settings)
 
     @staticmethod
     def _schema(lane: Lane) -> str:
@@ -391,7 +407,7 @@ class PostgreSQL:
     def settings(self) -> dict[str, str]:
         """Settings that matter to timings, as the server has them in the suite's sessions."""
         store = self._store(self._url(), Lane.PAPER, self._session_settings())
-        with store.connection() as connection:
+        with store.session() as connection:
             rows = connection.execute(
                 "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s) ORDER BY name",
                 (list(_RECORDED),),
@@ -430,7 +446,7 @@ class TimescaleDB(PostgreSQL):
         if not server.available:
             return server
         store = PostgreSQLStore(self._url(), settings={"statement_timeout": "3000ms"}, connect_timeout=3)
-        with store.connection() as connection:
+        with store.session() as connection:
             version = extension_version(connection)
         if not version:
             return EngineState(False, reason=f"{ABSENT} (PostgreSQL {server.version})")

@@ -26,7 +26,6 @@ from tracebank_schemas.series import Column
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from tracebank.stores.series_store import SeriesStore
 
 NAME: Final = "activations"
 """The view, in the database of the series."""
@@ -60,20 +59,6 @@ _attaching: Final = threading.Lock()
 def named_in(query: str) -> bool:
     """Whether a statement may mean the view, so that the files have to be listed."""
     return _WORD.search(query) is not None
-
-
-def refresh(series: SeriesStore, root: Path) -> str:
-    """Make the view anew, where the store is ClickHouse; other engines do not read the files.
-
-    Returns:
-        Why there is none although the store is ClickHouse, in one line.
-    """
-    from tracebank.engines.clickhouse.store import ClickHouseStore
-
-    if not isinstance(series, ClickHouseStore):
-        return ""
-    with series.session() as client:
-        return attach(client, series.database, root, embedded=series.embedded)
 
 
 def attach(client: Client, database: str, root: Path, *, embedded: bool) -> str:

@@ -16,7 +16,6 @@ from sqlalchemy.engine import URL
 
 from tracebank.engines.clickhouse.ddl import quoted
 from tracebank.engines.clickhouse.guard import quoted as literal
-from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.query.column_shapes import shape
 from tracebank.query.errors import one_line
 from tracebank.stores.faults import StoreError
@@ -25,8 +24,8 @@ from tracebank_schemas.catalogue import METADATA
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from tracebank.engines.clickhouse.store import ClickHouseStore
     from tracebank.stores.relational import RelationalStore
-    from tracebank.stores.series_store import SeriesStore
 
 VIEWS: Final = "relational"
 """Database of the views."""
@@ -35,7 +34,7 @@ RAW: Final = "_relational"
 """Database of the raw tables, in the engine's memory."""
 
 
-def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
+def refresh(series: ClickHouseStore, relational: RelationalStore, metadata: MetaData = METADATA) -> list[str]:
     """Make the views anew from the models, and remove those of models that are gone.
 
     Returns:
@@ -44,8 +43,6 @@ def refresh(series: SeriesStore, relational: RelationalStore, metadata: MetaData
     Raises:
         StoreError: the relational store writes dates in a form that the views cannot read, or a store fails.
     """
-    if not isinstance(series, ClickHouseStore):
-        return []  # PostgreSQL's stand where the tables do; DuckDB's session copies what a query needs
     _check_forms(relational)
     with series.session() as client:
         if not attach(client, relational.url, embedded=series.embedded, metadata=metadata):

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from tracebank.engines.clickhouse import ddl
 from tracebank.engines.clickhouse.commit import damaged
 from tracebank.engines.clickhouse.writer import ClickHouseWriter
-from tracebank.settings import without_password
+from tracebank.settings import Settings, without_password
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import Damage, EngineInfo, TableSize, as_polars
 from tracebank.stores.sql_store import SqlStore
@@ -83,6 +83,11 @@ _client: Final = cache(client_of)
 os.register_at_fork(after_in_child=_client.cache_clear)
 
 
+def opened(settings: Settings) -> ClickHouseStore:
+    """The store that the settings name; nothing is connected yet."""
+    return ClickHouseStore(settings.series, lock_timeout=settings.lock_timeout)
+
+
 class ClickHouseStore(SqlStore):
     """Series tables in ClickHouse."""
 
@@ -92,6 +97,7 @@ class ClickHouseStore(SqlStore):
     asof_join: ClassVar[bool] = True
     arrays: ClassVar[bool] = True
     deletes: ClassVar[bool] = True
+    catalogue: ClassVar[bool] = True
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]] = "many_processes"
     dialect: ClassVar[Dialect] = ddl.DIALECT
 

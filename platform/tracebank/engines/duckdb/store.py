@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -16,6 +17,8 @@ import pyarrow as pa
 
 from tracebank.engines.duckdb import ddl, file
 from tracebank.engines.duckdb.writer import DuckDBWriter, append
+from tracebank.settings import Settings
+from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import EngineInfo, TableSize
 from tracebank.stores.sql_store import SqlStore
 from tracebank.tables.drift import Standing, noted
@@ -30,6 +33,17 @@ if TYPE_CHECKING:
 _BATCH_ROWS: Final = 122_880
 _BLOCK_SIZE: Final = 262_144
 """Of the engine's file format."""
+
+
+def opened(settings: Settings) -> DuckDBStore:
+    """The store that the settings name.
+
+    Raises:
+        StoreError: DuckDB is not installed.
+    """
+    if find_spec("duckdb") is None:
+        raise StoreError("series store duckdb: duckdb is not installed; pip install duckdb")
+    return DuckDBStore(Path(str(settings.series.database)), lock_timeout=settings.lock_timeout)
 
 
 class DuckDBStore(SqlStore):

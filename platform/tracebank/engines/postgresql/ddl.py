@@ -1,4 +1,4 @@
-"""PostgreSQL's side of a declaration: DDL, how a standing table differs, and the SELECT behind `read`.
+"""PostgreSQL's side of a declaration: its types, its DDL, and what its SELECT has of its own.
 
 PostgreSQL's own time stamps end at microseconds. Every time-stamp column therefore has a hidden companion, `<name>_ns`,
 with the nanoseconds since 1970 as a `bigint`: readers get that one, conditions and indexes use the time stamp.
@@ -6,18 +6,16 @@ with the nanoseconds since 1970 as a `bigint`: readers get that one, conditions 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import pyarrow as pa
 
 from tracebank.stores.faults import FrameRefused, StoreError
-from tracebank.tables.drift import Difference
-from tracebank.tables.frames import day_bounds
-from tracebank.tables.partition import checked_partition
-from tracebank_schemas.series import TIMESTAMP, Column, Day, Partition, SeriesTable
+from tracebank.tables import select
+from tracebank.tables.drift import Standing, keys, note
+from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
 _TYPES: Final[dict[pa.DataType, str]] = {
     TIMESTAMP: "timestamp with time zone",
@@ -46,6 +44,7 @@ _EMPTY: Final[dict[str, str]] = {
     "double precision[]": "'{}'",
 }
 """What a column that a table gained holds in old rows, where it may not be null; 0 of the others."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 LIMITS: Final[dict[pa.DataType, tuple[int, int, str]]] = {
     pa.date32(): (-2_440_588, 2_145_042_905, "4713-11-24 BC to 5874897-12-31"),
@@ -55,25 +54,22 @@ LIMITS: Final[dict[pa.DataType, tuple[int, int, str]]] = {
 
 def quoted(name: str) -> str:
     """An identifier between double quotes."""
-    return '"' + name.replace('"', '""') + '"'
+    return select.quoted(name, "postgres")
 
 
 def literal(value: date | str | int) -> str:
-    """A value as SQL text.
+    """A value as SQL text, for sessions with `standard_conforming_strings`.
 
     Raises:
         FrameRefused: text has a NUL, which PostgreSQL does not keep.
     """
-    if isinstance(value, int):
-        return str(value)
     if isinstance(value, datetime):
         return f"'{value.isoformat(sep=' ')}'::timestamptz"
     if isinstance(value, date):
         return f"'{value.isoformat()}'::date"
-    if "\0" in value:
+    if isinstance(value, str) and "\0" in value:
         raise FrameRefused(f"text {value!r} has a NUL, which PostgreSQL does not keep")
-    # The escaping form: what it says does not depend on a setting of the server.
-    return " E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+    return select.literal(value, "postgres")
 
 
 def hidden(column: str) -> str:
@@ -104,6 +100,11 @@ def column_type(name: str, column: Column) -> str:
     return kind if column.nullable else f"{kind} NOT NULL"
 
 
+def standing(table: SeriesTable) -> Standing:
+    """The declaration in the engine's words."""
+    return Standing({name: column_type(name, column) for name, column in physical(table)}, *keys(table))
+
+
 def _column_ddl(name: str, column: Column) -> str:
     kind = column_type(name, column)
     if column.type == pa.string():  # in the order of bytes, as everywhere else
@@ -111,169 +112,77 @@ def _column_ddl(name: str, column: Column) -> str:
     return f"{quoted(name)} {kind}"
 
 
-def path(schema: str, table: SeriesTable) -> str:
-    """The table's name with its schema."""
-    return f"{quoted(schema)}.{quoted(table.name)}"
+def path(schema: str, name: str) -> str:
+    """A name with its schema."""
+    return f"{quoted(schema)}.{quoted(name)}"
 
 
-def create_table(table: SeriesTable, schema: str) -> list[str]:
-    """DDL of a table that is not there yet, without indexes; its keys stand in its comment."""
-    columns = ",\n  ".join(_column_ddl(name, column) for name, column in physical(table))
-    note = json.dumps({"doc": table.doc, **keys(table)})
-    comments = [
-        f"COMMENT ON COLUMN {path(schema, table)}.{quoted(c.name)} IS {literal(f'{c.doc} [{c.unit}]')}"
-        for c in table.columns
-    ]
+def columns(table: SeriesTable) -> str:
+    """Every column with its type, as `CREATE TABLE` takes them."""
+    return ", ".join(_column_ddl(name, column) for name, column in physical(table))
+
+
+def names(table: SeriesTable) -> str:
+    """Every column's name."""
+    return ", ".join(quoted(name) for name, _ in physical(table))
+
+
+def create_table(table: SeriesTable, place: str, partitioned: str = "") -> list[str]:
+    """DDL of a table that is not there yet, without indexes; its keys stand in its comment.
+
+    Args:
+        table: the declaration.
+        place: its full name.
+        partitioned: how it is partitioned, if it is.
+    """
+    docs = {c.name: f"{c.doc} [{c.unit}]" for c in table.columns}
     return [
-        f"CREATE TABLE {path(schema, table)} (\n  {columns}\n)",
-        f"COMMENT ON TABLE {path(schema, table)} IS {literal(note)}",
-        *comments,
+        f"CREATE TABLE {place} ({columns(table)}) {partitioned}".strip(),
+        f"COMMENT ON TABLE {place} IS {literal(note(table))}",
+        *(f"COMMENT ON COLUMN {place}.{quoted(name)} IS {literal(doc)}" for name, doc in docs.items()),
     ]
 
 
-def create_indexes(table: SeriesTable, schema: str) -> list[str]:
-    """A btree on the sort key, and one on the keys of partitions that it does not hold."""
-    lists = [table.sort_key] if table.sort_key else []
-    beside = tuple(key for key in table.partition_by if isinstance(key, str) and key not in table.sort_key)
-    lists += [beside] if beside else []
-    named = {"_".join((table.name, *names))[:63]: names for names in lists}
-    return [
-        f"CREATE INDEX IF NOT EXISTS {quoted(name)} ON {path(schema, table)} ({', '.join(map(quoted, names))})"
-        for name, names in named.items()
-    ]
+def create_index(table: SeriesTable, place: str, named: Sequence[str] | None = None) -> list[str]:
+    """A btree on the sort key, or on the columns that are `named`; under a name that the engine finds."""
+    key = table.sort_key if named is None else named
+    return [f"CREATE INDEX ON {place} ({', '.join(map(quoted, key))})"] if key else []
 
 
-def add_column(table: SeriesTable, schema: str, name: str) -> list[str]:
+def add_column(table: SeriesTable, place: str, name: str) -> list[str]:
     """DDL for a column that the declaration gained; rows that stand get null, or an empty value where none may be."""
-    [column] = [column for column in table.columns if column.name == name]
     result = []
-    for here, source in physical(table):
-        if source is not column:
+    for here, column in physical(table):
+        if column.name != name:
             continue
-        alter = f"ALTER TABLE {path(schema, table)}"
-        kind = column_type(here, column)
-        empty = _EMPTY.get(kind.removesuffix(" NOT NULL"), "0")
-        result.append(
-            f"{alter} ADD COLUMN {_column_ddl(here, column)}" + ("" if column.nullable else f" DEFAULT {empty}")
-        )
-        if not column.nullable:
-            result.append(f"{alter} ALTER COLUMN {quoted(here)} DROP DEFAULT")
+        empty = _EMPTY.get(column_type(here, column).removesuffix(" NOT NULL"), "0")
+        default = "" if column.nullable else f" DEFAULT {empty}"
+        result.append(f"ALTER TABLE {place} ADD COLUMN {_column_ddl(here, column)}{default}")
+        if default:
+            result.append(f"ALTER TABLE {place} ALTER COLUMN {quoted(here)} DROP DEFAULT")
     return result
 
 
-def keys(table: SeriesTable) -> dict[str, list[str]]:
-    """Sort and partition key, as a table's comment keeps them."""
-    partition = [f"day({key.column})" if isinstance(key, Day) else key for key in table.partition_by]
-    return {"sort_key": list(table.sort_key), "partition_by": partition}
+def _moment(nanoseconds: int) -> str:
+    # Bounds are whole microseconds: what lies beyond them in nanoseconds lies beyond them cut off, too.
+    return literal(_EPOCH + timedelta(microseconds=nanoseconds // 1000))
 
 
-def differences(table: SeriesTable, columns: Sequence[tuple[str, str]], comment: str | None) -> list[Difference]:
-    """How a standing table differs: its `columns` as (name, type), and its comment."""
-    found = dict(columns)
-    absent = {column.name for column in table.columns} - set(found)
-    result = []
-    for name, column in physical(table):
-        kind, declared = found.pop(name, None), column_type(name, column)
-        if kind == declared or (name != column.name and column.name in absent):
-            continue
-        repairable = name in absent and name not in table.sort_key
-        result.append(Difference(table.name, f"column {name}", declared, kind or "absent", repairable))
-    result += [Difference(table.name, f"column {name}", "absent", kind, False) for name, kind in found.items()]
-    standing = _noted(comment)
-    for what, name in (("partition key", "partition_by"), ("sort key", "sort_key")):
-        declared, kind = ", ".join(keys(table)[name]), ", ".join(standing.get(name, ["unknown"]))
-        if declared != kind:
-            result.append(Difference(table.name, what, declared, kind, False))
-    return result
-
-
-def _noted(comment: str | None) -> Mapping[str, Any]:
-    try:
-        noted = json.loads(comment or "")
-    except ValueError:
-        return {}
-    return noted if isinstance(noted, dict) else {}
-
-
-def of_partition(table: SeriesTable, partition: Partition) -> str:
-    """Condition that a partition's rows meet."""
-    conditions = ["true"]
-    for name, value in checked_partition(table, partition).items():
-        column = quoted(table.partition_columns[name])
-        if name == "day" and isinstance(value, date):
-            start, end = day_bounds(value)
-            conditions += [f"{column} >= {literal(start)}", f"{column} < {literal(end)}"]
-        else:
-            conditions.append(f"{column} = {literal(value)}")
-    return " AND ".join(conditions)
-
-
-def asked(table: SeriesTable, columns: Sequence[str] | None) -> pa.Schema:
-    """Schema of the columns that are asked for, of all for None.
-
-    Raises:
-        StoreError: a column is not declared.
-    """
-    declared = table.arrow_schema.names
-    names = list(columns) if columns is not None else declared
-    if not names or (unknown := [name for name in names if name not in declared]):
-        raise StoreError(
-            f"table {table.name}: columns {unknown if names else names} are not declared; it has {declared}"
-        )
-    return pa.schema([table.arrow_schema.field(name) for name in names])
-
-
-def select(
-    table: SeriesTable,
-    schema: str,
-    partition: Partition | None,
-    columns: Sequence[str] | None,
-    start: datetime | None,
-    end: datetime | None,
-    ordered: bool,
-) -> str:
-    """Text of the query behind `read`; time stamps come as nanoseconds since 1970.
-
-    Raises:
-        StoreError: a column is not declared, a time has no zone, or a range is asked of a table without time stamps.
-        FrameRefused: the partition's keys do not fit.
-    """
-    names = asked(table, columns).names
-    conditions = [of_partition(table, partition)] if partition is not None else []
-    conditions += _of_range(table, start, end)
-    text = f"SELECT {', '.join(_read(table, name) for name in names)} FROM {path(schema, table)}"
-    if conditions:
-        text += f" WHERE {' AND '.join(conditions)}"
-    if ordered and table.sort_key:
-        text += f" ORDER BY {', '.join(_order(table, name) for name in table.sort_key)}"
-    return text
-
-
-def _is_time(table: SeriesTable, name: str) -> bool:
-    return bool(table.arrow_schema.field(name).type == TIMESTAMP)
-
-
-def _read(table: SeriesTable, name: str) -> str:
-    return f"{quoted(hidden(name))} AS {quoted(name)}" if _is_time(table, name) else quoted(name)
+def _shown(table: SeriesTable, name: str) -> str:
+    kind, column = table.arrow_schema.field(name).type, quoted(name)
+    if kind == TIMESTAMP:
+        return f"{quoted(hidden(name))} AS {column}"
+    return f"{column}::text AS {column}" if kind == pa.uint64() else column  # numeric, which would come as a float
 
 
 def _order(table: SeriesTable, name: str) -> str:
     # By both: the index has the time stamp, the nanoseconds decide the rest. Outputs of the same name are not meant.
     own = f"{quoted(table.name)}.{quoted(name)}"
-    return f"{own}, {quoted(table.name)}.{quoted(hidden(name))}" if _is_time(table, name) else own
+    timed = table.arrow_schema.field(name).type == TIMESTAMP
+    return f"{own}, {quoted(table.name)}.{quoted(hidden(name))}" if timed else own
 
 
-def _of_range(table: SeriesTable, start: datetime | None, end: datetime | None) -> list[str]:
-    if start is None and end is None:
-        return []
-    stamp = next((column.name for column in table.columns if column.type == TIMESTAMP), None)
-    if stamp is None:
-        raise StoreError(f"table {table.name}: has no time stamps, so that no start or end can be given")
-    conditions = []
-    for bound, sign in ((start, ">="), (end, "<")):
-        if bound is not None:
-            if bound.tzinfo is None:
-                raise StoreError(f"time {bound!r} has no time zone; give one in UTC")
-            # Bounds are whole microseconds: what lies beyond them in nanoseconds lies beyond them cut off, too.
-            conditions.append(f"{quoted(table.name)}.{quoted(stamp)} {sign} {literal(bound)}")
-    return conditions
+DIALECT: Final = select.Dialect("postgres", moment=_moment, value=literal, shown=_shown, order=_order)
+
+SESSION: Final[Mapping[str, str]] = {"timezone": "UTC", "datestyle": "ISO", "standard_conforming_strings": "on"}
+"""Settings under which texts mean what they say here."""

@@ -1,4 +1,4 @@
-"""The PostgreSQL adapter: binary COPY in by psycopg, Arrow out by ADBC, one transaction for each write.
+"""The PostgreSQL adapter: binary COPY in and out, one transaction for each write, native partitions that are swapped.
 
 Tables lie in a schema of their own, so that one database may hold the relational store as well.
 """
@@ -6,58 +6,78 @@ Tables lie in a schema of their own, so that one database may hold the relationa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-import polars as pl
 import psycopg
 import pyarrow as pa
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL
 
-from tracebank.engines.postgresql import ddl as ddl
+from tracebank.engines.postgresql import ddl
+from tracebank.engines.postgresql.answers import answer
+from tracebank.engines.postgresql.partitions import NOTES, SIZES, Leaf, divided, noted, parts
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
-from tracebank.settings import without_password
-from tracebank.stores.faults import SchemaDrift, StoreBusy, StoreError
+from tracebank.settings import Settings, without_password
+from tracebank.stores.faults import StatementTimeout, StoreBusy, StoreError
 from tracebank.stores.series_store import EngineInfo, TableSize
-from tracebank.tables.drift import Difference
-from tracebank.tables.frames import Frame
-from tracebank.tables.writer import Written, drained
-from tracebank_schemas.series import TIMESTAMP, Partition, SeriesTable
+from tracebank.stores.sql_store import SqlStore
+from tracebank.tables.drift import Standing
+from tracebank.tables.drift import noted as keys_noted
+from tracebank.tables.partition import checked_partition
+from tracebank.tables.select import Dialect
+from tracebank_schemas.series import TIMESTAMP, Partition, PartitionValue, SeriesTable
 
-if TYPE_CHECKING:
-    from adbc_driver_manager.dbapi import Connection as ArrowConnection
-
-_BATCH_BYTES: Final = 4 << 20
-_HINTS: Final = {
+HINTS: Final = {
     "42P01": "run 'tracebank db upgrade'",
     "3F000": "run 'tracebank db upgrade'",
     "53100": "the disk is full and the old rows stand",
+    "53200": "the server is out of locks or memory; with thousands of partitions raise max_locks_per_transaction",
     "22021": "PostgreSQL's text keeps no NUL; the old rows stand",
 }
 """What to do, or what it means, by SQLSTATE."""
 _SAFE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class StatementTimeout(StoreError, TimeoutError):
-    """A statement ran longer than it may."""
+def conninfo(url: URL, settings: Mapping[str, str], connect_timeout: int = 10) -> str:
+    """Where and as whom to connect, and the session's settings, as libpq reads it."""
+    given = {key: str(value) for key, value in url.query.items()}
+    return make_conninfo(
+        host=url.host,
+        port=url.port,
+        user=url.username,
+        password=None if url.password is None else str(url.password),
+        dbname=url.database,
+        options=" ".join(f"-c {name}={value}" for name, value in {**ddl.SESSION, **settings}.items()),
+        connect_timeout=connect_timeout,
+        client_encoding="utf8",
+        **given,
+    )
 
 
-class PostgreSQLStore:
+def opened(settings: Settings) -> PostgreSQLStore:
+    """The store that the settings name; nothing is connected yet."""
+    from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
+
+    kind = TimescaleDBStore if settings.series.drivername.startswith("timescaledb") else PostgreSQLStore
+    return kind(settings.series.set(drivername="postgresql+psycopg"), lock_timeout=settings.lock_timeout)
+
+
+class PostgreSQLStore(SqlStore):
     """Series tables in PostgreSQL."""
 
     engine: ClassVar[str] = "postgresql"
+    dialect: ClassVar[Dialect] = ddl.DIALECT
     timestamp_resolution: ClassVar[Literal["ns", "us", "ms"]] = "us"
-    """Of the engine's own type, which SQL sees; `keeps_nanoseconds` is what `read` gives back."""
-    keeps_nanoseconds: ClassVar[bool] = True
-    """In a hidden column beside each time stamp."""
+    """Of the engine's own type, which SQL sees; a hidden column beside each time stamp keeps the nanoseconds."""
     on_rewrite: ClassVar[Literal["duplicate", "overwrite", "refuse"]] = "duplicate"
     asof_join: ClassVar[bool] = False
     arrays: ClassVar[bool] = True
     deletes: ClassVar[bool] = True
     concurrency: ClassVar[Literal["many_processes", "one_process", "one_writer"]] = "many_processes"
+    _known: ClassVar[str] = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+    """Rows of a table without native partitions, as far as the engine knows them without counting."""
 
     def __init__(
         self,
@@ -65,6 +85,7 @@ class PostgreSQLStore:
         *,
         schema: str = "series",
         indexed: bool = True,
+        partitioned: bool = True,
         settings: Mapping[str, str] | None = None,
         lock_timeout: float = 120.0,
         connect_timeout: int = 10,
@@ -75,8 +96,9 @@ class PostgreSQLStore:
             url: of the database, as SQLAlchemy's `postgresql+psycopg` has it.
             schema: where the tables lie; made with the first one.
             indexed: make a btree on the sort key of each table.
+            partitioned: divide new tables into native partitions.
             settings: of the server's, for every connection.
-            lock_timeout: seconds that a write waits for another one to the same partition.
+            lock_timeout: seconds that a write waits for another one to the same partition, or for readers.
             connect_timeout: seconds to wait for the server.
         """
         if not _SAFE.fullmatch(schema):
@@ -84,204 +106,179 @@ class PostgreSQLStore:
         self.url = url
         self.schema = schema
         self.indexed = indexed
+        self.partitioned = partitioned
         self.lock_timeout = lock_timeout
         self._connect_timeout = connect_timeout
-        self._settings = {"timezone": "UTC", "search_path": f"{schema},public", **(settings or {})}
+        self._settings = {"search_path": f"{schema},public", **(settings or {})}
 
     def conninfo(self) -> str:
         """Where and as whom to connect, and the session's settings, as libpq reads it."""
-        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
-        given = {key: str(value) for key, value in self.url.query.items()}
-        return make_conninfo(
-            host=self.url.host,
-            port=self.url.port,
-            user=self.url.username,
-            password=None if self.url.password is None else str(self.url.password),
-            dbname=self.url.database,
-            options=options,
-            connect_timeout=self._connect_timeout,
-            **given,
-        )
+        return conninfo(self.url, self._settings, self._connect_timeout)
 
     @contextmanager
     def faults(self) -> Iterator[None]:
-        """Errors of the engine and of both drivers, as one-line `StoreError`s."""
-        import adbc_driver_manager
-
+        """Errors of the engine, as one-line `StoreError`s."""
         try:
             yield
-        except (psycopg.Error, adbc_driver_manager.Error) as error:
-            state = str(getattr(error, "sqlstate", None) or "").strip("\0")
+        except psycopg.Error as error:
+            state = error.sqlstate or ""
             text = without_password(" ".join(str(error).split()), self.url)
-            text = f"{_HINTS[state]}; {text}" if state in _HINTS else text
+            text = f"{HINTS[state]}; {text}" if state in HINTS else text
             kind = {"57014": StatementTimeout, "55P03": StoreBusy}.get(state, StoreError)
             raise kind(f"series store {self.url.render_as_string()}: {text[:500]}") from None
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection]:
+    def session(self) -> Iterator[psycopg.Connection]:
         """A connection that commits each statement."""
         with self.faults(), psycopg.connect(self.conninfo(), autocommit=True) as connection:
             yield connection
 
-    def arrow_connection(self) -> ArrowConnection:
-        """A connection that answers in Arrow."""
-        from adbc_driver_postgresql.dbapi import connect  # type: ignore[import-untyped]
-
-        with self.faults():
-            connection: ArrowConnection = connect(self.conninfo(), autocommit=True)
-        return connection
-
-    def arrow(self, connection: ArrowConnection, text: str) -> pa.Table:
-        """Whole answer of a query on a connection that is open."""
-        with self.faults(), connection.cursor() as cursor:
-            cursor.execute(text)
-            return cursor.fetch_arrow_table()
-
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
-        with self.connection() as connection:
-            version = connection.execute("SHOW server_version").fetchone()
+        with self.session() as session:
+            version = session.execute("SHOW server_version").fetchone()
         return EngineInfo(self.engine, str(version[0] if version else ""), "server")
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the table, or add the columns that its declaration gained.
+    def place(self, table: SeriesTable) -> str:
+        """The table's full name, as SQL text."""
+        return ddl.path(self.schema, table.name)
+
+    def prepare(self, session: psycopg.Connection, table: SeriesTable) -> None:
+        """Make the table, or add the columns that its declaration gained, in a session that is open.
 
         Raises:
             SchemaDrift: the table that stands differs in any other way.
         """
-        with self.connection() as connection, connection.transaction():
+        if self._found(session, table) == self._declared(table):
+            return
+        with session.transaction():
             # Who comes second waits, and finds it there.
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self.schema} DDL",))
-            for text in self._changes(table, self._differences(connection, table)):
-                connection.execute(text.encode())
+            wait_for(session, f"{self.schema} DDL")
+            super().prepare(session, table)
 
-    def _changes(self, table: SeriesTable, found: list[Difference] | None) -> list[str]:
-        if found is None:
-            return [f"CREATE SCHEMA IF NOT EXISTS {ddl.quoted(self.schema)}", *self.statements(table)]
-        if fatal := [d for d in found if not d.repairable]:
-            first = fatal[0]
-            raise SchemaDrift(
-                f"table {self.schema}.{table.name}: {first.what} is {first.found}, declared {first.declared}"
-                f" ({len(fatal)} such); copy its rows to a new table, or drop it and materialise again"
-            )
-        names = [difference.what.removeprefix("column ") for difference in found]
-        return [text for name in names for text in ddl.add_column(table, self.schema, name)]
+    def _declared(self, table: SeriesTable) -> Standing:
+        return ddl.standing(table)
 
-    def statements(self, table: SeriesTable) -> list[str]:
-        """What makes a new table."""
-        indexes = ddl.create_indexes(table, self.schema) if self.indexed else []
-        return [*ddl.create_table(table, self.schema), *indexes]
-
-    def differences(self, table: SeriesTable) -> list[Difference]:
-        """How the table that stands differs from the declaration; empty when it does not."""
-        with self.connection() as connection:
-            found = self._differences(connection, table)
-        return [Difference(table.name, "table", "present", "absent", True)] if found is None else found
-
-    def _differences(self, connection: psycopg.Connection, table: SeriesTable) -> list[Difference] | None:
-        name = ddl.path(self.schema, table)
-        standing = connection.execute(
-            "SELECT oid, obj_description(oid, 'pg_class') FROM pg_class WHERE oid = to_regclass(%s)", (name,)
+    def _found(self, session: psycopg.Connection, table: SeriesTable) -> Standing | None:
+        standing = session.execute(
+            "SELECT oid, obj_description(oid, 'pg_class') FROM pg_class WHERE oid = to_regclass(%s)",
+            (self.place(table),),
         ).fetchone()
         if standing is None:
             return None
-        columns = connection.execute(
+        columns = session.execute(
             "SELECT attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END"
             " FROM pg_attribute WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
             (standing[0],),
         ).fetchall()
-        return ddl.differences(table, [(str(column), str(kind)) for column, kind in columns], standing[1])
+        return Standing(dict(columns), *keys_noted(standing[1]))
 
-    def drop(self, table: SeriesTable) -> None:
-        """Remove the table and its rows, if it is there."""
-        with self.connection() as connection:
-            connection.execute(f"DROP TABLE IF EXISTS {ddl.path(self.schema, table)}".encode())
+    def _making(self, table: SeriesTable) -> list[str]:
+        place = self.place(table)
+        index = ddl.create_index(table, place) if self.indexed else []
+        schemas = [f"CREATE SCHEMA IF NOT EXISTS {ddl.quoted(self.schema)}"]
+        if self.partitioned:
+            schemas.append(f"CREATE SCHEMA IF NOT EXISTS {ddl.quoted(parts(self.schema))}")
+            return [*schemas, *ddl.create_table(table, place, divided(table, 0)), *index]
+        beside = [key.name for key in table.partition_keys if key.column == key.name not in table.sort_key]
+        index += ddl.create_index(table, place, beside) if self.indexed else []
+        return [*schemas, *ddl.create_table(table, place), *index]
 
-    def replacing(self, table: SeriesTable, partition: Partition) -> PostgreSQLWriter:
-        """A writer whose rows replace the partition's when its `with` block ends well; else the old rows stand."""
-        return PostgreSQLWriter(self, table, partition)
+    def statements(self, table: SeriesTable) -> list[str]:
+        """Statements that make a table which is not there, for the record."""
+        return self._making(table)
 
-    def replace(self, table: SeriesTable, partition: Partition, frames: Frame | Iterable[Frame]) -> Written:
-        """Replace a partition by the rows of `frames`: atomic, idempotent, in bounded memory.
+    def _adding(self, table: SeriesTable, column: str) -> list[str]:
+        return ddl.add_column(table, self.place(table), column)
+
+    def _execute(self, session: psycopg.Connection, statements: Sequence[str]) -> None:
+        with session.transaction():
+            for text in statements:
+                session.execute(text.encode())
+
+    def divided(self, session: psycopg.Connection, table: SeriesTable) -> bool:
+        """Whether the table that stands has native partitions; those of earlier versions have none."""
+        text = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)"
+        found = session.execute(text, (self.place(table),)).fetchone()
+        return bool(found and found[0])
+
+    def writer(self, table: SeriesTable, partition: Partition | None) -> PostgreSQLWriter:
+        """A writer of the partition's rows, which replace those that stand; for None, of rows to add anywhere.
 
         Raises:
-            FrameRefused: a frame does not fit; the old rows stand.
-            StoreBusy: another writer has the partition, and did not end in time.
-            StoreError: the engine failed; the old rows stand.
+            FrameRefused: the partition's keys do not fit.
         """
-        return drained(PostgreSQLWriter(self, table, partition), frames)
+        return PostgreSQLWriter(self, table, partition)
 
-    def append(self, table: SeriesTable, frames: Frame | Iterable[Frame]) -> Written:
-        """Add rows of any partitions. All frames are checked before the first row becomes visible."""
-        return drained(PostgreSQLWriter(self, table, None), frames)
-
-    def read(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> pl.DataFrame:
-        """Rows as Polars, of a partition and of `[start, end)` of the first time-stamp column where given."""
-        schema = ddl.asked(table, columns)
-        batches = self.read_batches(table, partition=partition, columns=columns, start=start, end=end, ordered=ordered)
-        rows = pa.Table.from_batches(batches, schema=schema)
-        frame = pl.from_arrow(rows, rechunk=False)
-        assert isinstance(frame, pl.DataFrame)
-        return frame.cast({name: table.polars_schema[name] for name in frame.columns})
-
-    def read_batches(
-        self,
-        table: SeriesTable,
-        *,
-        partition: Partition | None = None,
-        columns: Sequence[str] | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ordered: bool = True,
-    ) -> Iterator[pa.RecordBatch]:
-        """As `read`, streamed in Arrow batches."""
-        text = ddl.select(table, self.schema, partition, columns, start, end, ordered)
-        schema = ddl.asked(table, columns)
-        with self.faults(), self.arrow_connection() as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            cursor.execute(text)
-            with cursor.fetch_record_batch() as reader:
-                for batch in reader:
-                    if batch.num_rows:
-                        yield _declared(batch, schema)
+    def _batches(self, text: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with self.session() as session:
+            for batch in answer(session, text).batches:
+                yield _typed(batch, schema)
 
     def query(self, text: str, parameters: dict[str, object] | None = None) -> pa.Table:
         """Answer of a query in PostgreSQL's SQL, parameters as `%(name)s`; bare table names are those of the schema."""
-        if parameters:
-            with self.connection() as connection:
-                text = psycopg.ClientCursor(connection).mogrify(text.encode(), parameters)
-        with self.arrow_connection() as connection:
-            return self.arrow(connection, text.strip().removesuffix(";"))
+        with self.session() as session:
+            if parameters:
+                text = psycopg.ClientCursor(session).mogrify(text.encode(), parameters)
+            found = answer(session, text.strip().removesuffix(";"))
+            return pa.Table.from_batches(found.batches, schema=found.schema)
 
     def size(self, table: SeriesTable, partition: Partition | None = None) -> TableSize:
-        """Rows and bytes of the table, or of one partition, whose bytes are its rows' share of the table's."""
-        inside = ddl.of_partition(table, partition) if partition is not None else "true"
-        with self.connection() as connection:
-            total, raw = self.sizes(connection, table)
-            text = f"SELECT count(*), count(*) FILTER (WHERE {inside}) FROM {ddl.path(self.schema, table)}"
-            every, rows = connection.execute(text.encode()).fetchone() or (0, 0)
-        share = rows / every if every else 0.0 if partition is not None else 1.0
+        """Rows and bytes of the table, or of one partition: out of the engine's catalogue, nothing is counted."""
+        leaf = self.leaf(table, checked_partition(table, partition)) if partition is not None else None
+        with self.session() as session:
+            if not self.divided(session, table):
+                return self._whole_size(session, table, partition)
+            place = leaf.place if leaf else self.place(table)
+            found = session.execute(SIZES, (place,)).fetchall()
+        return TableSize(
+            sum(noted(table, row[0])[1] for row in found), sum(row[1] for row in found), sum(row[2] for row in found)
+        )
+
+    def _whole_size(self, session: psycopg.Connection, table: SeriesTable, partition: Partition | None) -> TableSize:
+        """Of a table without native partitions: those rows are counted, and take their share of its bytes."""
+        total, raw = self.sizes(session, table)
+        inside = " AND ".join(self.dialect.of_partition(table, partition)) if partition is not None else ""
+        text = f"SELECT count(*) FROM {self.place(table)} WHERE {inside or 'true'}"
+        [rows] = session.execute(text.encode()).fetchone() or (0,)
+        if partition is None:
+            return TableSize(rows, total, raw)
+        known = session.execute(self._known, (self.place(table),)).fetchone() or (0,)
+        share = rows / max(rows, int(known[0]), 1)
         return TableSize(rows, round(total * share), round(raw * share))
 
-    def sizes(self, connection: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
-        """Bytes of the table with its indexes, and of its rows alone: PostgreSQL does not compress them."""
+    def sizes(self, session: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
+        """Bytes of a table with its indexes, and of its rows alone: PostgreSQL does not compress them."""
         text = "SELECT pg_total_relation_size(%s::regclass), pg_table_size(%s::regclass)"
-        name = ddl.path(self.schema, table)
-        found = connection.execute(text, (name, name)).fetchone()
+        found = session.execute(text, (self.place(table),) * 2).fetchone()
         assert found is not None
         return int(found[0]), int(found[1])
 
+    def partitions(self, table: SeriesTable) -> list[tuple[dict[str, PartitionValue], int]]:
+        """Every partition that has rows, with their number; in the order of its values."""
+        with self.session() as session:
+            if not self.divided(session, table):
+                return super().partitions(table)
+            found = [noted(table, row[0]) for row in session.execute(NOTES, (self.place(table),))]
+        return sorted((entry for entry in found if entry[1]), key=lambda entry: tuple(entry[0].values()))
 
-def _declared(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    def leaf(self, table: SeriesTable, values: Mapping[str, PartitionValue]) -> Leaf:
+        """A partition of the table's.
+
+        Raises:
+            FrameRefused: text has a NUL.
+        """
+        found = Leaf(table, self.schema, values)
+        found.condition()
+        return found
+
+
+def wait_for(session: psycopg.Connection, name: str) -> None:
+    """Wait until nobody else holds the name, which is this transaction's until it ends."""
+    session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+
+
+def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The engine's batch in the declared types: time stamps come as nanoseconds, narrow and unsigned integers wider."""
     columns: list[pa.Array[Any]] = []
     for field, values in zip(schema, batch.columns, strict=True):

@@ -1,7 +1,9 @@
 """TimescaleDB on PostgreSQL: the same adapter with hypertables and, where asked for, a columnstore.
 
 Without the extension nothing is made: a plain table in its place would be another engine under this one's name. A
-table without a time stamp has nothing to be chunked by, and is PostgreSQL's own beside the hypertables.
+table without a time stamp has nothing to be chunked by, and is PostgreSQL's own beside the hypertables. Chunks are the
+extension's partitions: a replace deletes the partition's rows, which lie in the chunks of its day, in the transaction
+that writes the new ones.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any, ClassVar, Final
 import psycopg
 from sqlalchemy.engine import URL
 
-from tracebank.engines.postgresql import ddl as ddl
+from tracebank.engines.postgresql import ddl
 from tracebank.engines.postgresql.store import PostgreSQLStore
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import EngineInfo
@@ -23,10 +25,10 @@ ABSENT: Final = (
 )
 
 
-def extension_version(connection: psycopg.Connection) -> str:
+def extension_version(session: psycopg.Connection) -> str:
     """Version of the extension that the server offers, or "" where it has none."""
     text = "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
-    found = connection.execute(text).fetchone()
+    found = session.execute(text).fetchone()
     return str(found[0]) if found else ""
 
 
@@ -34,6 +36,7 @@ class TimescaleDBStore(PostgreSQLStore):
     """Series tables as hypertables, in chunks by day where a table is partitioned by day."""
 
     engine: ClassVar[str] = "timescaledb"
+    _known: ClassVar[str] = "SELECT approximate_row_count(%s::regclass)"
 
     def __init__(self, url: URL, *, columnstore: bool = True, **options: Any) -> None:
         """Nothing is connected yet.
@@ -43,56 +46,54 @@ class TimescaleDBStore(PostgreSQLStore):
             columnstore: give tables a columnstore, segmented by the repeated names of their sort key.
             options: as `PostgreSQLStore` takes them.
         """
-        super().__init__(url, **options)
+        super().__init__(url, partitioned=False, **options)
         self.columnstore = columnstore
 
     def info(self) -> EngineInfo:
         """Version of the extension, its licence and its server."""
         server = super().info()
-        with self.connection() as connection:
-            version = extension_version(connection)
+        with self.session() as session:
+            version = extension_version(session)
             if not version:
                 raise StoreError(ABSENT)
-            row = connection.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
+            row = session.execute("SELECT current_setting('timescaledb.license', true)").fetchone()
         licence = str(row[0]) if row and row[0] else "licence unknown"
         return EngineInfo(self.engine, version, f"{licence}, PostgreSQL {server.version}")
 
-    def create(self, table: SeriesTable) -> None:
-        """Make the hypertable, or add the columns that its declaration gained.
+    def prepare(self, session: psycopg.Connection, table: SeriesTable) -> None:
+        """Make the hypertable, or add the columns that its declaration gained, in a session that is open.
 
         Raises:
             StoreError: the extension is not there.
             SchemaDrift: the table that stands differs in any other way.
         """
-        with self.connection() as connection:
-            if not extension_version(connection):
-                raise StoreError(f"table {table.name}: {ABSENT}, or use the engine postgresql")
-            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        super().create(table)
+        if not extension_version(session):
+            raise StoreError(f"table {table.name}: {ABSENT}, or use the engine postgresql")
+        session.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        super().prepare(session, table)
 
-    def statements(self, table: SeriesTable) -> list[str]:
-        """What makes a new table."""
-        indexes = ddl.create_indexes(table, self.schema) if self.indexed else []
-        chunked = hypertable(table, self.schema, self.columnstore) if _is_timed(table) else []
-        return [*ddl.create_table(table, self.schema), *chunked, *indexes]
+    def _making(self, table: SeriesTable) -> list[str]:
+        chunked = hypertable(table, self.place(table), self.columnstore) if _is_timed(table) else []
+        # A hypertable hands its indexes on to its chunks, so that they may be there before it is one.
+        return [*super()._making(table), *chunked]
 
     def to_columnstore(self, table: SeriesTable) -> None:
         """Convert every chunk: what a policy would do later."""
-        with self.connection() as connection:
-            name = ddl.path(self.schema, table)
-            for (chunk,) in connection.execute("SELECT show_chunks(%s::regclass)::text", (name,)).fetchall():
+        with self.session() as session:
+            name = self.place(table)
+            for (chunk,) in session.execute("SELECT show_chunks(%s::regclass)::text", (name,)).fetchall():
                 # A sub-query as its argument is refused: chunks are named one by one.
-                text = psycopg.ClientCursor(connection).mogrify(
+                text = psycopg.ClientCursor(session).mogrify(
                     "CALL convert_to_columnstore(%s::regclass, true)", (chunk,)
                 )
-                connection.execute(text.encode())
+                session.execute(text.encode())
 
-    def sizes(self, connection: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
+    def sizes(self, session: psycopg.Connection, table: SeriesTable) -> tuple[int, int]:
         """Bytes of all chunks with indexes and columnstore, and of the rows before they were compressed."""
         if not _is_timed(table):
-            return super().sizes(connection, table)
-        name = ddl.path(self.schema, table)
-        found = connection.execute(
+            return super().sizes(session, table)
+        name = self.place(table)
+        found = session.execute(
             "SELECT hypertable_size(%s::regclass), coalesce((SELECT sum(before_compression_total_bytes)"
             " FROM hypertable_columnstore_stats(%s::regclass)), 0)::bigint",
             (name, name),
@@ -105,7 +106,7 @@ def _is_timed(table: SeriesTable) -> bool:
     return any(column.type == TIMESTAMP for column in table.columns)
 
 
-def hypertable(table: SeriesTable, schema: str, columnstore: bool) -> list[str]:
+def hypertable(table: SeriesTable, place: str, columnstore: bool) -> list[str]:
     """DDL that makes a table a hypertable by its first time stamp, in chunks of a day, or of a week without days.
 
     Raises:
@@ -115,15 +116,15 @@ def hypertable(table: SeriesTable, schema: str, columnstore: bool) -> list[str]:
     if stamp is None:
         raise StoreError(f"table {table.name}: has no time stamps, so that it cannot be a hypertable")
     interval = "1 day" if "day" in table.partition_columns else "7 days"
-    name = ddl.literal(ddl.path(schema, table)).strip()
+    name = ddl.literal(place)
     result = [
-        f"SELECT create_hypertable({name}, by_range({ddl.literal(stamp).strip()}, INTERVAL '{interval}'),"
+        f"SELECT create_hypertable({name}, by_range({ddl.literal(stamp)}, INTERVAL '{interval}'),"
         " create_default_indexes => false)"
     ]
     if columnstore:
         settings = {"timescaledb.enable_columnstore": "true", **_columnstore(table)}
         text = ", ".join(f"{key} = {value}" for key, value in settings.items())
-        result.append(f"ALTER TABLE {ddl.path(schema, table)} SET ({text})")
+        result.append(f"ALTER TABLE {place} SET ({text})")
     return result
 
 
@@ -133,7 +134,7 @@ def _columnstore(table: SeriesTable) -> Mapping[str, str]:
     order = [name for name in table.sort_key if name not in repeated]
     found = {}
     if segments:
-        found["timescaledb.segmentby"] = ddl.literal(", ".join(segments)).strip()
+        found["timescaledb.segmentby"] = ddl.literal(", ".join(segments))
     if order:
-        found["timescaledb.orderby"] = ddl.literal(", ".join(order)).strip()
+        found["timescaledb.orderby"] = ddl.literal(", ".join(order))
     return found
