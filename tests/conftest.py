@@ -44,7 +44,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the developer has set is not what the tests run on."""
     for name in [name for name in os.environ if name.startswith("TRACEBANK_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("TRACEBANK_OWNER_IDLE", "3")
+    monkeypatch.setenv("TRACEBANK_OWNER_IDLE", "8")
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 

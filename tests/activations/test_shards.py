@@ -7,15 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import numpy as np
 import pytest
 import torch
 from tests.activations.conftest import TEXTS
 
-from tracebank.engines.clickhouse.embedded import embedded_session
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.reader import ActivationShards
@@ -174,7 +175,7 @@ def test_sql_reads_the_vectors_and_only_reads(model: Any, corpus: TokenCorpus, t
     rows = capture_shards(model, corpus, SITES, tmp_path / "shards", model_hash="m", settings=SMALL)
     folder = _folder(tmp_path / "shards", rows, SITES[0])
     read = torch.cat([b.activations for b in ActivationShards(folder).sequential()])
-    with embedded_session(tmp_path / "store", timeout=30) as client:
+    with closing(clickhouse_connect.get_client(interface="chdb", path=str(tmp_path / "store"))) as client:
         client.command(
             "CREATE TABLE activations (document Int64, position Int32, token_id Int32, activation Array(Float32))"
             f" ENGINE = File(Arrow, '{folder}/*.arrow')"

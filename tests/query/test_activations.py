@@ -297,7 +297,8 @@ def test_a_server_that_sees_the_files_shows_them(on_server: Settings) -> None:
     assert upgrade(on_server).activations == ""
     assert _on(on_server).query("SELECT * FROM activations").num_rows == 0
     expected = write(on_server.activations, "layers.0.mlp", 0)
-    assert activations.refresh(_on(on_server), on_server.activations) == ""
+    with _on(on_server).session() as client:
+        assert activations.attach(client, _on(on_server).database, on_server.activations, embedded=False) == ""
     found = pl.from_arrow(_on(on_server).query("SELECT * FROM activations ORDER BY document, position"))
     assert isinstance(found, pl.DataFrame)
     assert found.cast(COLUMNS).equals(expected.sort("document", "position"))  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def test_a_killed_owner_is_replaced_and_nothing_is_lost(store: ClickHouseStore, 
 def test_an_owner_goes_when_nobody_asks_and_comes_again(store: ClickHouseStore, folder: Path) -> None:
     store.append(TABLE, batch(1, 0))
     gone = psutil.Process(owner_of(folder))
-    gone.wait(timeout=60)  # TRACEBANK_OWNER_IDLE is 3 in the tests
+    gone.wait(timeout=60)  # TRACEBANK_OWNER_IDLE is 8 in the tests
     assert not beside(folder, "engine.sock").exists()
     assert store.size(TABLE).rows == ROWS
     assert owner_of(folder) != gone.pid

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 
@@ -13,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
-from tracebank.engines.clickhouse import ddl as ddl
+from tracebank.engines.clickhouse import commit, ddl
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.stores.faults import StoreError
 
@@ -29,16 +26,19 @@ def store() -> Iterator[ClickHouseStore]:
         client.command(f"DROP DATABASE IF EXISTS {opened.database} SYNC")
 
 
+@pytest.fixture(autouse=True)
+def _gone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's writer counts as gone an hour after its last sign."""
+    monkeypatch.setattr(commit, "ORPHAN_SECONDS", -1)
+
+
 def _left_behind(store: ClickHouseStore, stage: str, writer: str) -> None:
     """What a writer that died has staged."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    note = {"pid": gone.pid, "started": 0.0, "host": socket.gethostname(), "partition": "tuple('2024-08-08', 'BTC')"}
     name = f"_{stage}_ticks_{writer}"
     with store.session() as client:
-        comment = ddl.literal(json.dumps(note))
+        comment = ddl.literal("tuple('2024-08-08', 'BTC')")
         client.command(f"CREATE TABLE {store.database}.{name} AS {store.database}.ticks COMMENT {comment}")
-        store.insert(client, name, ticks(7, price=9.0).to_arrow())
+        client.insert_arrow(name, ticks(7, price=9.0).to_arrow(), database=store.database)
 
 
 def _tables(store: ClickHouseStore) -> list[str]:
@@ -83,6 +83,9 @@ def test_a_server_that_is_not_there_is_one_line_without_the_password() -> None:
     assert "cret" not in str(caught.value)
 
 
-def test_a_server_is_open_to_many_processes_and_the_embedded_engine_to_one() -> None:
-    assert ClickHouseStore(make_url(clickhouse_double())).concurrency == "many_processes"
-    assert ClickHouseStore(make_url("chdb:////nowhere")).concurrency == "one_process"
+def test_what_a_living_writer_waits_with_is_left_alone(store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.replace(TICKS, BTC, ticks(3))
+    monkeypatch.setattr(commit, "ORPHAN_SECONDS", 3600)
+    _left_behind(store, "staging", "a" * 32)
+    store.append(TICKS, ticks(4, "ETH"))
+    assert _tables(store) == ["_staging_ticks_" + "a" * 32, "ticks"]

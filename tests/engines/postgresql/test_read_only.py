@@ -71,7 +71,7 @@ class Canaries:
         return self.owner.execute(_STATE.encode(), {"reader": self.reader}).fetchone(), files, notified
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def canaries(warehouse: Settings, folder: Path) -> Iterator[Canaries]:
     with (
         closing(owner(warehouse)) as session,

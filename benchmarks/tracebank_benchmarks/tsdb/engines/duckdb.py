@@ -243,7 +243,7 @@ class DuckDB:
 
     @staticmethod
     def _remove(path: Path) -> None:
-        for file in (path, path.with_name(f"{path.name}.wal")):
+        for file in (path, *path.parent.glob(f"{path.name}.*")):  # its log and its lock
             file.unlink(missing_ok=True)
 
     def settings(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """ClickHouse's HTTP protocol over the engine in this process, as far as its clients use it: statements in the URL or
 the body, `param_…`, settings, `FORMAT`, rows in a body behind an INSERT, exceptions by code.
 
-There are two fronts. On `engine` everything runs. On `reader` only what the guard admits, under settings that cannot be
-taken back; there `POST /sql` also answers `tracebank`'s own queries, in frames.
+There are two fronts. On `engine` everything runs that is the store's own work; `POST /sql` admits and answers queries
+of `tracebank` there, in frames. On `reader` only what the guard admits runs, under settings that cannot be taken back.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
-import socket
+import select
 import uuid
 from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
-from select import poll
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 from chdb import ChdbError
 
+from tracebank.engines.clickhouse.body import INSERTS, Body, Chunks, apart
 from tracebank.engines.clickhouse.guard import admit
 from tracebank.engines.clickhouse.local import LocalReader, reading
 from tracebank.engines.clickhouse.query import answered
@@ -36,12 +34,6 @@ from tracebank.stores.faults import StoreError
 if TYPE_CHECKING:
     from tracebank.engines.clickhouse.owner import Owner
 
-LONGEST_STATEMENT: Final = 64 << 20
-"""Bytes of a statement, rows behind it not counted."""
-_PIECE: Final = 1 << 20
-_HEAD: Final = 1 << 16
-"""Bytes of a body in which an INSERT has to end, for rows to follow."""
-_SPOOLED: Final = re.compile(r"\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*;?\s*", re.IGNORECASE | re.DOTALL)
 _FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _READS: Final = re.compile(r"\s*\(*\s*(SELECT|WITH)\b", re.IGNORECASE)
 _CODE: Final = re.compile(r"Code: (\d+)")
@@ -68,6 +60,8 @@ _OF_A_READER: Final = frozenset(
 
 
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_HUNG_UP: Final = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""What tells that nobody is at the other end any more; a system without the last one tells it late."""
 
 
 class Front(ThreadingMixIn, UnixStreamServer):
@@ -105,13 +99,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A statement, or one of the owner's own services."""
         place = urlsplit(self.path).path
-        body = _Body(self.rfile, self.headers)
+        body = Body(self.rfile, self.headers)
         if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _HERE:
             # A page that a browser was made to take for one of this machine.
             self._whole(403, b"only 127.0.0.1, ::1 and localhost are served\n")
             return
+        if not self.server.owner.is_in_place():
+            self.close_connection = True  # unanswered: the next owner is asked, where the store is now
+            return
         with self.server.owner.at_work():
-            if place == "/sql" and self.server.fenced:
+            if place == "/sql" and not self.server.fenced:
                 self._frames(json.loads(body.read()))
             elif place == "/stop" and not self.server.fenced:
                 self._whole(200, b"")
@@ -119,12 +116,12 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self._statement(body)
 
-    def _statement(self, body: _Body) -> None:
+    def _statement(self, body: Body) -> None:
         url = {n: v[-1] for n, v in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
         try:
             if self.headers.get("Content-Encoding"):
                 raise StoreError("Code: 48. DB::Exception: compressed requests are not taken; send compress=False")
-            text, rows = _apart(url.get("query", ""), body)
+            text, rows = apart(url.get("query", ""), body)
             if rows is not None and not self.server.fenced:
                 self._insert(text, rows, url)
             elif self.server.fenced:
@@ -169,9 +166,9 @@ class Handler(BaseHTTPRequestHandler):
             return found[1]
         return url.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated"
 
-    def _insert(self, text: str, rows: _Body, url: dict[str, str]) -> None:
+    def _insert(self, text: str, rows: Body, url: dict[str, str]) -> None:
         owner = self.server.owner
-        found = _SPOOLED.fullmatch(text)
+        found = INSERTS.fullmatch(text)
         if found is None:
             raise StoreError(f"Code: 62. DB::Exception: INSERT … FORMAT is expected, not {text[:80]!r}")
         with owner.spooled(rows) as path, owner.engine.handle(self._settings(url), url.get("database", "")) as handle:
@@ -194,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
         self._head(200, form)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        sink = _Chunks(self.wfile)
+        sink = Chunks(self.wfile)
         try:
             if form.lower() == "arrowstream":
                 _joined(sink, first, rest)
@@ -237,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        events = poll()
+        events = select.poll()
         try:
             events.register(self.connection, _HUNG_UP)
             return bool(events.poll(0))
@@ -271,75 +268,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-_HUNG_UP: Final = getattr(__import__("select"), "POLLRDHUP", 0x2000) | 0x10 | 0x8
-
-
-class _Body:
-    """A request's body, by its length or in chunks."""
-
-    def __init__(self, stream: Any, headers: Any) -> None:
-        self._stream = stream
-        self._chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-        self._left = 0 if self._chunked else int(headers.get("Content-Length") or 0)
-        self._ahead = b""
-
-    def read(self, size: int = LONGEST_STATEMENT) -> bytes:
-        """At most `size` bytes; none at the end."""
-        if self._ahead:
-            found, self._ahead = self._ahead[:size], self._ahead[size:]
-            return found
-        if self._chunked and not self._left:
-            self._left = int(self._stream.readline(64).split(b";")[0] or b"0", 16)
-            if not self._left:
-                self._stream.readline(64)
-                self._chunked = False
-        found = self._stream.read(min(size, self._left)) if self._left else b""
-        self._left -= len(found)
-        if self._chunked and not self._left:
-            self._stream.readline(64)
-        return bytes(found)
-
-    def all(self) -> bytes:
-        """All that is left, of a statement.
-
-        Raises:
-            StoreError: it is longer than a statement may be.
-        """
-        pieces, size = [], 0
-        while piece := self.read(_PIECE):
-            pieces.append(piece)
-            size += len(piece)
-            if size > LONGEST_STATEMENT:
-                raise StoreError(f"Code: 62. DB::Exception: a statement has at most {LONGEST_STATEMENT} bytes")
-        return b"".join(pieces)
-
-    def behind(self, rest: bytes) -> _Body:
-        """This body with bytes that were read put back."""
-        self._ahead = rest
-        return self
-
-    def drain(self) -> None:
-        """Read what is left, for the connection to go on."""
-        while self.read(_PIECE):
-            pass
-
-
-def _apart(in_url: str, body: _Body) -> tuple[str, _Body | None]:
-    """The statement, and the rows that follow it where it is an INSERT."""
-    if in_url.strip():
-        if _SPOOLED.fullmatch(in_url):
-            return in_url, body
-        rest = body.all().decode()
-        return (f"{in_url}\n{rest}" if rest else in_url), None
-    head = body.read(_HEAD)
-    while len(head) < _HEAD and b"\n" not in head and (more := body.read(_HEAD)):
-        head += more
-    line, separator, behind = head.partition(b"\n")
-    if separator and head[:32].lstrip()[:6].upper() == b"INSERT" and _SPOOLED.fullmatch(line.decode(errors="replace")):
-        return line.decode(), body.behind(behind)
-    return (head + body.all()).decode(), None
-
-
 def _parameters(url: dict[str, str]) -> dict[str, str]:
     return {name.removeprefix("param_"): value for name, value in url.items() if name.startswith("param_")}
 
@@ -366,33 +294,3 @@ def _joined(sink: Any, first: bytes, rest: Iterator[bytes]) -> None:
             if piece is None:
                 return
             reader = pa.ipc.open_stream(piece)
-
-
-class _Chunks:
-    """A body in chunks."""
-
-    closed = False
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, data: Any) -> int:
-        """One chunk."""
-        size = memoryview(data).nbytes
-        if size:
-            self._stream.write(f"{size:x}\r\n".encode())
-            self._stream.write(data)
-            self._stream.write(b"\r\n")
-        return size
-
-    def flush(self) -> None:
-        """Nothing is held back here."""
-
-
-def spool(rows: _Body, path: Path) -> None:
-    """Put a body into a file."""
-    with path.open("wb") as file:
-        shutil.copyfileobj(rows, file, _PIECE)
-
-
-__all__ = ["Front", "socket", "spool"]

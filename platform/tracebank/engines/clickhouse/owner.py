@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -25,7 +26,8 @@ from tracebank.settings import Settings, SettingsError
 from tracebank.stores.faults import StoreError
 
 if TYPE_CHECKING:
-    from tracebank.engines.clickhouse.front import Front, _Body
+    from tracebank.engines.clickhouse.body import Body
+    from tracebank.engines.clickhouse.front import Front
     from tracebank.query.contract import Limits
 
 DATABASE: Final = "series"
@@ -46,6 +48,7 @@ class Owner:
         from tracebank.engines.clickhouse.local import Local
 
         self.folder = folder
+        self._place = folder.stat().st_ino
         self.engine = Local(folder)
         self._settings = settings
         self._client = clickhouse_connect.get_client(interface="chdb", path=os.path.realpath(folder))
@@ -132,15 +135,16 @@ class Owner:
             return dialect, shards.attach(self._client, DATABASE, root, embedded=True)
 
     @contextmanager
-    def spooled(self, rows: _Body) -> Iterator[Path]:
+    def spooled(self, rows: Body) -> Iterator[Path]:
         """A file of an INSERT's rows, below the home and for the engine alone."""
-        from tracebank.engines.clickhouse.front import spool
+        from tracebank.engines.clickhouse.body import PIECE
 
         folder = beside(self.folder, "spool")
         folder.mkdir(exist_ok=True, mode=0o700)
         path = folder / uuid.uuid4().hex
         try:
-            spool(rows, path)
+            with path.open("wb") as file:
+                shutil.copyfileobj(rows, file, PIECE)
             yield path
         finally:
             path.unlink(missing_ok=True)
@@ -192,8 +196,15 @@ class Owner:
             with self._changed:
                 self._changed.wait(timeout=min(idle, 1.0))
                 quiet = not self._working and time.monotonic() - self._since > idle
-                if self._leaving or quiet or not self.folder.exists():
+                if self._leaving or quiet or not self.is_in_place():
                     return
+
+    def is_in_place(self) -> bool:
+        """Whether the folder is still the one that was opened: the engine makes a new one where it was moved away."""
+        try:
+            return self.folder.stat().st_ino == self._place
+        except FileNotFoundError:
+            return False
 
     def end(self, seconds: float) -> None:
         """Wait for what is under way, and let the engine go."""

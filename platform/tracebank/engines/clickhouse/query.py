@@ -23,7 +23,7 @@ from tracebank.stores.faults import StoreError
 if TYPE_CHECKING:
     from tracebank.engines.clickhouse.reader import Reader
 
-_WAITS: Final = (0.0, 0.5, 1.0)
+_WAITS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts to have a query taken: an owner whose folder was moved goes within one."""
 
 
@@ -70,7 +70,7 @@ def _received(folder: Path, body: bytes, timeout: float, progress: Progress | No
     """An owner that leaves just now, or was killed, is asked in vain; the next one is not."""
     for wait in (*_WAITS, None):
         try:
-            return Received(Asked(connected(folder, "reader", timeout), "/sql", body), progress)
+            return Received(Asked(connected(folder, "engine", timeout), "/sql", body), progress)
         except ConnectionError:
             if wait is None:
                 break

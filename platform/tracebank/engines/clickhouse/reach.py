@@ -1,7 +1,8 @@
 """The way to the owner of an embedded store: its Unix sockets, and a process that is started where none listens.
 
-The owner (`owner`) holds chDB for everybody. `engine` is its socket for the store's own work, `reader` the one on which
-nothing but reading is let through. Both lie beside the store, for this user alone.
+The owner (`owner`) holds chDB for everybody. `engine` is its socket for the store's own work and the queries of
+`tracebank`; on `reader`, for other programs (`serve`), nothing but reading is let through. Both lie beside the store,
+for this user alone.
 """
 
 from __future__ import annotations

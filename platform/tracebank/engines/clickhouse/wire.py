@@ -62,7 +62,9 @@ class Frames:
         except (SqlError, StoreError) as error:
             kind = type(error).__name__ if isinstance(error, SqlError) else "StoreError"
             self._put(_FAULT, json.dumps([kind, str(error)]).encode())
-        except RuntimeError as error:  # chDB's
+        except ConnectionError:  # nobody listens any more
+            raise
+        except Exception as error:  # whatever the engine's clients raise: who asked must hear of it
             self._put(_FAULT, json.dumps(["StoreError", errors.one_line(str(error))]).encode())
 
 

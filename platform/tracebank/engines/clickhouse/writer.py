@@ -39,11 +39,15 @@ class ClickHouseWriter(Writer):
 
     def _begin(self) -> None:
         store = self._store
-        self._client: Any = self._open.enter_context(store.session())
-        commit.recover(self._client, store.database, store.folder)
-        store.prepare(self._client, self.table)
-        self._open.enter_context(commit.writing(store.folder, self._id))
-        commit.stage(self._client, store.database, self.table.name, self._id, self._where)
+        with store.faults():
+            self._client: Any = self._open.enter_context(store.session())
+            commit.recover(self._client, store.database, store.folder)
+            store.prepare(self._client, self.table)
+            try:
+                self._open.enter_context(commit.writing(store.folder, self._id))
+            except OSError as error:
+                raise StoreError(f"series store {store.folder}: cannot be written: {error.strerror}") from None
+            commit.stage(self._client, store.database, self.table.name, self._id, self._where)
 
     def _put(self, block: pa.Table) -> None:
         rows = pa.Table.from_batches(block.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS), schema=block.schema)

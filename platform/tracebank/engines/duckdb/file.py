@@ -34,6 +34,18 @@ _REASONS: Final = (
 """What a part of the engine's message means, and the way out."""
 
 
+def made_place(path: Path) -> None:
+    """Make the file's folder.
+
+    Raises:
+        StoreError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"series store {path}: {error.strerror}") from error
+
+
 @contextmanager
 def held(path: Path, wait: float, *, shared: bool) -> Iterator[None]:
     """Keep writers from a file that is read, and everybody from one that is written.

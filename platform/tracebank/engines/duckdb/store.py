@@ -80,7 +80,7 @@ class DuckDBStore(SqlStore):
         with self._mutex:
             if self._database is None:
                 with ExitStack() as stack:
-                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    file.made_place(self._path)
                     stack.enter_context(file.held(self._path, self._lock_timeout, shared=False))
                     self._database = file.opened(self._path, self._connect, self._lock_timeout)
                     self._held = stack.pop_all()
