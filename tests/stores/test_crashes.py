@@ -84,7 +84,6 @@ POINTS = {
     ('CREATE TABLE "series"."_staging_', "before", "both"): OLD,
     ('CREATE TABLE "series"."_staging_', "after", "writer"): OLD,
     ("RENAME TABLE", "before", "writer"): OLD,
-    ("RENAME TABLE", "before", "owner"): OLD,
     ("RENAME TABLE", "after", "writer"): NEW,
     ("RENAME TABLE", "after", "owner"): NEW,
     ("REPLACE PARTITION", "before", "both"): NEW,
