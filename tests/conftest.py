@@ -23,6 +23,18 @@ _SUITE_POSTGRES = _SUITE_RELATIONAL if _SUITE_RELATIONAL.startswith("postgresql"
 _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL") or _SUITE_POSTGRES
 
 
+_ONLY_RELATIONAL = os.environ.get("TRACEBANK_TEST_ONLY_RELATIONAL") == "1"
+"""Run what uses the relational store alone: the rest has been run beside the other one."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _ONLY_RELATIONAL:
+        return
+    chosen = [item for item in items if "relational_url" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
 @contextmanager
 def _fresh_postgres(server: str) -> Iterator[str]:
     """A database of the test's own on a server, dropped afterwards with its reader, whoever is still connected."""
