@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
+import networkx
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,15 @@ ROOMS = {
     "assets": "tracebank_assets",
 }
 MODULES = sorted(path for room, package in ROOMS.items() for path in (ROOT / room / package).rglob("*.py"))
+
+
+def test_no_module_imports_itself_by_way_of_another() -> None:
+    """Types alone may be named in a circle: they are not imported when the program runs."""
+    graph = grimp.build_graph(*ROOMS.values(), exclude_type_checking_imports=True, cache_dir=None)
+    arrows = networkx.DiGraph(
+        (one, other) for one in graph.modules for other in graph.find_modules_directly_imported_by(one)
+    )
+    assert [sorted(circle) for circle in networkx.strongly_connected_components(arrows) if len(circle) > 1] == []
 
 
 def _name(path: Path) -> str:

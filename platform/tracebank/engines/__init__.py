@@ -25,4 +25,5 @@ def engine_module(url: URL, name: Literal["store", "query", "upgrade"]) -> Modul
     `store.opened(settings)` gives its store, `query.opened(settings, request)` an answer, and
     `upgrade.completed(settings, series, relational)` does what `tracebank db upgrade` has to do there.
     """
-    return import_module(f"tracebank.engines.{_FOLDERS[url.drivername]}.{name}")
+    own = "timescaledb" if name == "store" and url.drivername.startswith("timescaledb") else name
+    return import_module(f"tracebank.engines.{_FOLDERS[url.drivername]}.{own}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -35,8 +35,6 @@ _HINTS: Final = {
 
 class RelationalStore:
     """The catalogue of everything: small tables, transactions, one truth."""
-
-    engine_names: ClassVar[tuple[str, ...]] = ("sqlite", "postgresql")
 
     def __init__(self, url: URL) -> None:
         self.url = url

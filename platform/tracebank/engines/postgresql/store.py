@@ -58,10 +58,7 @@ def conninfo(url: URL, settings: Mapping[str, str], connect_timeout: int = 10) -
 
 def opened(settings: Settings) -> PostgreSQLStore:
     """The store that the settings name; nothing is connected yet."""
-    from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
-
-    kind = TimescaleDBStore if settings.series.drivername.startswith("timescaledb") else PostgreSQLStore
-    return kind(settings.series.set(drivername="postgresql+psycopg"), lock_timeout=settings.lock_timeout)
+    return PostgreSQLStore(settings.series, lock_timeout=settings.lock_timeout)
 
 
 class PostgreSQLStore(SqlStore):

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql import ddl
 from tracebank.engines.postgresql.store import PostgreSQLStore
+from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import EngineInfo
 from tracebank_schemas.series import TIMESTAMP, SeriesTable
@@ -30,6 +31,12 @@ def extension_version(session: psycopg.Connection) -> str:
     text = "SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'"
     found = session.execute(text).fetchone()
     return str(found[0]) if found else ""
+
+
+def opened(settings: Settings) -> TimescaleDBStore:
+    """The store that the settings name; nothing is connected yet."""
+    url = settings.series.set(drivername="postgresql+psycopg")
+    return TimescaleDBStore(url, lock_timeout=settings.lock_timeout)
 
 
 class TimescaleDBStore(PostgreSQLStore):
