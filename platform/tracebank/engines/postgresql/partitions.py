@@ -28,6 +28,8 @@ SELECT obj_description(oid, 'pg_class') {sizes} FROM below JOIN pg_class USING (
 """
 NOTES: Final = _STANDING.format(sizes="")
 """Note of each partition of a table. No partition is locked: servers have locks for a few thousand."""
+NAMES: Final = _STANDING.replace("obj_description(oid, 'pg_class') {sizes}", "oid::regclass::text")
+"""Name of each, as SQL text."""
 SIZES: Final = _STANDING.format(sizes=", pg_total_relation_size(oid), pg_table_size(oid)")
 """Note and bytes of each."""
 

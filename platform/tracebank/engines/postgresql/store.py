@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from tracebank.engines.postgresql import ddl
 from tracebank.engines.postgresql.answers import answer
-from tracebank.engines.postgresql.partitions import NOTES, SIZES, Leaf, divided, noted, parts
+from tracebank.engines.postgresql.partitions import NAMES, NOTES, SIZES, Leaf, divided, noted, parts
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
 from tracebank.settings import Settings, without_password
 from tracebank.stores.faults import StatementTimeout, StoreBusy, StoreError
@@ -37,6 +37,7 @@ HINTS: Final = {
     "22021": "PostgreSQL's text keeps no NUL; the old rows stand",
 }
 """What to do, or what it means, by SQLSTATE."""
+_DROPPED_AT_ONCE: Final = 500
 _SAFE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -198,6 +199,15 @@ class PostgreSQLStore(SqlStore):
         text = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)"
         found = session.execute(text, (self.place(table),)).fetchone()
         return bool(found and found[0])
+
+    def drop(self, table: SeriesTable) -> None:
+        """Remove the table and its rows, if it is there; partitions go some at a time, since a server's locks are few."""
+        with self.session() as session:
+            names = [str(name) for (name,) in session.execute(NAMES, (self.place(table),)).fetchall()]
+            for start in range(0, len(names), _DROPPED_AT_ONCE):
+                text = f"DROP TABLE IF EXISTS {', '.join(names[start : start + _DROPPED_AT_ONCE])}"
+                session.execute(text.encode())
+        super().drop(table)
 
     def writer(self, table: SeriesTable, partition: Partition | None) -> PostgreSQLWriter:
         """A writer of the partition's rows, which replace those that stand; for None, of rows to add anywhere.
