@@ -201,7 +201,7 @@ class PostgreSQLStore(SqlStore):
         return bool(found and found[0])
 
     def drop(self, table: SeriesTable) -> None:
-        """Remove the table and its rows, if it is there; partitions go some at a time, since a server's locks are few."""
+        """Remove the table and its rows, if it is there; partitions go some at a time: a server's locks are few."""
         with self.session() as session:
             names = [str(name) for (name,) in session.execute(NAMES, (self.place(table),)).fetchall()]
             for start in range(0, len(names), _DROPPED_AT_ONCE):
