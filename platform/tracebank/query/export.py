@@ -86,12 +86,16 @@ def _series(store: SeriesStore, table: SeriesTable, place: Path, wanted: Mapping
     if any(difference.what == "table" for difference in store.differences(table)):
         return Exported(f"series.{table.name}", 0, 0, 0)
     files = rows = size = 0
+    old = set() if wanted else set(place.rglob("rows.parquet"))
     for partition, _ in store.partitions(table):
         if any(str(partition[name]) != value for name, value in wanted.items()):
             continue
         path = place.joinpath(*(f"{name}={quote(str(value), safe='')}" for name, value in partition.items()))
         written = _write(path / "rows.parquet", table.arrow_schema, store.read_batches(table, partition=partition))
+        old.discard(path / "rows.parquet")
         files, rows, size = files + 1, rows + written[0], size + written[1]
+    for gone in old:  # of partitions that are no more
+        gone.unlink()
     return Exported(f"series.{table.name}", files, rows, size)
 
 

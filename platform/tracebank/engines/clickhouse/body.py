@@ -15,6 +15,8 @@ _HEAD: Final = 1 << 16
 INSERTS: Final = re.compile(r"\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)\s*;?\s*", re.IGNORECASE | re.DOTALL)
 """A statement that takes rows from behind it: into what, and their format."""
 
+_CHUNK: Final = re.compile(rb"[0-9A-Fa-f]{1,12}")
+
 
 class Body:
     """A request's body, by its length or in chunks."""
@@ -22,8 +24,16 @@ class Body:
     def __init__(self, stream: Any, headers: Any) -> None:
         self._stream = stream
         self._chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-        self._left = 0 if self._chunked else int(headers.get("Content-Length") or 0)
+        length = headers.get("Content-Length") or "0"
+        if not length.isdecimal():
+            raise ValueError(f"Content-Length: {length[:40]!r} is not accepted; use a number of bytes")
+        self._left = 0 if self._chunked else int(length)
         self._ahead = b""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing of it is left."""
+        return not (self._left or self._chunked or self._ahead)
 
     def read(self, size: int = LONGEST_STATEMENT) -> bytes:
         """At most `size` bytes; none at the end."""
@@ -31,17 +41,23 @@ class Body:
             found, self._ahead = self._ahead[:size], self._ahead[size:]
             return found
         if self._chunked and not self._left:
-            self._left = int(self._stream.readline(64).split(b";")[0] or b"0", 16)
+            size_line = self._stream.readline(64).split(b";")[0].strip()
+            if not _CHUNK.fullmatch(size_line):
+                raise ConnectionResetError("the body is cut off")
+            self._left = int(size_line, 16)
             if not self._left:
                 self._stream.readline(64)
                 self._chunked = False
-        found = self._stream.read(min(size, self._left)) if self._left else b""
+        wanted = min(size, self._left)
+        found = self._stream.read(wanted) if wanted else b""
+        if len(found) < wanted:
+            raise ConnectionResetError("the body is cut off")
         self._left -= len(found)
         if self._chunked and not self._left:
             self._stream.readline(64)
         return bytes(found)
 
-    def all(self) -> bytes:
+    def all(self, longest: int = LONGEST_STATEMENT) -> bytes:
         """All that is left, of a statement.
 
         Raises:
@@ -51,19 +67,14 @@ class Body:
         while piece := self.read(PIECE):
             pieces.append(piece)
             size += len(piece)
-            if size > LONGEST_STATEMENT:
-                raise StoreError(f"Code: 62. DB::Exception: a statement has at most {LONGEST_STATEMENT} bytes")
+            if size > longest:
+                raise StoreError(f"Code: 62. DB::Exception: a statement has at most {longest} bytes")
         return b"".join(pieces)
 
     def behind(self, rest: bytes) -> Body:
         """This body with bytes that were read put back."""
         self._ahead = rest
         return self
-
-    def drain(self) -> None:
-        """Read what is left, for the connection to go on."""
-        while self.read(PIECE):
-            pass
 
 
 def apart(in_url: str, body: Body) -> tuple[str, Body | None]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tracebank.engines.clickhouse.ddl import literal, quoted
-from tracebank.holds import held, left_behind
+from tracebank.holds import Held, held, hold, left_behind
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -61,16 +61,39 @@ def drop_staged(client: Client, database: str, table: str, writer: str) -> None:
     client.command(f"DROP TABLE IF EXISTS {_path(database, staging_name(table, writer))} SYNC")
 
 
-def commit(client: Client, database: str, table: str, writer: str, partition: str | None) -> None:
-    """Make a writer's staged rows visible; arguments are those of `stage`."""
-    decided = f"_commit_{table}_{writer}"
-    client.command(f"RENAME TABLE {_path(database, staging_name(table, writer))} TO {_path(database, decided)}")
-    _finish(client, database, table, decided, partition or "", again=False)
+def commit(
+    client: Client, database: str, table: str, writer: str, partition: str | None, *, again: bool = False
+) -> None:
+    """Make a writer's staged rows visible; arguments are those of `stage`.
+
+    Args:
+        again: it was tried before, and nobody heard how far that came.
+    """
+    staged, decided = staging_name(table, writer), f"_commit_{table}_{writer}"
+    if not again or _exists(client, database, staged):
+        if partition is None:
+            _remember(client, database, table, staged)
+        client.command(f"RENAME TABLE {_path(database, staged)} TO {_path(database, decided)}")
+    if not again or _exists(client, database, decided):
+        _finish(client, database, table, decided, again=again)
+
+
+def _remember(client: Client, database: str, table: str, staged: str) -> None:
+    """Note which parts of the table have the content of one that is to be added: those are not it."""
+    content = {content for contents in _parts(client, database, staged).values() for content in contents}
+    text = (
+        "SELECT name FROM system.parts WHERE database = {d:String} AND table = {t:String} AND active"
+        " AND hash_of_all_files IN {c:Array(String)}"
+    )
+    same = client.query(text, parameters={"d": database, "t": table, "c": sorted(content)}).result_rows
+    if same:
+        note = json.dumps({"partition": "", "same": [str(name) for (name,) in same]})
+        client.command(f"ALTER TABLE {_path(database, staged)} MODIFY COMMENT {literal(note)}")
 
 
 def recover(client: Client, database: str, folder: Path | None) -> None:
     """Finish decided writes and sweep abandoned ones whose writers are gone."""
-    for name, note, age in _left(client, database):
+    for name, age in _left(client, database):
         kind, _, rest = name[1:].partition("_")
         table, _, writer = rest.rpartition("_")
         with _claimed(folder, writer, age) as gone:
@@ -79,7 +102,7 @@ def recover(client: Client, database: str, folder: Path | None) -> None:
             if kind == "staging":
                 client.command(f"DROP TABLE IF EXISTS {_path(database, name)} SYNC")
             else:
-                _finish(client, database, table, name, _partition(note), again=True)
+                _finish(client, database, table, name, again=True)
 
 
 def _exists(client: Client, database: str, table: str) -> bool:
@@ -102,7 +125,15 @@ def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
         return
     sign = _sign(folder, writer)
     if not sign.exists():
-        yield True
+        try:
+            found = hold(folder.parent, sign.name)
+        except Held:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            found.release()
         return
     with left_behind(sign, folder.parent) as who:
         yield who is not None
@@ -110,17 +141,22 @@ def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
             sign.unlink(missing_ok=True)
 
 
-def _partition(note: str) -> str:
-    """The partition out of a table's note; earlier versions kept more in it."""
-    return str(json.loads(note)["partition"] or "") if note.startswith("{") else note
+def _noted(client: Client, database: str, name: str) -> tuple[str, list[str]]:
+    """The partition out of a table's note, and the parts that have the content of its own."""
+    text = "SELECT comment FROM system.tables WHERE database = {d:String} AND name = {t:String}"
+    note = str(client.query(text, parameters={"d": database, "t": name}).result_rows[0][0])
+    if not note.startswith("{"):
+        return note, []
+    told = json.loads(note)
+    return str(told["partition"] or ""), list(told.get("same", ()))
 
 
-def _finish(client: Client, database: str, table: str, decided: str, partition: str, *, again: bool) -> None:
+def _finish(client: Client, database: str, table: str, decided: str, *, again: bool) -> None:
     """Carry out a decided write; may be done again after a crash in the middle, with the same end."""
     target, source = _path(database, table), _path(database, decided)
-    parts = _parts(client, database, decided)
+    parts, (partition, same) = _parts(client, database, decided), _noted(client, database, decided)
     if not partition:
-        _move(client, database, table, decided, parts, again=again)
+        _move(client, database, table, decided, parts, _parts(client, database, table, same) if again else {})
     elif parts:
         client.command(f"ALTER TABLE {target} REPLACE PARTITION {partition} FROM {source}")
     else:
@@ -132,11 +168,12 @@ def _finish(client: Client, database: str, table: str, decided: str, partition: 
         _forget_damage(client, database, table, partition)
 
 
-def _move(client: Client, database: str, table: str, decided: str, parts: dict[str, set[str]], *, again: bool) -> None:
-    """Move every staged partition. An engine that was killed in a move leaves the partition in both tables: its parts
-    are told by their content."""
+def _move(
+    client: Client, database: str, table: str, decided: str, parts: dict[str, set[str]], there: dict[str, set[str]]
+) -> None:
+    """Move every staged partition but those that are there already: an engine that was killed in a move leaves the
+    partition in both tables, and its parts are told by their content."""
     target, source = _path(database, table), _path(database, decided)
-    there = _parts(client, database, table) if again else {}
     moved = [place for place, content in parts.items() if content <= there.get(place, set())]
     for place in moved:
         client.command(f"ALTER TABLE {source} DROP PARTITION ID {literal(place)}")
@@ -146,14 +183,15 @@ def _move(client: Client, database: str, table: str, decided: str, parts: dict[s
         client.command(f"ALTER TABLE {source} {', '.join(moves)}")
 
 
-def _parts(client: Client, database: str, table: str) -> dict[str, set[str]]:
+def _parts(client: Client, database: str, table: str, without: Sequence[str] = ()) -> dict[str, set[str]]:
     """Content of the parts that have rows, by partition."""
     text = (
-        "SELECT partition_id, hash_of_all_files FROM system.parts"
-        " WHERE database = {d:String} AND table = {t:String} AND active AND rows > 0"
+        "SELECT partition_id, hash_of_all_files FROM system.parts WHERE database = {d:String} AND table = {t:String}"
+        " AND active AND rows > 0 AND name NOT IN {w:Array(String)}"
     )
     found: dict[str, set[str]] = {}
-    for place, content in client.query(text, parameters={"d": database, "t": table}).result_rows:
+    asked = {"d": database, "t": table, "w": list(without)}
+    for place, content in client.query(text, parameters=asked).result_rows:
         found.setdefault(str(place), set()).add(str(content))
     return found
 
@@ -173,16 +211,16 @@ def _forget_damage(client: Client, database: str, table: str, partition: str) ->
         client.command(f"ALTER TABLE {target} DROP DETACHED PARTITION {partition}", settings={"allow_drop_detached": 1})
 
 
-def _left(client: Client, database: str) -> list[tuple[str, str, int]]:
-    """Name, partition and seconds without a sign, of the tables that wait."""
+def _left(client: Client, database: str) -> list[tuple[str, int]]:
+    """Name, and seconds without a sign, of the tables that wait."""
     found: list[Any] = []
     for start in _WAITING:
         text = (
-            "SELECT name, comment, toUnixTimestamp(metadata_modification_time) FROM system.tables"
+            "SELECT name, toUnixTimestamp(metadata_modification_time) FROM system.tables"
             " WHERE database = {d:String} AND startsWith(name, {s:String})"
         )
         found += client.query(text, parameters={"d": database, "s": start}).result_rows
-    return [(str(name), str(note), _age(client, database, str(name), int(made))) for name, note, made in found]
+    return [(str(name), _age(client, database, str(name), int(made))) for name, made in found]
 
 
 def _age(client: Client, database: str, name: str, made: int) -> int:

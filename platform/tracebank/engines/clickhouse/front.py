@@ -8,9 +8,12 @@ of `tracebank` there, in frames. On `reader` only what the guard admits runs, un
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import select
+import sys
+import threading
 import uuid
 from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -19,10 +22,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
-from chdb import ChdbError
 
 from tracebank.engines.clickhouse.body import INSERTS, Body, Chunks, apart
-from tracebank.engines.clickhouse.guard import admit
+from tracebank.engines.clickhouse.guard import LAST_SIZE, admit, check_name
 from tracebank.engines.clickhouse.local import LocalReader, reading
 from tracebank.engines.clickhouse.query import answered
 from tracebank.engines.clickhouse.run import functions
@@ -34,7 +36,14 @@ from tracebank.stores.faults import StoreError
 if TYPE_CHECKING:
     from tracebank.engines.clickhouse.owner import Owner
 
-_FORMAT: Final = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+_FORMAT: Final = re.compile(r"\bFORMAT\s{1,20}([A-Za-z0-9]+)$", re.IGNORECASE)
+_FORMAT_WITHIN: Final = 100
+"""Characters at a statement's end in which its format is looked for."""
+_OF_PYTHON: Final = frozenset({"DataFrame", "ArrowTable"})
+"""Formats that are no bytes."""
+_CLIENTS: Final = 64
+"""Connections of other programs at once."""
+_STALLED_SECONDS: Final = 60.0
 _READS: Final = re.compile(r"\s*\(*\s*(SELECT|WITH)\b", re.IGNORECASE)
 _CODE: Final = re.compile(r"Code: (\d+)")
 _JOINED: Final = frozenset({"native", "tabseparated", "csv", "rowbinary", "jsoneachrow", "jsoncompacteachrow"})
@@ -75,8 +84,27 @@ class Front(ThreadingMixIn, UnixStreamServer):
         self.owner = owner
         self.fenced = fenced
 
-    def handle_error(self, *_: Any) -> None:
-        """A client that left is no event."""
+        self._places = threading.Semaphore(_CLIENTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own; of other programs', no more than some at once."""
+        if self.fenced and not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve it to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            if self.fenced:
+                self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that left or stalled is no event; everything else stands in the owner's log."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -85,6 +113,14 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16
     server: Front
+    _begun = False
+    """Whether an answer was begun on the present request."""
+
+    def setup(self) -> None:
+        """Other programs may not stall: who neither sends nor takes for a minute is left."""
+        super().setup()
+        if self.server.fenced:
+            self.connection.settimeout(_STALLED_SECONDS)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -92,23 +128,29 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """`/ping`, or a statement in the URL."""
         if urlsplit(self.path).path in ("/ping", "/replicas_status") or "query=" not in self.path:
+            self.close_connection = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
             self._whole(200, b"Ok.\n")
             return
         self.do_POST()
 
     def do_POST(self) -> None:
         """A statement, or one of the owner's own services."""
-        place = urlsplit(self.path).path
-        body = Body(self.rfile, self.headers)
-        if urlsplit(f"//{self.headers.get('Host', '')}").hostname not in _HERE:
+        self._begun = False
+        place, owner = urlsplit(self.path).path, self.server.owner
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+            body = Body(self.rfile, self.headers)
+        except ValueError as error:
+            self._refuse(400, f"{error}\n")
+            return
+        if host not in _HERE:
             # A page that a browser was made to take for one of this machine.
-            self._whole(403, b"only 127.0.0.1, ::1 and localhost are served\n")
+            self._refuse(403, "only 127.0.0.1, ::1 and localhost are served\n")
             return
-        if not self.server.owner.is_in_place():
-            self.close_connection = True  # unanswered: the next owner is asked, where the store is now
-            return
-        with self.server.owner.at_work():
-            if place == "/sql" and not self.server.fenced:
+        with owner.at_work() as is_taken:
+            if not is_taken:
+                self.close_connection = True  # unanswered: the next owner is asked, where the store is now
+            elif place == "/sql" and not self.server.fenced:
                 self._frames(json.loads(body.read()))
             elif place == "/stop" and not self.server.fenced:
                 self._whole(200, b"")
@@ -116,21 +158,30 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self._statement(body)
 
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer without having read the body, which must not be taken for another request."""
+        self.close_connection = True
+        self._whole(status, why.encode())
+
     def _statement(self, body: Body) -> None:
         url = {n: v[-1] for n, v in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
         try:
             if self.headers.get("Content-Encoding"):
                 raise StoreError("Code: 48. DB::Exception: compressed requests are not taken; send compress=False")
+            if self.server.fenced:
+                self._read("\n".join(filter(None, (url.get("query", ""), body.all(LAST_SIZE).decode()))), url)
+                return
             text, rows = apart(url.get("query", ""), body)
-            if rows is not None and not self.server.fenced:
+            if rows is not None:
                 self._insert(text, rows, url)
-            elif self.server.fenced:
-                self._read(text, url)
             else:
                 self._run(text, url)
-        except (ChdbError, RuntimeError, SqlError, StoreError, pa.ArrowInvalid, ValueError) as error:
-            body.drain()
-            self._fault(error)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # whatever the engine raises: who asked must hear of it
+            self.close_connection = self._begun or not body.is_read
+            if not self._begun:
+                self._fault(error)
 
     def _settings(self, url: dict[str, str]) -> dict[str, str]:
         given = {n: v for n, v in url.items() if n not in _TRANSPORT and not n.startswith("param_")}
@@ -138,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _run(self, text: str, url: dict[str, str]) -> None:
         engine = self.server.owner.engine
-        form = self._form(text, url)
+        form, _ = self._form(text, url)
         with (
             engine.cancellable(self._gone) as name,
             engine.handle({**self._settings(url), "log_comment": name}, url.get("database", "")) as handle,
@@ -147,24 +198,34 @@ class Handler(BaseHTTPRequestHandler):
 
     def _read(self, text: str, url: dict[str, str]) -> None:
         owner = self.server.owner
-        form, bare = self._form(text, url), _FORMAT.sub("", text)
+        if len(text) > LAST_SIZE:
+            raise SqlError(f"the query has {len(text):,} characters; at most {LAST_SIZE:,} are taken")
+        form, bare = self._form(text, url)
         database = url.get("database", "")
         if database in ("", "default", "__default__"):
             database = owner.database
-        limits = owner.limits
-        owner.attach(bare)
-        with LocalReader.opened(owner.engine, database, limits, None, self._gone) as reader:
-            statement = admit(bare, reader, functions(reader))
-        with (
-            owner.engine.cancellable(self._gone) as name,
-            reading(owner.engine, database, limits, name, self._settings(url)) as handle,
-        ):
-            self._answer(handle, statement.text, form, _parameters(url))
+        check_name([database, ""])
+        # What is held whole before it is sent must not be more than the query may hold.
+        settings = {"max_result_bytes": str(owner.limits.memory), **self._settings(url)}
+        with owner.attached(f"{database} {bare}"):
+            with LocalReader.opened(owner.engine, database, owner.limits, None, self._gone) as reader:
+                statement = admit(bare, reader, functions(reader))
+            with (
+                owner.engine.cancellable(self._gone) as name,
+                reading(owner.engine, database, owner.limits, name, settings) as handle,
+            ):
+                self._answer(handle, statement.text, form, _parameters(url))
 
-    def _form(self, text: str, url: dict[str, str]) -> str:
-        if found := _FORMAT.search(text):
-            return found[1]
-        return url.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated"
+    def _form(self, text: str, url: dict[str, str]) -> tuple[str, str]:
+        """The form that is asked for, and the statement without it."""
+        text = text.rstrip(" \t\r\n;")
+        found = _FORMAT.search(text, max(0, len(text) - _FORMAT_WITHIN))
+        if found:
+            return found[1], text[: found.start()]
+        form = url.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated"
+        if not form.isalnum() or form in _OF_PYTHON:
+            raise SqlError(f"format {form[:40]!r} is not given here; use e.g. TabSeparated, JSON or Parquet")
+        return form, text
 
     def _insert(self, text: str, rows: Body, url: dict[str, str]) -> None:
         owner = self.server.owner
@@ -188,23 +249,19 @@ class Handler(BaseHTTPRequestHandler):
         self._whole(200, bytes(handle.query(text, form, params=parameters).bytes() or b""), form)
 
     def _stream(self, form: str, first: bytes, rest: Iterator[bytes]) -> None:
+        is_chunked = self.request_version == "HTTP/1.1"
         self._head(200, form)
-        self.send_header("Transfer-Encoding", "chunked")
+        if is_chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        sink = Chunks(self.wfile)
-        try:
-            if form.lower() == "arrowstream":
-                _joined(sink, first, rest)
-            else:
-                sink.write(first)
-                for piece in rest:
-                    sink.write(piece)
-        except (ChdbError, RuntimeError) as error:
-            # As the server does it: the answer breaks off behind the exception's text.
-            sink.write(f"\n{error}\n".encode())
-            self.close_connection = True
-            return
-        self.wfile.write(b"0\r\n\r\n")
+        sink = Chunks(self.wfile) if is_chunked else self.wfile
+        # What fails on the way leaves the answer without its end, so that nobody takes it for whole.
+        if form.lower() == "arrowstream":
+            _joined(sink, first, rest)
+        else:
+            _in_a_row(sink, first, rest)
+        if is_chunked:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _frames(self, asked: dict[str, Any]) -> None:
         """Answer a query of `tracebank`'s own: promised types, progress, faults by their kind."""
@@ -220,8 +277,8 @@ class Handler(BaseHTTPRequestHandler):
         progress = frames.progress if asked["progress"] else None
         with frames.faults():
             owner.check_whole(request.text)
-            dialect, absence = owner.attach(request.text, asked["relational"], asked["activations"])
             with (
+                owner.attached(request.text, asked["relational"], asked["activations"]) as (dialect, absence),
                 LocalReader.opened(
                     owner.engine, owner.database, request.limits, request.rows, self._gone, progress
                 ) as reader,
@@ -255,7 +312,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _head(self, status: int, form: str) -> None:
+        self._begun = True
         self.send_response(status)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.send_header("X-ClickHouse-Timezone", "UTC")
         self.send_header("X-ClickHouse-Query-Id", uuid.uuid4().hex)
         self.send_header("X-ClickHouse-Summary", "{}")
@@ -283,14 +343,23 @@ def _pieces(answer: Any) -> Generator[bytes]:
             answer.cancel()
 
 
+def _in_a_row(sink: Any, first: bytes, rest: Iterator[bytes]) -> None:
+    """Pieces as they are; behind them, as the server does it, what failed: clients of text and Native look for it."""
+    try:
+        sink.write(first)
+        for piece in rest:
+            sink.write(piece)
+    except RuntimeError as error:
+        sink.write(f"\n{error}\n".encode())
+        raise
+
+
 def _joined(sink: Any, first: bytes, rest: Iterator[bytes]) -> None:
     """The engine gives a stream of its own for every piece: make them one."""
     reader = pa.ipc.open_stream(first)
-    with pa.ipc.new_stream(sink, reader.schema) as writer:
-        while True:
-            for batch in reader:
-                writer.write_batch(batch)
-            piece = next(rest, None)
-            if piece is None:
-                return
-            reader = pa.ipc.open_stream(piece)
+    # Closed at the end alone: closing says that the answer is whole.
+    writer = pa.ipc.new_stream(sink, reader.schema)
+    for piece in itertools.chain([None], rest):
+        for batch in reader if piece is None else pa.ipc.open_stream(piece):
+            writer.write_batch(batch)
+    writer.close()

@@ -141,10 +141,10 @@ def _check(root: dict[str, Any], functions: FunctionCatalogue) -> None:
         if kind == "ColumnsApplyTransformer" and "func_name" in node:
             _check_function(str(node["func_name"]), functions, is_table=False)
         if kind in ("TableIdentifier", "Identifier"):
-            _check_name(node.get("name_parts") or [])
+            check_name(node.get("name_parts") or [])
         for key in ("database", "from"):
             if isinstance(node.get(key), str) and node[key]:
-                _check_name([node[key], ""])
+                check_name([node[key], ""])
 
 
 def _check_clauses(parent: dict[str, Any] | None, node: dict[str, Any]) -> None:
@@ -166,7 +166,12 @@ def _check_function(name: str, functions: FunctionCatalogue, *, is_table: bool) 
     raise SqlError(f"function {name}() is not known, or is not allowed in a query")
 
 
-def _check_name(parts: list[str]) -> None:
+def check_name(parts: list[str]) -> None:
+    """Refuse the name of a database that is out of reach.
+
+    Raises:
+        SqlRefused: it is.
+    """
     if len(parts) > 1 and not parts[0]:
         raise SqlRefused(f"{READ_ONLY}: a parameter cannot name a database")
     if len(parts) > 1 and parts[0].lower() in _HIDDEN:
@@ -205,7 +210,7 @@ def _simple(canonical: str, parser: Parser) -> Statement:
             raise SqlRefused(f"{READ_ONLY}: INTO OUTFILE writes a file; use --output, or save the frame in Python")
         if kind not in _SIMPLE_PARTS:
             raise SqlRefused(f"{READ_ONLY}: {_spoken(root)} takes a table's name here, not {kind.lower()} {rest}")
-        _check_name([*rest.split(".")] if kind == "TableIdentifier" else [rest, ""])
+        check_name([*rest.split(".")] if kind == "TableIdentifier" else [rest, ""])
     if sum(kind == "Identifier" for kind, _ in found) > (0 if root == "DescribeQuery" else 2):
         raise SqlError("FORMAT does not belong in the query; use --format")
     return Statement(canonical, selects=False)

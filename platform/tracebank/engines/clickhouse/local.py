@@ -80,7 +80,7 @@ class Local:
                 self._changed.wait_for(lambda: self._running)
                 left = [name for name, gone in self._running.items() if gone()]
             for name in left:
-                with contextlib.suppress(chdb.ChdbError):
+                with contextlib.suppress(Exception):  # it has ended, or is tried again
                     self.cancel(name)
             threading.Event().wait(0.1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -52,11 +53,13 @@ class Owner:
         self.engine = Local(folder)
         self._settings = settings
         self._client = clickhouse_connect.get_client(interface="chdb", path=os.path.realpath(folder))
-        self._attaching = threading.Lock()
+        self._attaching = threading.Condition()
         self._working = 0
         self._changed = threading.Condition()
         self._since = time.monotonic()
-        self._leaving = False
+        self._leaving = self._ended = False
+        self._reached = ("", "")
+        self._reaching = 0
         self._damaged = False
 
     @property
@@ -82,7 +85,7 @@ class Owner:
 
         from tracebank.engines.clickhouse.commit import recover
 
-        with suppress(Error):  # what fails now is tried again
+        with suppress(Error, OSError, StoreError, SettingsError):  # what fails now is tried again
             recover(self._client, DATABASE, self.folder)
 
     def check_whole(self, text: str) -> None:
@@ -104,8 +107,12 @@ class Owner:
                     " materialise it again, or give them up by 'tracebank db repair'"
                 )
 
-    def attach(self, text: str, relational: str = "", activations: str = "") -> tuple[str, str]:
-        """Make what a query may mean reachable.
+    @contextmanager
+    def attached(self, text: str, relational: str = "", activations: str = "") -> Iterator[tuple[str, str]]:
+        """Make what a query may mean reachable, for the length of the block.
+
+        The engine reaches one relational store and one folder of shards at a time: a query that means others waits for
+        those that are under way.
 
         Args:
             text: the query.
@@ -120,19 +127,35 @@ class Owner:
             StoreError: the relational store cannot be attached.
         """
         from tracebank.engines.clickhouse import activations as shards
+
+        if not (_RELATIONAL.search(text) or shards.named_in(text)):
+            yield "", ""
+            return
+        url = relational or self._settings.relational.render_as_string(hide_password=False)
+        wanted = url, activations or str(self._settings.activations)
+        with self._attaching:
+            self._attaching.wait_for(lambda: not self._reaching or self._reached == wanted)
+            found = self._attach(text, *wanted)
+            self._reached = wanted
+            self._reaching += 1
+        try:
+            yield found
+        finally:
+            with self._attaching:
+                self._reaching -= 1
+                self._attaching.notify_all()
+
+    def _attach(self, text: str, relational: str, root: str) -> tuple[str, str]:
+        from sqlalchemy.engine import make_url
+
+        from tracebank.engines.clickhouse import activations as shards
         from tracebank.engines.clickhouse.relational import attach
 
-        with self._attaching:
-            dialect = ""
-            if _RELATIONAL.search(text):
-                from sqlalchemy.engine import make_url
-
-                url = make_url(relational) if relational else self._settings.relational
-                dialect = url.get_backend_name() if attach(self._client, url, embedded=True) else ""
-            if not shards.named_in(text):
-                return dialect, ""
-            root = Path(activations) if activations else self._settings.activations
-            return dialect, shards.attach(self._client, DATABASE, root, embedded=True)
+        dialect, url = "", make_url(relational)
+        if _RELATIONAL.search(text) and attach(self._client, url, embedded=True):
+            dialect = url.get_backend_name()
+        absent = shards.attach(self._client, DATABASE, Path(root), embedded=True) if shards.named_in(text) else ""
+        return dialect, absent
 
     @contextmanager
     def spooled(self, rows: Body) -> Iterator[Path]:
@@ -168,12 +191,19 @@ class Owner:
         return f"{into} FROM INFILE {literal(str(path))} FORMAT {form}"
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """A request under way."""
+    def at_work(self) -> Iterator[bool]:
+        """A request under way; False where it comes too late, and must go unanswered."""
         with self._changed:
-            self._working += 1
+            if self._ended or not self.is_in_place():
+                is_late = True
+            else:
+                is_late = False
+                self._working += 1
+        if is_late:
+            yield False
+            return
         try:
-            yield
+            yield True
         finally:
             with self._changed:
                 self._working -= 1
@@ -211,6 +241,7 @@ class Owner:
         with self._changed:
             # The request to stop is one of those under way.
             self._changed.wait_for(lambda: self._working == 0, timeout=seconds)
+            self._ended = True
         self._client.close()
         self.engine.close()
 
@@ -258,6 +289,8 @@ def serve(folder: Path, settings: Settings) -> None:
 def main() -> None:
     """Own the store named on the command line; what fails is the last line of the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         serve(Path(sys.argv[1]), Settings.load())
     except Timeout:

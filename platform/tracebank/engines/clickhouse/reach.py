@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -191,7 +191,7 @@ def owner_of(folder: Path) -> int:
         raise StoreError(f"series store {folder}: nobody owns it just now") from None
 
 
-def stop(folder: Path, timeout: float = 30.0) -> bool:
+def stop(folder: Path, timeout: float = 60.0) -> bool:
     """Ask the owner to end, and wait for it.
 
     Returns:
@@ -200,11 +200,13 @@ def stop(folder: Path, timeout: float = 30.0) -> bool:
     Raises:
         StoreBusy: it did not end in time.
     """
-    try:
+    asked = False
+    with suppress(*_ABSENT):
         Asked(_connect(beside(folder, "engine.sock")), "/stop").close()
-    except _ABSENT:
-        return False
-    try:
+        asked = True
+    with suppress(Timeout), owner_lock(folder):
+        return asked
+    try:  # it is on its way out, or starts
         with owner_lock(folder, timeout):
             return True
     except Timeout:

@@ -31,7 +31,7 @@ async def relay(folder: Path, port: int, wait: float, ready: asyncio.Event | Non
     """
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError, StoreError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, StoreError, asyncio.CancelledError):
             reached = await asyncio.to_thread(connected, folder, "reader", wait)
             answers, questions = await asyncio.open_connection(sock=reached)
             with contextlib.closing(questions):

@@ -3,6 +3,7 @@ one dialect."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,8 @@ def client_of(url: URL, wait: float) -> Client:
     """
     import clickhouse_connect
 
+    # Faults come out as one line of our own; the client's records of them are for who asks for them.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
     if url.drivername == "chdb":
         from tracebank.engines.clickhouse.reach import pool
 
@@ -128,7 +131,7 @@ class ClickHouseStore(SqlStore):
 
         try:
             yield
-        except (Error, HTTPError, ConnectionError) as error:
+        except (Error, HTTPError, ConnectionError, pa.ArrowInvalid) as error:
             raise StoreError(f"series store {self.url.render_as_string()}: {self._one_line(error)}") from error
 
     def _one_line(self, error: Exception) -> str:

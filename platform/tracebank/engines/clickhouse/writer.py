@@ -5,6 +5,7 @@ How a complete staging table becomes visible, and what a crash leaves to do, is 
 
 from __future__ import annotations
 
+import time
 import uuid
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -20,8 +21,18 @@ from tracebank_schemas.series import Partition, SeriesTable
 if TYPE_CHECKING:
     from tracebank.engines.clickhouse.store import ClickHouseStore
 
+_WAITS: Final = (0.0, 0.5, 2.0)
+"""Seconds between attempts to commit where an owner went."""
 _BATCH_ROWS: Final = 262_144
 """Rows of an Arrow batch on their way in: few enough that several are read side by side."""
+
+
+def lost() -> tuple[type[Exception], ...]:
+    """What a client raises where the answer did not come."""
+    from clickhouse_connect.driver.exceptions import OperationalError
+    from urllib3.exceptions import HTTPError
+
+    return OperationalError, HTTPError, ConnectionError
 
 
 class ClickHouseWriter(Writer):
@@ -57,8 +68,17 @@ class ClickHouseWriter(Writer):
             self._client.insert_arrow(name, rows, database=self._store.database, settings=settings)
 
     def _commit(self) -> None:
-        with self._open, self._store.faults():
-            commit.commit(self._client, self._store.database, self.table.name, self._id, self._where)
+        store = self._store
+        with self._open, store.faults():
+            for wait in (*_WAITS, None):
+                try:
+                    again = wait is not _WAITS[0]
+                    commit.commit(self._client, store.database, self.table.name, self._id, self._where, again=again)
+                    return
+                except lost():
+                    if store.folder is None or wait is None:
+                        raise
+                    time.sleep(wait)  # the owner went: the next one is asked how far the write came
 
     def _abandon(self) -> None:
         """Leave nothing behind where that can be done; what cannot be dropped now is swept later."""
