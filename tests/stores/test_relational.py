@@ -115,6 +115,19 @@ assert upgrade(open_series(settings), relational).current
 """
 
 
+def test_a_store_that_a_newer_version_made_is_told_of_and_left_alone(both: Settings) -> None:
+    upgrade_all(both)
+    relational = open_relational(both)
+    with relational.connection() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"stands at revision 9999, which this version of tracebank \(\d+\)") as caught:
+        upgrade_all(both)
+    assert "\n" not in str(caught.value)
+    with relational.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "9999"
+    relational.close()
+
+
 def test_processes_that_upgrade_at_once(both: Settings) -> None:
     command = [sys.executable, "-c", _UPGRADE, str(both.home), both.relational_url.get_secret_value()]
     pipe = subprocess.PIPE

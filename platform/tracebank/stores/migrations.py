@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, func, select
 
+from tracebank.stores.faults import StoreError
 from tracebank.tables.drift import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
@@ -102,6 +103,16 @@ def one_at_a_time(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
 
 
+def _check_known(connection: Connection, relational: RelationalStore) -> None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise StoreError(
+            f"relational store {relational.url.render_as_string()}: stands at revision {found}, which this version of"
+            f" tracebank ({max(known)}) does not know; install the newer version that made it"
+        )
+
+
 def upgrade(
     series: SeriesStore,
     relational: RelationalStore,
@@ -115,11 +126,12 @@ def upgrade(
         around: what the migration stands in, within its transaction.
 
     Raises:
-        StoreError: a store is not to be had.
+        StoreError: a store is not to be had, or a newer version has made it.
         SchemaDrift: a series table differs in a way that is not repaired by adding columns.
     """
     with relational.connection() as connection:
         one_at_a_time(connection)
+        _check_known(connection, relational)
         with around(connection):
             command.upgrade(_config(connection), "head")
     for table in TABLES.values():
