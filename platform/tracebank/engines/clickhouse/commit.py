@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ORPHAN_SECONDS: Final = 3600
 """Without a sign from a server's writer for so long, its work counts as abandoned."""
+_BEING_MADE_SECONDS: Final = 60
 _AT_ONCE: Final = 100
 """Partitions that one statement moves."""
 _WAITING: Final = ("_staging_", "_commit_")
@@ -113,6 +114,9 @@ def forget_writers(client: Client, database: str, folder: Path) -> None:
     """Remove the signs of writers that died before they had staged anything; nobody else works yet."""
     recover(client, database, folder)
     for sign in _sign(folder, "").parent.glob(_sign(folder, "*").name):
+        if not sign.stat().st_size and time.time() - sign.stat().st_mtime > _BEING_MADE_SECONDS:
+            sign.unlink()  # its writer died before it had said who it was
+            continue
         with _claimed(folder, sign.name.rpartition("-")[2], 0):
             pass
 
