@@ -15,14 +15,19 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from tracebank.engines.clickhouse.ddl import literal, quoted
 from tracebank.holds import Held, held, hold, left_behind
+from tracebank.processors import usable_processors
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 ORPHAN_SECONDS: Final = 3600
 """Without a sign from a server's writer for so long, its work counts as abandoned."""
+_WORKERS: Final = 4
+"""Threads that take a block in, at most: each holds a share of it in memory, and writes parts of its own."""
 _BEING_MADE_SECONDS: Final = 60
 _AT_ONCE: Final = 100
 """Partitions that one statement moves."""
@@ -36,6 +41,25 @@ def writing(folder: Path | None, writer: str) -> AbstractContextManager[None]:
 
 def _sign(folder: Path, writer: str) -> Path:
     return folder.parent / "held" / f"{folder.name}-writer-{writer}"
+
+
+def spooled(folder: Path, writer: str) -> Path:
+    """File of a writer's rows on their way into an embedded store; it goes with the writer."""
+    return folder.with_name(f"{folder.name}.spool") / f"{writer}.arrow"
+
+
+def inserting(into: str, form: str, path: Path) -> str:
+    """The statement that takes a file's rows in; Arrow's by as many threads as its batches are worth."""
+    if form.lower() == "arrow":
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            workers = min(reader.num_record_batches, usable_processors(), _WORKERS)
+            names = ", ".join(map(quoted, reader.schema.names))
+        if workers > 1:
+            return (
+                f"{into} SELECT {names} FROM file({literal(str(path))}, Arrow)"
+                f" SETTINGS max_insert_threads = {workers}, max_partitions_per_insert_block = 0"
+            )
+    return f"{into} FROM INFILE {literal(str(path))} FORMAT {form}"
 
 
 def stage(client: Client, database: str, table: str, writer: str, partition: str | None) -> None:
@@ -136,12 +160,14 @@ def _claimed(folder: Path | None, writer: str, age: int) -> Iterator[bool]:
             return
         try:
             yield True
+            spooled(folder, writer).unlink(missing_ok=True)
         finally:
             found.release()
         return
     with left_behind(sign, folder.parent) as who:
         yield who is not None
         if who is not None:
+            spooled(folder, writer).unlink(missing_ok=True)
             sign.unlink(missing_ok=True)
 
 

@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 
 from tracebank.engines.clickhouse.body import INSERTS, Body, Chunks, apart
+from tracebank.engines.clickhouse.commit import inserting
 from tracebank.engines.clickhouse.guard import LAST_SIZE, admit, check_name
 from tracebank.engines.clickhouse.local import LocalReader, reading
 from tracebank.engines.clickhouse.query import answered
@@ -233,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
         if found is None:
             raise StoreError(f"Code: 62. DB::Exception: INSERT … FORMAT is expected, not {text[:80]!r}")
         with owner.spooled(rows) as path, owner.engine.handle(self._settings(url), url.get("database", "")) as handle:
-            handle.query(owner.inserting(found[1], found[2], path))
+            handle.query(inserting(found[1], found[2], path))
         self._whole(200, b"")
 
     def _answer(self, handle: Any, text: str, form: str, parameters: dict[str, str]) -> None:

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 DATABASE: Final = "series"
 _SWEEP_SECONDS: Final = 5.0
 _RELATIONAL: Final = re.compile(r"\brelational\b", re.IGNORECASE)
-_WORKERS: Final = 4
-"""Threads that take a block in, at most: each holds a share of it in memory, and writes parts of its own."""
 
 
 class Owner:
@@ -77,7 +75,7 @@ class Owner:
         forget_writers(self._client, DATABASE, self.folder)
         self._damaged = bool(self._client.query(damaged(DATABASE)).result_rows)
         spool = beside(self.folder, "spool")
-        for path in spool.glob("*"):
+        for path in spool.glob("*.body"):
             path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
@@ -164,31 +162,13 @@ class Owner:
 
         folder = beside(self.folder, "spool")
         folder.mkdir(exist_ok=True, mode=0o700)
-        path = folder / uuid.uuid4().hex
+        path = folder / f"{uuid.uuid4().hex}.body"
         try:
             with path.open("wb") as file:
                 shutil.copyfileobj(rows, file, PIECE)
             yield path
         finally:
             path.unlink(missing_ok=True)
-
-    def inserting(self, into: str, form: str, path: Path) -> str:
-        """The statement that takes a file's rows in; Arrow's by as many threads as its batches are worth."""
-        from tracebank.engines.clickhouse.ddl import literal
-        from tracebank.processors import usable_processors
-
-        if form.lower() == "arrow":
-            import pyarrow as pa
-
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-                workers = min(reader.num_record_batches, usable_processors(), _WORKERS)
-                names = ", ".join(f"`{name}`" for name in reader.schema.names)
-            if workers > 1:
-                return (
-                    f"{into} SELECT {names} FROM file({literal(str(path))}, Arrow)"
-                    f" SETTINGS max_insert_threads = {workers}, max_partitions_per_insert_block = 0"
-                )
-        return f"{into} FROM INFILE {literal(str(path))} FORMAT {form}"
 
     @contextmanager
     def at_work(self) -> Iterator[bool]:
