@@ -171,7 +171,7 @@ def test_lines_of_a_message_are_one_event_however_the_file_is_cut(tmp_path, chun
 BAD_DEPTH = {
     f"binance,BTCUSDT,{T0},{T0 + 5},yes,bid,100.5,2": "is_snapshot: 'yes' is not allowed: true or false",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,buy,100.5,2": "side: 'buy' is not allowed: bid or ask",
-    f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,-100.5,2": "price: '-100.5'",
+    f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,-1e16,2": "price: '-1e16' is not allowed: a number from -1e+15",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,100.5,NaN": "amount: 'NaN'",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,100.5,-1": "amount: '-1' is not allowed: a number from 0",
     f"binance,BTCUSDT,{T0 // 1000},{T0 + 5},true,bid,100.5,1": "timestamp: '1598918400000' is not allowed: a time",
@@ -195,7 +195,7 @@ def test_a_bad_line_inside_a_message_leaves_the_message_whole(tmp_path, line) ->
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("side", "hold"), ("price", "0"), ("amount", "0"), ("amount", "nan"), ("price", "1e400"), ("timestamp", "12")],
+    [("side", "hold"), ("price", "nan"), ("amount", "-1"), ("amount", "nan"), ("price", "1e400"), ("timestamp", "12")],
 )
 def test_a_bad_trade_is_rejected(tmp_path, field, value) -> None:
     header = TRADES.splitlines()[0]
@@ -203,6 +203,25 @@ def test_a_bad_trade_is_rejected(tmp_path, field, value) -> None:
     (chunk,) = chunks_of(packed(tmp_path, "t.csv.gz", TRADES + ",".join(cells.values())))
     assert [bad.reason.split(" is not")[0] for bad in chunk.rejected] == [f"{field}: {value!r}"]
     assert chunk.trades.height == 4
+
+
+def test_prices_at_and_below_zero_are_stored_and_nothing_is_not(tmp_path) -> None:
+    row = f"deribit,A-FS-B,{T0},{T0 + 5},"
+    trades = "".join(f"{row}{at},buy,{price},{qty}\n" for at, price, qty in ((1, -12.5, 10), (2, 0, 1), (3, 7.5, 0)))
+    (chunk,) = chunks_of(packed(tmp_path, "t.csv.gz", TRADES.splitlines()[0] + "\n" + trades))
+    assert chunk.trades.select("seq", "price").rows() == [(1, -12.5), (2, 0.0)]
+    assert chunk.ignored == {"header": 1, "trades:nothing": 1}
+    quotes = QUOTES.splitlines()[0] + f"\n{row}1,-0.5,-1,2\n{row}0,0,0,3\n"
+    (chunk,) = chunks_of(packed(tmp_path, "q.csv.gz", quotes))
+    sides = chunk.quotes.select("bid_price", "bid_qty", "ask_price", "ask_qty").rows()
+    assert sides == [(-1.0, 2.0, -0.5, 1.0), (0.0, 3.0, None, None)]
+    book = f"{snapshot_header(2)}\n{row}-1,5,-2,6,0,7,0,0\n"
+    (chunk,) = chunks_of(packed(tmp_path, "s.csv.gz", book))
+    levels = ("ask_price_0", "bid_price_0", "ask_price_1", "ask_qty_1", "bid_price_1", "bid_qty_1")
+    assert chunk.book.select(levels).rows() == [(-1.0, -2.0, 0.0, 7.0, None, None)]
+    depth = f"{DEPTH_HEADER}{row}true,bid,-3,1\n{row}true,ask,0,2\n"
+    (chunk,) = chunks_of(packed(tmp_path, "d.csv.gz", depth))[1:]
+    assert chunk.depth.price.tolist() == [-3.0, 0.0]
 
 
 def test_columns_go_by_name_and_not_by_place(tmp_path) -> None:

@@ -12,7 +12,20 @@ from pathlib import Path
 
 import polars as pl
 
-from tracebank_models.market.cells import Field, choice, conform, epoch, flag, optional, price, quantity, text, whole
+from tracebank_models.market.cells import (
+    Field,
+    choice,
+    conform,
+    epoch,
+    flag,
+    optional,
+    price,
+    quantity,
+    resting,
+    text,
+    whole,
+    without_nothing,
+)
 from tracebank_models.market.chunks import BOOK_DEPTH, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import Decoded, decode_block, numbered_blocks
@@ -32,7 +45,7 @@ _FIELDS: dict[str, tuple[Field, ...]] = {
         *_KEY_FIELDS,
         choice("side", _TRADE_SIDES, empty="unknown"),
         price("price"),
-        quantity("amount", zero=False),
+        quantity("amount"),
     ),
     "quotes": (
         *_KEY_FIELDS,
@@ -68,6 +81,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 
     Kinds in the accounting are tardis's own names of the data types. Venue and symbol are the columns `exchange` and
     `symbol`; `clock` is "local" where the two times are equal, which is how tardis marks an exchange without times.
+    A trade of nothing is ignored; a level whose price and amount are both 0 is empty.
     `seq` is the id of a trade if the ids of the file are whole numbers; otherwise it numbers lines (depth: events) and
     `has_ids` is false. Of a snapshot the first ten levels are kept.
 
@@ -160,6 +174,7 @@ def _trade_chunks(path: Path, names: list[str], chunk_lines: int) -> Iterator[De
             numeric = bool((numbers >= 0).fill_null(False).all())
             id_field = whole("id") if numeric else any_id
         seq = pl.col("id") if numeric else pl.col("line")
+        rows = without_nothing(rows, "amount", "trades", decoded.ignored)
         trades = conform("trades", rows, **shared_columns("trades"), seq=seq, qty=pl.col("amount"))
         ids = numeric is not False
         yield DecodedChunk(len(lines), trades, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=ids)
@@ -171,13 +186,21 @@ def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> Dec
     if kind.startswith("book_snapshot"):
         levels = _levels(names)
         cells = {
-            f"{side}_{what}_{level}": pl.col(f"{side}s[{level}].{cell}") if level < levels else None
+            f"{side}_{what}_{level}": _level(f"{side}s[{level}]", cell) if level < levels else None
             for side in ("bid", "ask")
             for what, cell in (("price", "price"), ("qty", "amount"))
             for level in range(BOOK_DEPTH)
         }
         chunk.book = conform("book", decoded.rows, **shared, state="whole", **cells)
     else:
-        amounts = {f"{side}_qty": pl.col(f"{side}_amount") for side in ("bid", "ask")}
-        chunk.quotes = conform("quotes", decoded.rows, **shared, **amounts)
+        cells = {
+            f"{side}_{what}": resting(f"{side}_price", f"{side}_amount", f"{side}_{cell}")
+            for side in ("bid", "ask")
+            for what, cell in (("price", "price"), ("qty", "amount"))
+        }
+        chunk.quotes = conform("quotes", decoded.rows, **shared, **cells)
     return chunk
+
+
+def _level(name: str, cell: str) -> pl.Expr:
+    return resting(f"{name}.price", f"{name}.amount", f"{name}.{cell}")
