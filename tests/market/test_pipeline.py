@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,14 @@ def test_a_scan_tells_what_a_file_holds(tmp_path: Path) -> None:
             ObservedInstrument("binance_spot", "BTCUSDT", None, None),
             ObservedInstrument("binance_spot", "ETHUSDT", None, None),
         ]
+
+
+def test_what_the_content_contradicts_is_told(tmp_path: Path) -> None:
+    named = source(tmp_path, "a", trade(1))
+    assert scan(replace(named, symbol="BTCUSDT", venue="binance_us")).contradictions == []
+    assert scan(replace(named, symbol="ETHUSDT")).contradictions == [
+        f"{named.path}: symbol 'ETHUSDT' is not used: the content names BTCUSDT"
+    ]
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
