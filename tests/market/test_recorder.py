@@ -197,7 +197,7 @@ def test_quotes_book_trades_and_snapshots_of_one_instrument_are_of_one_venue(pat
 def test_depth_that_names_no_symbol_is_of_the_given_one_unless_the_content_says_another(path: Path) -> None:
     def symbols(*lines: bytes) -> list[str]:
         path.write_bytes(b"\n".join(lines) + b"\n")
-        (chunk,) = recorder.read(Source(path, "recorder", "binance_spot", "ETHUSDT"))
+        (chunk,) = recorder.read(Source(path, "recorder", "binance_spot", "ethusdt"))
         assert not chunk.rejected
         return [
             *(chunk.book["symbol"] if chunk.book is not None else []),

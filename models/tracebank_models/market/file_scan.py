@@ -64,7 +64,7 @@ class FileScan:
         return [
             f"{self.source.path}: {name} {value!r} is not used: the content names {', '.join(found[name])[:200]}"
             for name, value in said.items()
-            if value and found[name] and value not in found[name]
+            if value and found[name] and value.casefold() not in map(str.casefold, found[name])
         ]
 
 

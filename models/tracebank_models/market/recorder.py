@@ -73,7 +73,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     """
     window = LineWindow(iter_line_blocks(source.path, chunk_lines))
     venues = venues_of(list(window.following(-1, LOOK_AHEAD_LINES)), source.venue)
-    recording = _Recording(venues, source.symbol or "", SnapshotSymbols(window, source.symbol or ""))
+    symbol = (source.symbol or "").upper()
+    recording = _Recording(venues, symbol, SnapshotSymbols(window, symbol))
     for block in window:
         yield recording.decode(block)
 
