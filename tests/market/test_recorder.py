@@ -210,6 +210,26 @@ def test_depth_that_names_no_symbol_is_of_the_given_one_unless_the_content_says_
     assert symbols(line("btcusdt@depth", spot_depth(10, 12)), rest(11)) == ["BTCUSDT"]
 
 
+@pytest.mark.parametrize("chunk_lines", [1, 2, 100])
+def test_partial_depth_without_the_streams_name_is_told_from_differences(path: Path, chunk_lines: int) -> None:
+    def depth(last: int, symbol: str, bids: range, asks: range) -> bytes:
+        sides = {"b": [[str(price), "2"] for price in bids], "a": [[str(price), "1"] for price in asks]}
+        data = usdm(coin_depth(last - 2, last - 1, last, s=symbol, **sides))
+        return b"%d %s" % (LOCAL, json.dumps(data).encode())
+
+    partial = [depth(9 * at, "BTCUSDT", range(50 + at, 45 + at, -1), range(51 + at, 56 + at)) for at in (1, 2, 3)]
+    lines = [
+        *partial,
+        depth(5, "ETHUSDT", range(50, 45, -1), range(51, 56)),
+        depth(9, "ETHUSDT", range(50, 49, -1), range(0)),
+    ]
+    chunks = read(path, lines, chunk_lines)
+    book = frame_of(chunks, "book").select("symbol", "seq", "bid_price_0", "ask_price_0", "bid_price_5", "kind")
+    assert book.rows() == [("BTCUSDT", 9 * at, 50.0 + at, 51.0 + at, None, "depth5") for at in (1, 2, 3)]
+    events = pl.concat([chunk.depth.events for chunk in chunks if chunk.depth])
+    assert events.select("symbol", "seq", "kind").rows() == [("ETHUSDT", 5, "depth"), ("ETHUSDT", 9, "depth")]
+
+
 def test_prices_at_and_below_zero_are_stored(path: Path) -> None:
     lines = [
         line("btcusdt@trade", spot_trade(1, p="-37.63")),

@@ -104,8 +104,8 @@ def _merge_instruments(relational: RelationalStore, session: Session, scan: File
             kind=units.kind,
             price_unit=units.price_unit,
             qty_unit=units.qty_unit,
-            price_tick=common_step(seen.price_tick, known and known.price_tick),
-            qty_step=common_step(seen.qty_step, known and known.qty_step),
+            price_tick=common_step(seen.price_tick, known.price_tick if known else None),
+            qty_step=common_step(seen.qty_step, known.qty_step if known else None),
             first_ts=min((value for value in (first, known and known.first_ts) if value), default=None),
             last_ts=max((value for value in (last, known and known.last_ts) if value), default=None),
         )

@@ -64,17 +64,17 @@ class Venues:
         )["venue"]
 
 
-def venues_of(lines: list[bytes], given: str | None) -> Venues:
+def venues_of(head: StreamLines, given: str | None) -> Venues:
     """Find out what the first lines of a file tell of the venues of its messages.
 
     Args:
-        lines: The first `LOOK_AHEAD_LINES` lines.
+        head: The first `LOOK_AHEAD_LINES` lines.
         given: The venue that the source names, which decides alone.
     """
     if given:
         return Venues(given)
     seen: dict[str, set[bool]] = defaultdict(set)
-    for _, payloads in StreamLines(lines, 1).groups.values():
+    for _, payloads in head.groups.values():
         for payload in payloads:
             symbol, is_spot = _told(payload)
             if is_spot is not None:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from tracebank_models.market.bare_depth import BareDepth
 from tracebank_models.market.binance_messages import (
     AggregateTrade,
     BookTicker,
@@ -31,7 +32,7 @@ from tracebank_models.market.binance_messages import (
     quote_rows,
     trade_rows,
 )
-from tracebank_models.market.binance_venues import LOOK_AHEAD_LINES, Venues, venues_of
+from tracebank_models.market.binance_venues import LOOK_AHEAD_LINES, venues_of
 from tracebank_models.market.chunks import DecodedChunk, RejectedLine, Source
 from tracebank_models.market.codecs import iter_line_blocks
 from tracebank_models.market.snapshot_symbol import LineWindow, SnapshotSymbols
@@ -72,9 +73,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         OSError: The file cannot be opened or read.
     """
     window = LineWindow(iter_line_blocks(source.path, chunk_lines))
-    venues = venues_of(list(window.following(-1, LOOK_AHEAD_LINES)), source.venue)
-    symbol = (source.symbol or "").upper()
-    recording = _Recording(venues, symbol, SnapshotSymbols(window, symbol))
+    recording = _Recording(source, window)
     for block in window:
         yield recording.decode(block)
 
@@ -82,10 +81,12 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 class _Recording:
     """What is known of a file while its blocks are decoded one after the other."""
 
-    def __init__(self, venues: Venues, symbol: str, snapshots: SnapshotSymbols) -> None:
-        self._venues = venues
-        self._symbol = symbol
-        self._snapshots = snapshots
+    def __init__(self, source: Source, window: LineWindow) -> None:
+        head = StreamLines(list(window.following(-1, LOOK_AHEAD_LINES)), 1)
+        self._venues = venues_of(head, source.venue)
+        self._bare_depth = BareDepth(head)
+        self._symbol = (source.symbol or "").upper()
+        self._snapshots = SnapshotSymbols(window, self._symbol)
         self._lines_before = 0
         self._kept: dict[tuple[str, str, str], tuple[str, int]] = {}
 
@@ -120,7 +121,8 @@ class _Recording:
             by_shape[_shape(kind, payloads[0])] = places, payloads
         for its_shape, (its_places, its_payloads) in by_shape.items():
             at = np.array(its_places)
-            yield decode_messages(_SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
+            messages = decode_messages(_SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
+            yield from self._bare_depth.told_apart(stream, messages)
 
     def _trades(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
         frames = []
