@@ -6,7 +6,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
@@ -35,10 +36,39 @@ def connect(settings: Settings | None = None) -> Connection:
 
 
 class Connection:
-    """Queries over `series`, `relational` and `system`. Each query opens the store, and closes it when it ends."""
+    """Queries over `series`, `relational` and `system`. Each query opens the store, and closes it when it ends.
+
+    A `with` block is a matter of taste: nothing stays open that its end would close.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def __repr__(self) -> str:
+        series, relational = self.settings.series.render_as_string(), self.settings.relational.render_as_string()
+        return f"<tracebank: series {series}, relational {relational}; .tables(), .sql(…), .arrow(…), .stream(…)>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def tables(self) -> pl.DataFrame:
+        """What can be queried: a row a table, with its database, rows, bytes, number of columns and what it is.
+
+        Raises:
+            StoreError: a store cannot be opened.
+        """
+        import polars as pl
+
+        from tracebank.query.catalogue import tables
+
+        kinds = {"database": pl.String, "table": pl.String, "rows": pl.Int64, "bytes": pl.Int64, "columns": pl.Int32}
+        rows = [(t.database, t.name, t.rows, t.bytes, len(t.columns), t.doc) for t in tables(self.settings)]
+        return pl.DataFrame(rows, schema={**kinds, "doc": pl.String}, orient="row")
 
     def sql(
         self,
