@@ -14,6 +14,7 @@ import pyarrow as pa
 from tracebank.engines import engine_module
 from tracebank.query.contract import Answer, Limits, Parameters, Progress, Request
 from tracebank.query.errors import SqlError
+from tracebank.query.mistakes import way_out
 from tracebank.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,10 +151,10 @@ class Connection:
         opened: Opened = engine_module(self.settings.series, "query").opened
         request = Request(query, limits, parameters or {}, limit, progress)
         with contextlib.ExitStack() as stack:
-            with _told():
+            with _told(query):
                 answer = stack.enter_context(opened(self.settings, request))
                 _check_names(answer.schema)
-            yield Answer(answer.schema, _guarded(answer.batches))
+            yield Answer(answer.schema, _guarded(answer.batches, query))
 
     def _limits(self, timeout: float | None, memory: int | None) -> Limits:
         seconds = self.settings.query_timeout if timeout is None else timeout
@@ -176,9 +177,9 @@ def _check_names(schema: pa.Schema) -> None:
         raise SqlError(f"two columns are named {twice!r}; give one another name with AS")
 
 
-def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _guarded(batches: Iterator[pa.RecordBatch], query: str) -> Iterator[pa.RecordBatch]:
     while True:
-        with _told():
+        with _told(query):
             batch = next(batches, None)
         if batch is None:
             return
@@ -186,13 +187,14 @@ def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What Arrow and the system raise while an answer is read, as the one kind of error that queries have."""
+def _told(query: str) -> Iterator[None]:
+    """What Arrow and the system raise while an answer is read, as the one kind of error that queries have; and the way
+    out of a mistake."""
     try:
         yield
+    except SqlError as error:
+        raise type(error)(way_out(query, str(error))) from None
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, SqlError):
-            raise
         raise SqlError(f"the answer cannot be read: {_first_line(error)}") from None
 
 

@@ -50,7 +50,7 @@ _NODES: Final = _READS | _listed("""
     TableExpression TableIdentifier TableJoin TablesInSelectQuery TablesInSelectQueryElement WindowDefinition
     WindowListElement WithElement
 """)
-_HIDDEN: Final = frozenset({"default", "_relational", "_activations"})
+HIDDEN: Final = frozenset({"default", "_relational", "_activations"})
 """Databases out of reach: the engine's own `default` reads files by their names, the other two are raw."""
 
 _SIMPLE: Final = _listed("""
@@ -174,8 +174,10 @@ def check_name(parts: list[str]) -> None:
     """
     if len(parts) > 1 and not parts[0]:
         raise SqlRefused(f"{READ_ONLY}: a parameter cannot name a database")
-    if len(parts) > 1 and parts[0].lower() in _HIDDEN:
-        raise SqlRefused(f"{READ_ONLY}: database {parts[0]} is out of reach; use series, relational or system")
+    if len(parts) > 1 and parts[0].lower() in HIDDEN:
+        raise SqlRefused(
+            f"{READ_ONLY}: the databases within reach are series, relational, system and information_schema"
+        )
 
 
 def walk(

@@ -122,7 +122,8 @@ def _faults(settings: Settings, limits: Limits) -> Iterator[None]:
 
 
 def _told_apart(error: psycopg.Error, settings: Settings, limits: Limits, seconds: float) -> SqlError:
-    text = _line(str(error), settings)
+    said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
+    text = _line(". ".join(filter(None, said)) or str(error), settings)
     match error.sqlstate:
         case "57014":
             if seconds < limits.seconds:
