@@ -33,6 +33,15 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: _escaped(found.group()), text)
 
 
+def in_lines(text: str) -> str:
+    """As `printable`, with line ends kept where they part lines, and told where they are all that there is."""
+    inside = text.strip("\n")
+    if "\n" not in inside:
+        return printable(text)
+    before, _, after = text.partition(inside)
+    return printable(before) + "\n".join(map(printable, inside.split("\n"))) + printable(after)
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     return _ESCAPES.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
@@ -114,8 +123,8 @@ class Cells:
 
     def _text(self, text: str) -> str:
         if self.full or len(text) <= LONGEST:
-            return printable(text)
-        return self._short(f"{printable(text[:LONGEST])}… ({len(text):,} characters)")
+            return in_lines(text)
+        return self._short(f"{in_lines(text[:LONGEST])}… ({len(text):,} characters)")
 
     def _blob(self, value: bytes) -> str:
         if self.full or len(value) <= BYTES:
@@ -145,7 +154,8 @@ class Cells:
 
     def _quoted(self, values: pa.Array[Any]) -> list[str]:
         mark = '"' if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) else ""
-        return ["null" if text is None else f"{mark}{text}{mark}" for text in self._texts(values)]
+        texts = self._texts(values)
+        return ["null" if text is None else f"{mark}{printable(text)}{mark}" for text in texts]
 
 
 def _joined(parts: Iterable[str], left: int) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from tracebank.cli.cells import printable
+from tracebank.cli.cells import in_lines, printable
 
 _UNBOUNDED: Final = 1_000_000
 _GAP: Final = 2
@@ -82,7 +82,7 @@ class _Column:
         return self.natural if self.kind == NUMBER else max(words, -(-self.natural // _LINES))
 
     def _texts(self) -> list[str]:
-        return [self.name, *(cell.plain for cell in self.cells)]
+        return [self.name, *(line for cell in self.cells for line in cell.plain.split("\n"))]
 
 
 class Grid:
@@ -125,7 +125,8 @@ class Grid:
 
     def is_vertical(self, width: int) -> bool:
         """Whether it is shown as records at that width."""
-        return self.vertical or sum(column.least for column in self._columns) + self._gaps > width
+        fits = sum(column.least for column in self._columns) + self._gaps <= width
+        return self.vertical or (len(self._columns) > 1 and not fits)
 
     @property
     def _gaps(self) -> int:
@@ -196,22 +197,27 @@ def _pair(name: str, cell: Text, across: int, width: int) -> Iterator[Line]:
 
 
 def _wrapped(cell: Text, width: int) -> list[str]:
-    if cell_len(cell.plain) <= width:
-        return [cell.plain]
-    lines = Text(cell.plain).wrap(_PLAIN, max(width, 1), overflow="fold")
-    return [line.plain.rstrip() for line in lines]
+    lines: list[str] = []
+    for line in cell.plain.split("\n"):
+        if cell_len(line) <= width:
+            lines.append(line)
+        else:
+            lines += (part.plain.rstrip() for part in Text(line).wrap(_PLAIN, max(width, 1), overflow="fold"))
+    return lines
 
 
 def _clean(cell: Cell) -> Text:
     if cell is None:
         return Text("null", style="dim")
     if isinstance(cell, str):
-        return Text(printable(cell))
-    return Text(printable(cell.plain), style=cell.style)
+        return Text(in_lines(cell))
+    return Text(in_lines(cell.plain), style=cell.style)
 
 
 def _widths(columns: Sequence[_Column], room: int) -> list[int]:
     """Each column's own width where there is room, else what is spare goes to those that want it, in proportion."""
+    if len(columns) == 1:
+        return [min(columns[0].natural, room)]
     natural, least = [column.natural for column in columns], [column.least for column in columns]
     wanted, spare = sum(natural) - sum(least), room - sum(least)
     if wanted <= spare:

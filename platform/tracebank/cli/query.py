@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -32,6 +33,10 @@ _SUFFIXES: Mapping[str, Format] = {f".{form}": form for form in Format if form i
     ".txt": Format.TABLE,
     "": Format.TABLE,
 }
+
+
+_TOLD = re.compile(r"\s*(?:EXPLAIN|SHOW|DESC)", re.IGNORECASE)
+"""Statements whose answers are texts to be read whole."""
 
 
 class SqlCommand(TyperCommand):
@@ -110,7 +115,8 @@ def _answer(
     ):
         to_terminal = output is None and sys.stdout.isatty()
         batches = progress.finished_by(answer.batches) if to_terminal else answer.batches
-        sink.write(form, answer.schema, batches, Look(limit is None, *shown))
+        full, vertical = shown
+        sink.write(form, answer.schema, batches, Look(limit is None, full or bool(_TOLD.match(statement)), vertical))
 
 
 def _bytes(text: str | None) -> int | None:

@@ -49,6 +49,8 @@ _MOMENT: Final = re.compile(
 _ISO: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(\.\d+)?\s?(Z|[+-]\d\d:?(?:\d\d)?)?", re.IGNORECASE
 )
+_ENGINES: Final = ("system.", "information_schema.", "pg_")
+"""What the names of the engines' own tables begin with."""
 _SUGGESTED: Final = re.compile(
     r"[.!]* ?(?:Maybe you meant|Did you mean|Candidate (?:bindings|tables)|Perhaps you meant).*$"
 )
@@ -78,7 +80,7 @@ def way_out(query: str, message: str) -> str:
         message: one line.
     """
     for hidden, shown in _HIDDEN:
-        message = hidden.sub(shown, message)
+        message = message if hidden.search(query) else hidden.sub(shown, message)
     if table := _first(_TABLES, message):
         return _of_table(query, message, table)
     if column := _first(_COLUMNS, message):
@@ -102,16 +104,18 @@ def _of_table(query: str, message: str, table: str) -> str:
     name = table.rpartition(".")[2]
     written = re.search(rf"(\w+\.)?{re.escape(name)}(\.\w+)?", query, re.IGNORECASE)
     wanted = (written.group() if written else table).lower()
-    known = known_names()
+    known = [] if wanted.startswith(_ENGINES) else known_names()
     if wanted in known or f"series.{wanted}" in known:
         wanted = wanted if wanted in known else f"series.{wanted}"
         return f"{wanted} is not there yet: {NOT_THERE}"
     near = [full for full in known if full.partition(".")[2] == wanted.rpartition(".")[2]]
     short = {full.partition(".")[2]: full for full in known}
     near = (
-        near or _near([wanted], known, 0.8) or [short[one] for one in _near([wanted.rpartition(".")[2]], list(short))]
+        near
+        or _near([wanted], known, 0.8)
+        or [short[one] for one in _near([wanted.rpartition(".")[2]], list(short), 0.75)]
     )
-    return _SUGGESTED.sub("", message) + (_asked(near) or "; 'tracebank tables' lists what there is")
+    return _SUGGESTED.sub("", message) + (_asked(near[:2]) or "; 'tracebank tables' lists what there is")
 
 
 def _of_column(query: str, message: str, column: str) -> str:

@@ -7,6 +7,7 @@ if every node of its tree is of a known, harmless kind, and what runs is the tex
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -163,7 +164,9 @@ def _check_function(name: str, functions: FunctionCatalogue, *, is_table: bool) 
         raise SqlRefused(f"{READ_ONLY}: table function {name}() is not among those allowed; name a table instead")
     if name.lower() in functions.refused:
         raise SqlRefused(f"{READ_ONLY}: function {name}() reaches more than its arguments")
-    raise SqlError(f"function {name}() is not known, or is not allowed in a query")
+    near = difflib.get_close_matches(name.lower(), sorted(functions.allowed), 1, 0.75)
+    meant = f". Did you mean {near[0]}()?" if near else ""
+    raise SqlError(f"function {name}() is not known, or is not allowed in a query{meant}")
 
 
 def check_name(parts: list[str]) -> None:
