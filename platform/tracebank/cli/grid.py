@@ -125,12 +125,10 @@ class Grid:
 
     def is_vertical(self, width: int) -> bool:
         """Whether it is shown as records at that width."""
-        fits = sum(column.least for column in self._columns) + self._gaps <= width
-        return self.vertical or (len(self._columns) > 1 and not fits)
+        return self.vertical or (len(self._columns) > 1 and self._needed(1) > width)
 
-    @property
-    def _gaps(self) -> int:
-        return _GAP * (len(self._columns) - 1)
+    def _needed(self, gap: int) -> int:
+        return sum(column.least for column in self._columns) + gap * (len(self._columns) - 1)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Its lines, as rich asks for them."""
@@ -146,16 +144,18 @@ class Grid:
                 yield Text("no rows", style="dim")
 
     def _table(self, width: int) -> Iterator[Line]:
-        widths = _widths(self._columns, width - self._gaps)
-        rule: Line = [("─" * (sum(widths) + self._gaps), "dim")]
-        yield from self._row([Text(column.name, style="bold") for column in self._columns], widths)
+        gap = _GAP if self._needed(_GAP) <= width else 1
+        gaps = gap * (len(self._columns) - 1)
+        widths = _widths(self._columns, width - gaps)
+        rule: Line = [("─" * (sum(widths) + gaps), "dim")]
+        yield from self._row([Text(column.name, style="bold") for column in self._columns], widths, gap)
         yield rule
         for at, row in enumerate(self._rows()):
-            yield from self._row(row, widths)
+            yield from self._row(row, widths, gap)
             if at in self._ends and at + 1 < self.rows:
                 yield rule
 
-    def _row(self, cells: Sequence[Text], widths: Sequence[int]) -> Iterator[Line]:
+    def _row(self, cells: Sequence[Text], widths: Sequence[int], gap: int) -> Iterator[Line]:
         wrapped = [_wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
         for texts in itertools.zip_longest(*wrapped, fillvalue=""):
             line: Line = []
@@ -167,7 +167,7 @@ class Grid:
                     owed = 0 if column.kind == NUMBER else spare
                 else:
                     owed += spare
-                owed += _GAP
+                owed += gap
             yield line
 
     def _records(self, width: int) -> Iterator[Line]:
