@@ -16,6 +16,7 @@ from tracebank_schemas.catalogue import METADATA, TABLES
 NOT_THERE: Final = "'tracebank demo' makes rows to try, 'tracebank ingest FILES' takes yours"
 """The way out of a store without tables."""
 
+ACTIVATIONS: Final = "series.activations"
 _TABLES: Final = tuple(
     map(
         re.compile,
@@ -107,6 +108,8 @@ def _of_table(query: str, message: str, table: str) -> str:
     known = [] if wanted.startswith(_ENGINES) else known_names()
     if wanted in known or f"series.{wanted}" in known:
         wanted = wanted if wanted in known else f"series.{wanted}"
+        if wanted == ACTIVATIONS:  # its own message says why
+            return message
         return f"{wanted} is not there yet: {NOT_THERE}"
     near = [full for full in known if full.partition(".")[2] == wanted.rpartition(".")[2]]
     short = {full.partition(".")[2]: full for full in known}
