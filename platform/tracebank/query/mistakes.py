@@ -111,13 +111,12 @@ def _of_table(query: str, message: str, table: str) -> str:
         if wanted == ACTIVATIONS:  # its own message says why
             return message
         return f"{wanted} is not there yet: {NOT_THERE}"
-    near = [full for full in known if full.partition(".")[2] == wanted.rpartition(".")[2]]
-    short = {full.partition(".")[2]: full for full in known}
-    near = (
-        near
-        or _near([wanted], known, 0.8)
-        or [short[one] for one in _near([wanted.rpartition(".")[2]], list(short), 0.75)]
-    )
+    schema, _, short = wanted.rpartition(".")
+    near = [full for full in known if full.partition(".")[2] == short]
+    if not near:
+        there = schema in ("series", "relational")
+        within = {full.partition(".")[2]: full for full in known if not there or full.startswith(f"{schema}.")}
+        near = [within[one] for one in _near([short], list(within), 0.75)]
     return _SUGGESTED.sub("", message) + (_asked(near[:2]) or "; 'tracebank tables' lists what there is")
 
 
