@@ -17,3 +17,8 @@ def __getattr__(name: str) -> object:
 
         return getattr(session, name)
     raise AttributeError(f"module 'tracebank' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What a shell offers after `tracebank.`."""
+    return sorted({*globals(), *__all__})

@@ -246,7 +246,7 @@ def test_tables_tells_what_it_is(filled: tuple[Settings, pl.DataFrame], stored: 
 
 
 def test_the_tables_over_files_are_out_of_reach(stored: Settings) -> None:
-    with pytest.raises(SqlError, match="_activations is out of reach"):
+    with pytest.raises(SqlError, match="the databases within reach are"):
         Connection(stored).sql("SELECT * FROM _activations.x")
 
 

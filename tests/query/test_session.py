@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tracebank.engines.clickhouse.result_types import retyped
 from tracebank.query.catalogue import tables
 from tracebank.query.connection import Connection, connect
-from tracebank.query.errors import SqlCancelled, SqlError, from_engine, one_line
+from tracebank.query.errors import SqlCancelled, SqlError, one_line
 from tracebank.settings import Settings
 from tracebank_schemas.catalogue import MODELS, TABLES
 
@@ -186,12 +186,6 @@ def test_an_error_is_one_short_line(connection: Connection, query: str, message:
     assert len(text) < 500
     assert "DB::Exception" not in text
     assert "In scope" not in text
-
-
-def test_an_unknown_name_is_offered_near_ones() -> None:
-    error = RuntimeError("Code: 60. DB::Exception: Table series.trade does not exist. (UNKNOWN_TABLE)")
-    assert str(from_engine(error, ["series.trades", "system.one"])).endswith("Did you mean series.trades?")
-    assert "Did you mean" not in str(from_engine(error, ["system.one"]))
 
 
 def test_one_line_of_nothing_says_so() -> None:

@@ -490,7 +490,7 @@ def _weights(probe: str, dictionary: str, largest: int) -> list[dict[str, object
 
 
 @pytest.mark.parametrize("engine", ["chdb", "duckdb"])
-def test_the_question_for_unmatched_reward_features(engine: str, planted: Planted, tmp_path: Path) -> None:
+def test_the_question_for_the_least_matched_reward_features(engine: str, planted: Planted, tmp_path: Path) -> None:
     url = f"{engine}:///{tmp_path}/asked" + (".duckdb" if engine == "duckdb" else "")
     asked = Settings.load(home=tmp_path, relational_url=planted.settings.relational_url, series_url=url)
     upgrade(asked)
@@ -514,10 +514,10 @@ def test_the_question_for_unmatched_reward_features(engine: str, planted: Plante
             relational.upsert(session, ProbeWeight, _weights(str(probe["probe"]), TUNED, largest))
     relational.close()
     found = Connection(asked).sql(query)
-    # Of the two ridge probes, one weighs the feature without a partner most; the other's has a partner.
-    assert found.select("study", "dictionary", "feature", "probe", "weight", "rank").rows() == [
-        (STUDY, TUNED, 3, f"{STUDY}/ridge-3", -5.0, 1)
-    ]
+    # Of the two ridge probes, one weighs the feature without a partner most; the other's has a partner, and comes last.
+    ours = found.select("study", "dictionary", "feature", "probe", "weight", "rank").rows()
+    assert ours[0] == (STUDY, TUNED, 3, f"{STUDY}/ridge-3", -5.0, 1)
+    assert ours[-1] == (STUDY, TUNED, 4, f"{STUDY}/ridge-4", -5.0, 1)
     assert found["matched_cosine"][0] == pytest.approx(PARTNER)
     assert json.loads(found["top_tokens"][0]) == planted.feature(TUNED, 3).top_tokens
 

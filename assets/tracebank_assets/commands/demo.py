@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import click
 import typer
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
 
     from tracebank.settings import Settings
+
+
+_NEXT: Final = {
+    'tracebank sql "SELECT * FROM series.bars LIMIT 5"': "ask in SQL",
+    "tracebank ingest PATH…": "bring your own files",
+    "tracebank bench run": "measure your databases",
+    "tracebank study": "models, probes",
+    "tracebank dev": "the Dagster UI",
+}
+"""What one may do next, within 80 columns."""
 
 
 def demo(
@@ -24,29 +33,27 @@ def demo(
     """Make the stores, a synthetic day (and your files), every asset, and show what is stored and what it answers."""
     from rich.console import Console
 
+    from tracebank.cli.grid import console
     from tracebank.holds import held
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
     from tracebank.stores.opening import upgrade
 
-    console = Console()
+    screen = console()
     started = time.perf_counter()
     settings = Settings.load()
     with held(settings.home, "demo"):
         upgrade(settings)
         with shown_on(Console(stderr=True)):
-            _materialise(settings, data, console)
-        _show_stores(settings, console)
-        _ask(settings, console)
-    console.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
-    console.print('  tracebank sql "SELECT * FROM series.bars LIMIT 5"     ask in SQL')
-    console.print("  tracebank ingest PATH…                                 bring your own files")
-    console.print("  tracebank bench run                                    measure your databases")
-    console.print("  tracebank study                                        models, dictionaries, probes")
-    console.print("  tracebank dev                                          the Dagster UI")
+            _materialise(settings, data, screen)
+        _show_stores(settings, screen)
+        _ask(settings, screen)
+    screen.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
+    for command, meaning in _NEXT.items():
+        screen.print(f"  {command:<50} {meaning}", markup=False)
 
 
-def _materialise(settings: Settings, data: Path | None, console: Console) -> None:
+def _materialise(settings: Settings, data: Path | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.market.automation import SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
@@ -61,30 +68,26 @@ def _materialise(settings: Settings, data: Path | None, console: Console) -> Non
         with dagster_instance(settings) as instance:
             run_job(str(SYNTHETIC_JOB.name), instance)
             paths = [synthetic_folder(settings), *([data] if data else [])]
-            console.print(summary_table(ingest_paths(settings, paths)))
-            run_small_suite(settings, instance, console)
-            run_study(studies()["small-ppo"], settings, instance, console, DEMO)
+            screen.print(summary_table(ingest_paths(settings, paths)))
+            run_small_suite(settings, instance, screen)
+            run_study(studies()["small-ppo"], settings, instance, screen, DEMO)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _show_stores(settings: Settings, console: Console) -> None:
-    from rich.table import Column, Table
-
+def _show_stores(settings: Settings, screen: Console) -> None:
+    from tracebank.cli.tables import tables_by_database
     from tracebank.query.catalogue import tables
 
     where = {"relational": settings.relational.render_as_string(), "series": settings.series.render_as_string()}
-    for database, url in where.items():
-        shown = Table("table", Column("rows", justify="right"), Column("bytes", justify="right"), "what it is")
-        shown.title = f"{database} · {url}"
-        for entry in tables(settings):
-            if (entry.database == "relational") == (database == "relational"):
-                size = "" if entry.bytes is None else f"{entry.bytes:,}"
-                shown.add_row(entry.name, f"{entry.rows or 0:,}", size, entry.doc)
-        console.print(shown)
+    for grid in tables_by_database(tables(settings)):
+        grid.title = f"{grid.title} · {where[grid.title]}"
+        screen.print()
+        screen.print(grid)
 
 
-def _ask(settings: Settings, console: Console) -> None:
+def _ask(settings: Settings, screen: Console) -> None:
+    from tracebank.cli.answer_table import Look, write_table
     from tracebank.query.connection import connect
     from tracebank.stores.opening import open_series
     from tracebank_assets.groups import group_modules
@@ -93,16 +96,7 @@ def _ask(settings: Settings, console: Console) -> None:
     engine = open_series(settings).engine
     asked = [entry for module in group_modules("questions") for entry in module.questions(engine).items()]
     for meaning, query in asked:
-        console.print(f"\n[bold]{meaning}[/bold]")
-        console.print(query.strip(), style="dim", highlight=False)
-        console.print(_table(connection.sql(query)))
-
-
-def _table(frame: pl.DataFrame) -> object:
-    from rich.table import Column, Table
-
-    numeric = frame.select(c for c in frame.columns if frame[c].dtype.is_numeric()).columns
-    table = Table(*(Column(name, justify="right" if name in numeric else "left") for name in frame.columns))
-    for row in frame.iter_rows():
-        table.add_row(*("" if value is None else str(value) for value in row))
-    return table
+        screen.print(f"\n[bold]{meaning}[/bold]")
+        screen.print(query.strip(), style="dim", markup=False, soft_wrap=True)
+        with connection.open(query) as answer:
+            write_table(screen, answer.schema, answer.batches, Look())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
+
+if TYPE_CHECKING:
+    from tracebank.settings import Settings
+    from tracebank_assets.sparse_features.whole_study import Finding
 
 
 def study(
@@ -14,6 +19,7 @@ def study(
     tuning_steps: Annotated[int | None, typer.Option(min=1, help="Steps of PPO or DPO.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes of the dictionaries over the activations.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show what is stored of it, and run nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The list, or what --show shows, as JSON.")] = False,
 ) -> None:
     """Train and tune a model, capture activations, train dictionaries, and read the reward out of them.
 
@@ -21,29 +27,29 @@ def study(
     """
     from rich.console import Console
 
+    from tracebank.cli.grid import console
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
-    from tracebank.stores.opening import open_relational, upgrade
+    from tracebank.stores.opening import upgrade
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.language_models.keys import BASE, TUNED
     from tracebank_assets.runs import RunFailed
     from tracebank_assets.sparse_features.keys import DICTIONARIES
-    from tracebank_assets.sparse_features.whole_study import run_study, studies_table, study_table
+    from tracebank_assets.sparse_features.whole_study import run_study
     from tracebank_assets.studies import studies
 
-    console = Console()
     if name is None:
-        console.print(studies_table(list(studies().values())))
+        _list(as_json)
         return
     if name not in studies():
-        raise click.ClickException(f"study: {name!r} is not known; use one of {', '.join(studies())}")
+        raise click.UsageError(f"study: {name!r} is not known; use one of {', '.join(studies())}")
     settings = Settings.load()
-    upgrade(settings)
     if show:
-        store = open_relational(settings)
-        console.print(study_table(store, name))
-        store.close()
+        _show(settings, name, as_json)
         return
+    if as_json:
+        raise click.UsageError("--json: goes with --show, or with no study")
+    upgrade(settings)
     asked = {
         BASE.to_python_identifier(): {"steps": pretraining_steps},
         TUNED.to_python_identifier(): {"steps": tuning_steps},
@@ -51,6 +57,51 @@ def study(
     }
     try:
         with dagster_instance(settings) as instance, shown_on(Console(stderr=True)):
-            run_study(studies()[name], settings, instance, console, asked)
+            run_study(studies()[name], settings, instance, console(), asked)
     except RunFailed as error:
         raise click.ClickException(str(error)) from error
+
+
+def _list(as_json: bool) -> None:
+    from tracebank.cli.as_json import write_json
+    from tracebank.cli.grid import print_grids
+    from tracebank_assets.sparse_features.whole_study import studies_table, study_rows
+    from tracebank_assets.studies import studies
+
+    known = list(studies().values())
+    if as_json:
+        write_json(study_rows(known))
+    else:
+        print_grids([studies_table(known)])
+
+
+def _show(settings: Settings, name: str, as_json: bool) -> None:
+    from tracebank.cli.as_json import write_json
+    from tracebank.cli.grid import print_grids
+    from tracebank_assets.sparse_features.whole_study import study_table
+
+    found = _found(settings, name)
+    if not found:
+        raise click.UsageError(f"study: {name} has not been run; 'tracebank study {name}' runs it")
+    if as_json:
+        write_json(found)
+    else:
+        print_grids([study_table(name, found)])
+
+
+def _found(settings: Settings, name: str) -> list[Finding]:
+    """What is stored of a study; looking makes no store."""
+    from sqlalchemy import inspect
+
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.sparse_features.whole_study import findings
+    from tracebank_schemas.sparse_autoencoder import DictionaryMetric
+
+    if not settings.relational.host and not Path(str(settings.relational.database)).exists():
+        return []
+    store = open_relational(settings)
+    try:
+        stands = inspect(store.engine).has_table(DictionaryMetric.__tablename__)
+        return findings(store, name) if stands else []
+    finally:
+        store.close()

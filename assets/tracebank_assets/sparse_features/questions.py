@@ -5,7 +5,7 @@ from pathlib import Path
 from tracebank_assets.dialects import written_questions
 
 _SQL = Path(__file__).parent / "sql"
-_NAMES = ("unmatched_reward_features",)
+_NAMES = ("least_matched_reward_features",)
 
 
 def questions(engine: str) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """A whole reward study in one go, for commands: train, tune, capture, dictionaries, and what they tell."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import polars as pl
 from rich.console import Console
-from rich.table import Column, Table
 from sqlalchemy import func, select
 
+from tracebank.cli.grid import NUMBER, Grid
 from tracebank.progress import track
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational
@@ -67,38 +69,70 @@ def run_study(
             advance(1)
     store = open_relational(settings)
     try:
-        console.print(study_table(store, study.name))
+        console.print(study_table(study.name, findings(store, study.name)))
     finally:
         store.close()
 
 
-def studies_table(studies: list[Study]) -> Table:
+def study_rows(studies: Sequence[Study]) -> list[dict[str, str | int]]:
     """Every study, with its base model and how that is tuned."""
-    table = Table("study", "base model", "tuned by", Column("documents", justify="right"), title="Reward studies")
-    for study in studies:
-        tuned = study.tuned.source if study.tuned else study.method.upper()
-        table.add_row(study.name, study.base.source, tuned, f"{study.effort.documents:,}")
-    return table
+    return [
+        {
+            "study": study.name,
+            "base_model": study.base.source,
+            "tuned_by": study.tuned.source if study.tuned else study.method.upper(),
+            "documents": study.effort.documents,
+        }
+        for study in studies
+    ]
 
 
-def study_table(relational: RelationalStore, study: str) -> Table:
+def studies_table(studies: Sequence[Study]) -> Grid:
+    """The same for a terminal."""
+    grid = Grid("study", "base model", "tuned by", ("documents", NUMBER), title="Reward studies")
+    for row in study_rows(studies):
+        grid.add_row(str(row["study"]), str(row["base_model"]), str(row["tuned_by"]), f"{row['documents']:,}")
+    return grid
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One figure of a study."""
+
+    what: str
+    value: float
+    p_value: float | None = None
+    is_difference: bool = False
+
+
+def findings(relational: RelationalStore, study: str) -> list[Finding]:
     """What a study found: dictionaries, the trained probe beside its controls, and the ablation beside its own."""
-    table = Table("what", Column("value", justify="right"), Column("p", justify="right"))
-    table.title = f"Reward study {study}: what tuning taught, read through sparse autoencoders"
-    for what, value, p_value in (*_dictionaries(relational, study), *_probes(relational, study)):
-        table.add_row(what, f"{value:.3f}", "" if p_value is None else f"{p_value:.2g}")
-    table.add_section()
-    for what, value, _ in _ablations(relational, study):
-        table.add_row(what, f"{value:+.3f}", "")
-    return table
+    return [
+        *_dictionaries(relational, study),
+        *_probes(relational, study),
+        *_ablations(relational, study),
+    ]
 
 
-Line = tuple[str, float, float | None]
+def study_table(study: str, found: Sequence[Finding]) -> Grid:
+    """The same for a terminal."""
+    title = f"Reward study {study}: what tuning taught, read through sparse autoencoders"
+    grid = Grid("what", ("value", NUMBER), ("p", NUMBER), title=title)
+    for is_difference, entries in itertools.groupby(found, lambda entry: entry.is_difference):
+        for one in entries:
+            value = f"{one.value:+.3f}" if is_difference else f"{one.value:.3f}"
+            grid.add_row(one.what, value, "" if one.p_value is None else f"{one.p_value:.2g}")
+        grid.add_section()
+    return grid
 
 
-def _dictionaries(relational: RelationalStore, study: str) -> list[Line]:
+def _dictionaries(relational: RelationalStore, study: str) -> list[Finding]:
     """Medians over the two sizes of every layer of both models."""
-    names = {"fvu": "variance not explained", "l0": "features per token", "kl_recovered": "KL recovered"}
+    names = {
+        "fvu": "FVU, variance unexplained",
+        "l0": "L0, features that fire a token",
+        "kl_recovered": "KL recovered",
+    }
     query = (
         select(DictionaryMetric.metric, DictionaryMetric.value)
         .join(SparseAutoencoder, SparseAutoencoder.dictionary == DictionaryMetric.dictionary)
@@ -112,10 +146,12 @@ def _dictionaries(relational: RelationalStore, study: str) -> list[Line]:
         rows = list(map(tuple, session.execute(query)))
     found = pl.DataFrame(rows, schema={"metric": pl.String, "value": pl.Float64}, orient="row")
     medians = dict(found.group_by("metric").agg(pl.col("value").median()).iter_rows())
-    return [(f"dictionaries: {label}, median", medians[name], None) for name, label in names.items() if name in medians]
+    return [
+        Finding(f"dictionaries: {label}, median", medians[name]) for name, label in names.items() if name in medians
+    ]
 
 
-def _probes(relational: RelationalStore, study: str) -> list[Line]:
+def _probes(relational: RelationalStore, study: str) -> list[Finding]:
     query = (
         select(Probe.kind, Probe.representation, Probe.model, ProbeMetric.value, ProbeMetric.p_value)
         .join(ProbeMetric, ProbeMetric.probe == Probe.probe)
@@ -124,18 +160,18 @@ def _probes(relational: RelationalStore, study: str) -> list[Line]:
     )
     with relational.reading() as session:
         rows: list[tuple[str, str, str, float | None, float | None]] = [row._tuple() for row in session.execute(query)]
-    lines: list[Line] = [
-        (f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of {model}", value, p_value)
+    lines = [
+        Finding(f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of {model}", value, p_value)
         for kind, representation, model, value, p_value in rows
         if kind == "ridge" and value is not None
     ]
     chance = [abs(value) for kind, _, model, value, _ in rows if kind == "random" and value is not None]
     if chance:
-        lines.append((f"Kendall tau, largest magnitude of {len(chance)} random probes", max(chance), None))
+        lines.append(Finding(f"Kendall tau, largest magnitude of {len(chance)} random probes", max(chance)))
     return lines
 
 
-def _ablations(relational: RelationalStore, study: str) -> list[Line]:
+def _ablations(relational: RelationalStore, study: str) -> list[Finding]:
     query = (
         select(Ablation.condition, func.avg(Ablation.difference), func.max(Ablation.features))
         .where(Ablation.study == study, Ablation.condition != "none")
@@ -145,6 +181,10 @@ def _ablations(relational: RelationalStore, study: str) -> list[Line]:
     with relational.reading() as session:
         rows = [tuple(row) for row in session.execute(query)]
     return [
-        (f"reward less the untouched model's: {condition.replace('_', ' ')} ({features} at zero)", value, None)
+        Finding(
+            f"reward less the untouched model's: {condition.replace('_', ' ')} ({features} at zero)",
+            value,
+            is_difference=True,
+        )
         for condition, value, features in rows
     ]

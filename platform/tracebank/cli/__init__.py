@@ -14,7 +14,7 @@ def main() -> None:
     try:
         from tracebank.cli.app import app
 
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="tracebank")
     except BaseException as error:
         if os.environ.get("TRACEBANK_DEBUG") == "1" and not isinstance(error, SystemExit):
             raise

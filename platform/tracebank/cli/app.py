@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import click
 import typer
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from tracebank.cli.database import database
 from tracebank.cli.doctor import doctor
 from tracebank.cli.export import export
-from tracebank.cli.query import sql
+from tracebank.cli.query import SqlCommand, sql
 from tracebank.cli.serve import serve
 from tracebank.cli.tables import tables
 
@@ -88,11 +88,24 @@ app = typer.Typer(
     cls=Commands,
     help="Every trace that models and markets leave is a row you can query.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("sql")(sql)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tracebank {version('tracebank')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", help="The version.", is_eager=True, callback=_tell_version)] = False,
+) -> None: ...
+
+
+app.command("sql", cls=SqlCommand)(sql)
 app.command("tables")(tables)
 app.command("doctor")(doctor)
 app.command("export")(export)

@@ -48,10 +48,9 @@ def repair(as_json: AsJson = False) -> None:
 
     found = open_series(Settings.load()).discard_damage()
     if as_json:
-        import dataclasses
-        import json
+        from tracebank.cli.as_json import write_json
 
-        sys.stdout.write(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2) + "\n")
+        write_json(found)
         return
     for entry in found:
         sys.stdout.write(f"given up: {entry}\n")
@@ -79,9 +78,10 @@ def docs() -> None:
 def _show(found: SchemaStatus, as_json: bool) -> None:
     if as_json:
         import dataclasses
-        import json
 
-        sys.stdout.write(json.dumps({**dataclasses.asdict(found), "current": found.current}, indent=2) + "\n")
+        from tracebank.cli.as_json import write_json
+
+        write_json({**dataclasses.asdict(found), "current": found.current})
     else:
         sys.stdout.write(f"relational: {found.revision or 'nothing yet'} (newest {found.head})\n")
         for line in found.relational:

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from tracebank.cli.grid import Grid
     from tracebank.cli.inspection import Finding
     from tracebank.settings import Settings
 
-_MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Stores, servers, licences and devices: versions, and what to do about what is missing."""
-    import dataclasses
-    import json
-
+    from tracebank.cli.as_json import json_text
+    from tracebank.cli.grid import print_grids
     from tracebank.cli.inspection import inspect
     from tracebank.settings import Settings
 
     settings = Settings.load()
     found = inspect(settings)
     if as_json:
-        text = json.dumps([dataclasses.asdict(entry) for entry in found], indent=2)
-        sys.stdout.write(settings.redact(text) + "\n")
+        sys.stdout.write(settings.redact(json_text(found)))
     else:
-        _show(found, settings)
+        print_grids(_grids(found, settings))
     if any(entry.state == "broken" for entry in found):
         raise typer.Exit(1)
 
 
-def _show(found: list[Finding], settings: Settings) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _grids(found: list[Finding], settings: Settings) -> Iterator[Grid]:
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for name in ("", "what", "found", "what to do"):
-        table.add_column(name, overflow="fold")
-    section = found[0].section
-    for entry in found:
-        if entry.section != section:
-            table.add_section()
-            section = entry.section
-        detail, advice = settings.redact(entry.detail), settings.redact(entry.advice)
-        table.add_row(_MARKS[entry.state], entry.name, escape(detail), escape(advice))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    from tracebank.cli.grid import PROSE, Grid
+
+    for section, entries in itertools.groupby(found, lambda entry: entry.section):
+        grid = Grid("", "what", ("found → what to do", PROSE), title=section)
+        for entry in entries:
+            advice = f" → {entry.advice}" if entry.advice else ""
+            mark = Text(entry.state, style=_STYLES[entry.state])
+            grid.add_row(mark, entry.name, settings.redact(entry.detail + advice))
+        yield grid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,6 @@ def export(
     """Write tables, or partitions of them, as Parquet files that DuckDB and Polars open."""
     from rich.console import Console
 
-    from tracebank.cli.tables import grid
     from tracebank.progress import shown_on
     from tracebank.query.export import export as exported
     from tracebank.settings import Settings
@@ -36,12 +34,13 @@ def export(
     with shown_on(Console(stderr=True)):
         found = exported(Settings.load(), folder, tables or [], wanted)
     if as_json:
-        import dataclasses
-        import json
+        from tracebank.cli.as_json import write_json
 
-        sys.stdout.write(json.dumps([dataclasses.asdict(entry) for entry in found], indent=2) + "\n")
+        write_json(found)
         return
-    table = grid("table", "files>", "rows>", "bytes>")
+    from tracebank.cli.grid import NUMBER, Grid, console
+
+    table = Grid("table", ("files", NUMBER), ("rows", NUMBER), ("bytes", NUMBER))
     for entry in found:
         table.add_row(entry.table, f"{entry.files:,}", f"{entry.rows:,}", f"{entry.bytes:,}")
-    Console(width=None if sys.stdout.isatty() else 80).print(table)
+    console().print(table)

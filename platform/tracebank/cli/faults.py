@@ -31,7 +31,8 @@ def report(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     if isinstance(error, click.ClickException):
-        _say(error.format_message())
+        if error.format_message():  # else the help page has been shown
+            _say(error.format_message())
         return error.exit_code
     return _known(error)
 

@@ -11,17 +11,17 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Final, Self, cast
+from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 import pyarrow as pa
+
+from tracebank.cli.answer_table import Look, write_table
+from tracebank.cli.grid import console, unbounded
 
 if TYPE_CHECKING:
     import polars as pl
 
     from tracebank.cli.query import Format
-
-_UNBOUNDED: Final = 1_000_000
-"""Width of a table that no terminal bounds."""
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -61,63 +61,23 @@ class Sink:
         finally:
             self._draft.unlink(missing_ok=True)
 
-    def write(self, form: Format, schema: pa.Schema, batches: Batches, *, shown: int | None) -> None:
+    def write(self, form: Format, schema: pa.Schema, batches: Batches, look: Look) -> None:
         """Write every batch.
 
         Args:
             form: one of `Format`.
             schema: the answer's schema.
             batches: the answer.
-            shown: most rows of a table to show; None for all.
+            look: of a table.
         """
-        if form.value == "table":
-            self._table(schema, batches, shown)
-        else:
+        if form.value != "table":
             _WRITERS[form.value](self._file, schema, batches)
-
-    def _table(self, schema: pa.Schema, batches: Batches, shown: int | None) -> None:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        rows = pa.Table.from_batches(batches, schema=schema)
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-        for field in schema:
-            table.add_column(Text(field.name), justify="right" if _is_number(field.type) else "left", overflow="fold")
-        columns = [_values(column) for column in rows.slice(0, shown).columns]
-        for row in zip(*columns, strict=True):
-            table.add_row(*(Text("null", style="dim") if value is None else Text(_cell(value)) for value in row))
-        to_terminal = self._draft is None and sys.stdout.isatty()
+            return
         text = io.TextIOWrapper(self._file, encoding="utf-8", write_through=True)
         try:
-            console = Console(file=text, width=None if to_terminal else _UNBOUNDED, force_terminal=to_terminal or None)
-            if rows.num_columns:
-                console.print(table)
+            write_table(console(text) if self._path is None else unbounded(text), schema, batches, look)
         finally:
             text.detach()
-        if shown is not None and rows.num_rows > shown:
-            sys.stderr.write(f"the first {shown:,} rows; --limit N gives more, --format csv gives all\n")
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-
-
-def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
-    """Python's values; of time stamps the text, since Python's own end at microseconds."""
-    if pa.types.is_timestamp(column.type):
-        texts = column.cast(pa.string()).to_pylist()
-        return [None if text is None else str(text).removesuffix("Z") for text in texts]
-    if pa.types.is_nested(column.type):
-        import polars as pl
-
-        return pl.Series(column).to_list()
-    return column.to_pylist()
-
-
-def _cell(value: object) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def _frames(batches: Batches) -> Iterator[pl.DataFrame]:

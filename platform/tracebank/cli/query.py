@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperCommand
 
 
 class Format(StrEnum):
@@ -27,8 +30,28 @@ _SUFFIXES: Mapping[str, Format] = {f".{form}": form for form in Format if form i
     ".pq": Format.PARQUET,
     ".feather": Format.ARROW,
     ".jsonl": Format.NDJSON,
+    ".txt": Format.TABLE,
+    "": Format.TABLE,
 }
-_TABLE_ROWS = 1000
+
+
+_TOLD = re.compile(r"\s*(?:EXPLAIN|SHOW|DESC)", re.IGNORECASE)
+"""Statements whose answers are texts to be read whole."""
+
+
+class SqlCommand(TyperCommand):
+    """Takes a statement that begins with a comment, `-- …`, for a statement."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such a statement behind the options, where nothing is an option."""
+        end = args.index("--") if "--" in args else len(args)
+        options = [given for given in args[:end] if not self._is_statement(given)]
+        statements = [given for given in args[:end] if self._is_statement(given)]
+        return super().parse_args(ctx, [*options, "--", *statements, *args[end + 1 :]])
+
+    def _is_statement(self, given: str) -> bool:
+        known = {option for parameter in self.params for option in parameter.opts}
+        return given.startswith("--") and given.partition("=")[0] not in known and any(map(str.isspace, given))
 
 
 def sql(
@@ -39,6 +62,11 @@ def sql(
     form: Annotated[
         Format | None, typer.Option("--format", help="Form of the answer; default: by --output's suffix, else table.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    vertical: Annotated[
+        bool, typer.Option("--vertical", help="A record a block, as when the columns do not fit.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Every digit, and long texts and lists whole.")] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file, whole or not at all.")
     ] = None,
@@ -56,13 +84,13 @@ def sql(
     """Query both stores, read-only: series.*, relational.* and system.*."""
     statement = _statement(query, file)
     parameters = _parameters(param or [])
-    chosen = form if form is not None else _form_of(output)
+    chosen = Format.JSON if as_json else form if form is not None else _form_of(output)
     if chosen in _BINARY and output is None and sys.stdout.isatty():
         raise typer.BadParameter(f"{chosen} is not for a terminal; use --output FILE or a pipe", param_hint="--format")
     if output is not None and not output.absolute().parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.absolute().parent}", param_hint="--output")
     limits = {"timeout": timeout, "memory": _bytes(memory)}
-    _answer(statement, parameters, chosen, output, limit, limits)
+    _answer(statement, parameters, chosen, output, limit, limits, (full, vertical))
 
 
 def _answer(
@@ -72,12 +100,14 @@ def _answer(
     output: Path | None,
     limit: int | None,
     limits: Mapping[str, Any],
+    shown: tuple[bool, bool],
 ) -> None:
+    from tracebank.cli.answer_table import PAGE, Look
     from tracebank.cli.output import Sink
     from tracebank.cli.progress import ReadingProgress
     from tracebank.query.connection import connect
 
-    rows = _TABLE_ROWS + 1 if form is Format.TABLE and limit is None else limit
+    rows = PAGE + 1 if form is Format.TABLE and limit is None else limit
     with (
         ReadingProgress() as progress,
         connect().open(statement, parameters=parameters, limit=rows, progress=progress.update, **limits) as answer,
@@ -85,7 +115,8 @@ def _answer(
     ):
         to_terminal = output is None and sys.stdout.isatty()
         batches = progress.finished_by(answer.batches) if to_terminal else answer.batches
-        sink.write(form, answer.schema, batches, shown=_TABLE_ROWS if limit is None else None)
+        full, vertical = shown
+        sink.write(form, answer.schema, batches, Look(limit is None, full or bool(_TOLD.match(statement)), vertical))
 
 
 def _bytes(text: str | None) -> int | None:
@@ -100,7 +131,15 @@ def _bytes(text: str | None) -> int | None:
 
 
 def _form_of(output: Path | None) -> Format:
-    return Format.TABLE if output is None else _SUFFIXES.get(output.suffix.lower(), Format.TABLE)
+    if output is None:
+        return Format.TABLE
+    suffix = output.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise typer.BadParameter(
+            f"{output}: {suffix} cannot be written; use {', '.join(filter(None, _SUFFIXES))}",
+            param_hint="--output",
+        )
+    return _SUFFIXES[suffix]
 
 
 def _statement(query: str | None, file: Path | None) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from tracebank.cli.grid import Grid
     from tracebank.query.catalogue import TableInfo
 
 
@@ -23,49 +22,42 @@ def tables(
 
     found = listed(Settings.load())
     if as_json:
-        import dataclasses
+        from tracebank.cli.as_json import write_json
 
-        import msgspec
-
-        sys.stdout.buffer.write(
-            msgspec.json.format(msgspec.json.encode([dataclasses.asdict(t) for t in found])) + b"\n"
-        )
+        write_json(found)
         return
     if not found:
-        sys.stderr.write("there are no tables yet; run 'tracebank db upgrade'\n")
-        return
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 200).print(_columns(found) if columns else _tables(found))
-
-
-def _tables(found: list[TableInfo]) -> Table:
-    table = grid("database", "table", "rows>", "bytes>", "columns>", "what it is")
-    for entry in found:
-        table.add_row(
-            entry.database, entry.name, _count(entry.rows), _count(entry.bytes), str(len(entry.columns)), entry.doc
+        sys.stderr.write(
+            "there are no tables yet; run 'tracebank db upgrade', or 'tracebank demo' for some with rows\n"
         )
-    return table
+        return
+    from tracebank.cli.grid import print_grids
+
+    print_grids(_columns(found) if columns else tables_by_database(found))
 
 
-def _columns(found: list[TableInfo]) -> Table:
-    table = grid("table", "column", "type", "unit", "what it is")
+def tables_by_database(found: list[TableInfo]) -> list[Grid]:
+    """A table for each database: its tables with their rows and sizes."""
+    from tracebank.cli.grid import NUMBER, PROSE, Grid
+
+    grids: dict[str, Grid] = {}
     for entry in found:
+        heads = ("table", ("rows", NUMBER), ("bytes", NUMBER), ("columns", NUMBER), ("what it is", PROSE))
+        grid = grids.setdefault(entry.database, Grid(*heads, title=entry.database))
+        grid.add_row(entry.name, _count(entry.rows), _count(entry.bytes), str(len(entry.columns)), entry.doc)
+    return list(grids.values())
+
+
+def _columns(found: list[TableInfo]) -> list[Grid]:
+    from tracebank.cli.grid import PROSE, Grid
+
+    grids = []
+    for entry in found:
+        grid = Grid("column", ("type", PROSE), "unit", ("what it is", PROSE), title=f"{entry.database}.{entry.name}")
         for column in entry.columns:
-            table.add_row(f"{entry.database}.{entry.name}", column.name, column.type, column.unit, column.doc)
-        table.add_section()
-    return table
-
-
-def grid(*names: str) -> Table:
-    """An empty table with these heads; a head that ends in > is of numbers."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for name in names:
-        table.add_column(name.rstrip(">"), justify="right" if name.endswith(">") else "left", overflow="fold")
-    return table
+            grid.add_row(column.name, column.type, column.unit, column.doc)
+        grids.append(grid)
+    return grids
 
 
 def _count(value: int | None) -> str:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 
 from tracebank.engines import engine_module
 from tracebank.query.contract import Answer, Limits, Parameters, Progress, Request
 from tracebank.query.errors import SqlError
+from tracebank.query.mistakes import way_out
 from tracebank.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,10 +37,39 @@ def connect(settings: Settings | None = None) -> Connection:
 
 
 class Connection:
-    """Queries over `series`, `relational` and `system`. Each query opens the store, and closes it when it ends."""
+    """Queries over `series`, `relational` and `system`. Each query opens the store, and closes it when it ends.
+
+    A `with` block is a matter of taste: nothing stays open that its end would close.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def __repr__(self) -> str:
+        series, relational = self.settings.series.render_as_string(), self.settings.relational.render_as_string()
+        return f"<tracebank: series {series}, relational {relational}; .tables(), .sql(…), .arrow(…), .stream(…)>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def tables(self) -> pl.DataFrame:
+        """What can be queried: a row a table, with its database, rows, bytes, number of columns and what it is.
+
+        Raises:
+            StoreError: a store cannot be opened.
+        """
+        import polars as pl
+
+        from tracebank.query.catalogue import tables
+
+        kinds = {"database": pl.String, "table": pl.String, "rows": pl.Int64, "bytes": pl.Int64, "columns": pl.Int32}
+        rows = [(t.database, t.name, t.rows, t.bytes, len(t.columns), t.doc) for t in tables(self.settings)]
+        return pl.DataFrame(rows, schema={**kinds, "doc": pl.String}, orient="row")
 
     def sql(
         self,
@@ -120,10 +151,10 @@ class Connection:
         opened: Opened = engine_module(self.settings.series, "query").opened
         request = Request(query, limits, parameters or {}, limit, progress)
         with contextlib.ExitStack() as stack:
-            with _told():
+            with _told(query):
                 answer = stack.enter_context(opened(self.settings, request))
                 _check_names(answer.schema)
-            yield Answer(answer.schema, _guarded(answer.batches))
+            yield Answer(answer.schema, _guarded(answer.batches, query))
 
     def _limits(self, timeout: float | None, memory: int | None) -> Limits:
         seconds = self.settings.query_timeout if timeout is None else timeout
@@ -146,9 +177,9 @@ def _check_names(schema: pa.Schema) -> None:
         raise SqlError(f"two columns are named {twice!r}; give one another name with AS")
 
 
-def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _guarded(batches: Iterator[pa.RecordBatch], query: str) -> Iterator[pa.RecordBatch]:
     while True:
-        with _told():
+        with _told(query):
             batch = next(batches, None)
         if batch is None:
             return
@@ -156,13 +187,14 @@ def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What Arrow and the system raise while an answer is read, as the one kind of error that queries have."""
+def _told(query: str) -> Iterator[None]:
+    """What Arrow and the system raise while an answer is read, as the one kind of error that queries have; and the way
+    out of a mistake."""
     try:
         yield
+    except SqlError as error:
+        raise type(error)(way_out(query, str(error))) from None
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, SqlError):
-            raise
         raise SqlError(f"the answer cannot be read: {_first_line(error)}") from None
 
 

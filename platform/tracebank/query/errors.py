@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 _PREFIX = re.compile(r"^.*?Code: \d+\. DB::Exception: ", re.DOTALL)
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception")
@@ -14,7 +12,6 @@ _EXPECTED = re.compile(r"\. Expected (?:one of: .*|end of query)", re.DOTALL)
 _LONGEST = 400
 
 _READONLY = 164
-_UNKNOWN = (46, 47, 60, 81)
 _CANCELLED = 394
 _OUT_OF_TIME = (159, 209)
 _OUT_OF_MEMORY = (241, 243)
@@ -61,12 +58,11 @@ def one_line(message: str) -> str:
     return text or "the engine gave no reason"
 
 
-def from_engine(error: Exception, names: Iterable[str] = ()) -> SqlError:
+def from_engine(error: Exception) -> SqlError:
     """The engine's exception as a `SqlError`.
 
     Args:
         error: what the client raised.
-        names: tables that exist, from which near ones are offered when a name is unknown.
     """
     message = str(error)
     found = _CODE.search(message)
@@ -80,17 +76,4 @@ def from_engine(error: Exception, names: Iterable[str] = ()) -> SqlError:
         return SqlLimit(OUT_OF_TIME)
     if code in _OUT_OF_MEMORY:
         return SqlLimit(OUT_OF_MEMORY)
-    if code in _UNKNOWN:
-        return SqlError(text + _near(message, names))
     return SqlError(text)
-
-
-def _near(message: str, names: Iterable[str]) -> str:
-    """The names most like the unknown one, as the end of a sentence."""
-    unknown = re.search(r"(?:identifier|[Tt]able|[Dd]atabase) [`']?([^\s`']+)", message)
-    if not unknown or "Maybe you meant" in message:
-        return ""
-    wanted = unknown.group(1).rstrip(".")
-    known = {name: name for name in names} | {name.partition(".")[2]: name for name in names}
-    near = dict.fromkeys(known[match] for match in difflib.get_close_matches(wanted, known, n=3, cutoff=0.6))
-    return f". Did you mean {' or '.join(near)}?" if near else ""

@@ -7,6 +7,7 @@ if every node of its tree is of a known, harmless kind, and what runs is the tex
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ _NODES: Final = _READS | _listed("""
     TableExpression TableIdentifier TableJoin TablesInSelectQuery TablesInSelectQueryElement WindowDefinition
     WindowListElement WithElement
 """)
-_HIDDEN: Final = frozenset({"default", "_relational", "_activations"})
+HIDDEN: Final = frozenset({"default", "_relational", "_activations"})
 """Databases out of reach: the engine's own `default` reads files by their names, the other two are raw."""
 
 _SIMPLE: Final = _listed("""
@@ -163,7 +164,9 @@ def _check_function(name: str, functions: FunctionCatalogue, *, is_table: bool) 
         raise SqlRefused(f"{READ_ONLY}: table function {name}() is not among those allowed; name a table instead")
     if name.lower() in functions.refused:
         raise SqlRefused(f"{READ_ONLY}: function {name}() reaches more than its arguments")
-    raise SqlError(f"function {name}() is not known, or is not allowed in a query")
+    near = difflib.get_close_matches(name.lower(), sorted(functions.allowed), 1, 0.75)
+    meant = f". Did you mean {near[0]}()?" if near else ""
+    raise SqlError(f"function {name}() is not known, or is not allowed in a query{meant}")
 
 
 def check_name(parts: list[str]) -> None:
@@ -174,8 +177,10 @@ def check_name(parts: list[str]) -> None:
     """
     if len(parts) > 1 and not parts[0]:
         raise SqlRefused(f"{READ_ONLY}: a parameter cannot name a database")
-    if len(parts) > 1 and parts[0].lower() in _HIDDEN:
-        raise SqlRefused(f"{READ_ONLY}: database {parts[0]} is out of reach; use series, relational or system")
+    if len(parts) > 1 and parts[0].lower() in HIDDEN:
+        raise SqlRefused(
+            f"{READ_ONLY}: the databases within reach are series, relational, system and information_schema"
+        )
 
 
 def walk(

@@ -114,22 +114,22 @@ def answered(reader: Reader, request: Request, values: dict[str, str], dialect: 
     from tracebank.engines.clickhouse.pushdown import pushed
     from tracebank.engines.clickhouse.run import Run, functions
 
-    with _faults(reader, absence):
+    with _faults(absence):
         statement = admit(request.text, reader, functions(reader))
         if dialect and statement.selects:
             statement = replace(statement, text=pushed(statement.text, reader, dialect, request.parameters))
         run = Run(reader, statement, values)
         with contextlib.closing(run):
-            yield Answer(run.schema, first_rows(_told(run.batches(), reader, absence), request.rows))
+            yield Answer(run.schema, first_rows(_told(run.batches(), absence), request.rows))
 
 
-def _told(batches: Iterator[pa.RecordBatch], reader: Reader, absence: str) -> Iterator[pa.RecordBatch]:
-    with _faults(reader, absence):
+def _told(batches: Iterator[pa.RecordBatch], absence: str) -> Iterator[pa.RecordBatch]:
+    with _faults(absence):
         yield from batches
 
 
 @contextlib.contextmanager
-def _faults(reader: Reader, absence: str) -> Iterator[None]:
+def _faults(absence: str) -> Iterator[None]:
     from tracebank.engines.clickhouse import activations
 
     try:
@@ -137,20 +137,9 @@ def _faults(reader: Reader, absence: str) -> Iterator[None]:
     except (SqlError, StoreError):
         raise
     except _engine_faults() as error:
-        found = from_engine(error, _tables(reader))
+        found = from_engine(error)
         text = f"{found} ({absence})" if absence and activations.named_in(str(found)) else str(found)
         raise type(found)(text) from None
-
-
-def _tables(reader: Reader) -> list[str]:
-    """Tables that a query may name; none where even that cannot be asked."""
-    query = (
-        "SELECT concat(database, '.', name) FROM system.tables"
-        " WHERE database IN ('relational', 'system') OR database = currentDatabase()"
-    )
-    with contextlib.suppress(Exception):
-        return [str(row[0]) for row in reader.ask(query)]
-    return []
 
 
 def _engine_faults() -> tuple[type[Exception], ...]:

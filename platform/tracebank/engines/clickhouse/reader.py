@@ -9,10 +9,26 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 
+from tracebank.engines.clickhouse.guard import HIDDEN, quoted
 from tracebank.query.contract import Limits
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+_ACCOUNTS: Final = (
+    "columns constraints data_skipping_indices detached_parts detached_tables dictionaries dropped_tables grants merges"
+    " moves mutations parts parts_columns projection_parts projection_parts_columns projections tables view_refreshes"
+)
+"""Tables of `system` that tell of tables by their database."""
+
+
+def _filters() -> str:
+    """What the engine's own account leaves out: databases that nobody may query."""
+    hidden = ", ".join(quoted(name) for name in sorted(HIDDEN))
+    columns = {"databases": "name", "completions": "word"} | dict.fromkeys(_ACCOUNTS.split(), "database")
+    told = (f"{quoted(f'system.{table}')}: {quoted(f'{name} NOT IN ({hidden})')}" for table, name in columns.items())
+    return f"{{{', '.join(told)}}}"
+
 
 SETTINGS: Final[dict[str, str]] = {
     "session_timezone": "UTC",
@@ -22,6 +38,7 @@ SETTINGS: Final[dict[str, str]] = {
     "output_format_arrow_compression_method": "none",
     "allow_introspection_functions": "0",
     "allow_ddl": "0",
+    "additional_table_filters": _filters(),
 }
 """Settings under which every query runs; `readonly = 1` closes the list."""
 

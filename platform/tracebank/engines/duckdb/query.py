@@ -23,6 +23,7 @@ from tracebank.engines.duckdb.pushdown import DATABASE, needs
 from tracebank.engines.duckdb.relational import relational_rows
 from tracebank.engines.duckdb.running import Running, bounded_addresses, settings_of, told
 from tracebank.query.contract import Answer, Parameters, Request, first_rows
+from tracebank.query.mistakes import NOT_THERE
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational
@@ -83,7 +84,7 @@ def opened(settings: Settings, request: Request) -> Iterator[Answer]:
 
 def _attach(connection: DuckDBPyConnection, path: Path, wait: float) -> None:
     if not path.exists():
-        raise StoreError(f"series store {path}: not made yet; run 'tracebank db upgrade'")
+        raise StoreError(f"series store {path}: not made yet; {NOT_THERE}")
     file.opened(path, lambda: connection.execute(f"ATTACH {ddl.literal(str(path))} AS series (READ_ONLY)"), wait)
 
 

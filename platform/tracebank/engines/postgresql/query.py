@@ -34,6 +34,7 @@ from tracebank_schemas.catalogue import METADATA, TABLES
 _COMMENT: Final = re.compile(r"\s+|--[^\n]*(?:\n|$)|/\*.*?\*/", re.DOTALL)
 _ASKED: Final = ("SELECT", "WITH", "VALUES", "TABLE")
 _TOLD: Final = ("SHOW", "EXPLAIN")
+_CATALOGUE: Final = "; 'tracebank tables --columns' tells of tables"
 _SORTS: Final = 24
 """Shares that a query's memory is divided into: PostgreSQL bounds each sort and hash of each of three processes."""
 _LARGEST: Final = 2**31 - 1
@@ -71,7 +72,7 @@ def _admitted(query: str) -> tuple[str, str]:
         raise SqlError("the query holds a NUL byte")
     word = (rest.lstrip("( \t\r\n").split(None, 1) or [rest])[0].split("(")[0].upper()
     if word not in (*_ASKED, *_TOLD):
-        raise SqlRefused(f"{READ_ONLY}: {word[:40]} is not let through; use {', '.join((*_ASKED, *_TOLD))}")
+        raise SqlRefused(f"{READ_ONLY}: {word[:40]} is not let through; use {', '.join((*_ASKED, *_TOLD))}{_CATALOGUE}")
     with contextlib.suppress(TokenError):  # the engine says better what is wrong with it
         last = tokenize(text, read="postgres")[-1]
         text = text[: last.start] if last.token_type == TokenType.SEMICOLON else text
@@ -122,7 +123,8 @@ def _faults(settings: Settings, limits: Limits) -> Iterator[None]:
 
 
 def _told_apart(error: psycopg.Error, settings: Settings, limits: Limits, seconds: float) -> SqlError:
-    text = _line(str(error), settings)
+    said = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
+    text = _line(". ".join(filter(None, said)) or str(error), settings)
     match error.sqlstate:
         case "57014":
             if seconds < limits.seconds:

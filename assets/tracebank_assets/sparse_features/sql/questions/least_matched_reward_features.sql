@@ -1,4 +1,4 @@
--- Latents of tuned models with no partner in the base dictionary (cosine below 0.3) and a probe weight in the top 1 %
+-- Latents of tuned models with a probe weight in the top 1 %, those least like their partner in the base dictionary first
 WITH largest AS (
     SELECT w.probe AS probe, quantileExactInclusive(0.99)(abs(w.weight)) AS bound
     FROM relational.probe_weights AS w
@@ -13,5 +13,6 @@ INNER JOIN relational.sparse_autoencoders AS a ON a.dictionary = w.dictionary
 INNER JOIN relational.features AS f ON f.dictionary = w.dictionary AND f.feature = w.feature
 WHERE abs(w.weight) >= l.bound AND p.task = 'reward' AND p.kind = 'ridge' AND p.representation = 'sparse_codes'
     AND a.side = 'tuned' AND p.model = a.model
-    AND f.matched_dictionary IS NOT NULL AND (f.matched_cosine IS NULL OR f.matched_cosine < 0.3)
-ORDER BY study, probe, rank, dictionary, feature
+    AND f.matched_dictionary IS NOT NULL
+ORDER BY matched_cosine, study, probe, rank, dictionary, feature
+LIMIT 10
