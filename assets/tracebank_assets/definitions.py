@@ -6,6 +6,7 @@ import dagster as dg
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
+from tracebank_assets.environment import restore_environment
 from tracebank_assets.executors import executor_named
 from tracebank_assets.groups import definitions_found
 
@@ -33,4 +34,5 @@ def build_defs(
     )
 
 
+restore_environment()
 defs = build_defs()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib import resources
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pytest
 import typer
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from tracebank.cli import app as tree
@@ -51,6 +54,57 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     assert found.stdout.splitlines()[-1] == "[]"
     for name in ("sql", "tables", "doctor", "db"):
         assert f" {name} " in found.stdout
+
+
+def test_the_version() -> None:
+    found = runner.invoke(app, ["--version"])
+    assert (found.exit_code, found.output) == (0, f"tracebank {version('tracebank')}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("tracebank s", {"sql", "serve", "study"}), ("tracebank db re", {"repair", "revision"}),
+     ("tracebank bench r", {"run", "report"}), ("tracebank sql --v", {"--vertical"})],
+)  # fmt: skip
+def test_a_shell_is_offered_what_can_follow(words: str, offered: set[str]) -> None:
+    asked = {"_TRACEBANK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    script = "from tracebank.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert set(found.stdout.split()) == offered
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["tracebank", "tracebank_schemas", "tracebank_models", "tracebank_benchmarks", "tracebank_assets"],
+)
+def test_a_package_says_that_it_is_typed(package: str) -> None:
+    assert resources.files(package).joinpath("py.typed").is_file()
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_every_line_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    runner.invoke(app, ["db", "upgrade"])
+    monkeypatch.setenv("COLUMNS", width)
+    for command in (["tables"], ["tables", "--columns"], ["doctor"], ["study"]):
+        found = runner.invoke(app, command)
+        assert found.exit_code == 0, found.output
+        assert max(map(cell_len, found.output.splitlines())) <= int(width)
+
+
+def test_a_study_that_was_never_run_is_told(tmp_path: Path) -> None:
+    for prepared in (False, True):
+        if prepared:
+            runner.invoke(app, ["db", "upgrade"])
+        with pytest.raises(click.UsageError, match="study: small-dpo has not been run; 'tracebank study small-dpo'"):
+            app(["study", "small-dpo", "--show"], standalone_mode=False)
+        assert prepared or not list(tmp_path.iterdir())
+
+
+def test_studies_are_listed_as_json() -> None:
+    listed = json.loads(runner.invoke(app, ["study", "--json"]).output)
+    assert {"study": "small-ppo", "base_model": "small", "tuned_by": "PPO", "documents": 2000} in listed
 
 
 def test_db_upgrade_then_status_then_tables() -> None:

@@ -87,6 +87,7 @@ def test_json_and_ndjson(run: Callable[..., Outcome]) -> None:
         {"n": 1, "s": None, "l": [1], "t": "2024-01-02T03:04:05.500+00:00"},
     ]
     assert json.loads(run("sql", QUERY, "--format", "json").stdout) == expected
+    assert json.loads(run("sql", QUERY, "--json").stdout) == expected
     lines = run("sql", QUERY, "--format", "ndjson").stdout.splitlines()
     assert [json.loads(line) for line in lines] == expected
     assert json.loads(run("sql", "SELECT 1 AS a WHERE 0", "--format", "json").stdout) == []
@@ -123,6 +124,48 @@ def test_a_long_table_is_cut_and_says_so(run: Callable[..., Outcome]) -> None:
     assert run("sql", "SELECT number FROM numbers(5000)", "--limit", "2000").stdout.split()[-1] == "1999"
 
 
+@pytest.mark.parametrize("comment", ["-- why\n", "--why\n", "/* why */ ", "--\n-- two\n"])
+def test_a_statement_may_begin_with_a_comment(run: Callable[..., Outcome], tmp_path: Path, comment: str) -> None:
+    statement = f"{comment}SELECT 1 AS a"
+    expected = '"a"\n1\n'
+    assert run("sql", statement, "--format", "csv").stdout == expected
+    assert run("sql", "--format=csv", "--limit", "5", statement).stdout == expected
+    assert run("sql", "--format", "csv", "--", statement).stdout == expected
+    file = tmp_path / "query.sql"
+    file.write_text(statement)
+    assert run("sql", "--format", "csv", "-f", str(file)).stdout == expected
+    assert run("sql", "--format", "csv", stdin=statement).stdout == expected
+
+
+def test_time_stamps_have_their_nanoseconds_in_a_table(run: Callable[..., Outcome]) -> None:
+    query = "SELECT toDateTime64('2024-01-01 00:00:00.000000001', 9) AS ts"
+    assert "2024-01-01 00:00:00.000000001" in run("sql", query).stdout
+
+
+def test_wide_rows_fold_into_records(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = ", ".join(f"{at}.123456789 AS a_column_{at}" for at in range(30))
+    found = run("sql", f"SELECT {columns} FROM numbers(2)")
+    assert max(map(len, found.stdout.splitlines())) <= 80
+    assert [line for line in found.stdout.splitlines() if line.startswith("a_column_29")] == [
+        "a_column_29  29.1235"
+    ] * 2
+    assert "--full gives every digit" in found.stderr
+    full = run("sql", f"SELECT {columns} FROM numbers(2)", "--full")
+    assert "a_column_29  29.123456789" in full.stdout
+    assert full.stderr == ""
+    assert run("sql", "SELECT 1 AS a", "--vertical").stdout.splitlines()[1] == "a  1"
+
+
+def test_a_table_in_a_file_is_not_bound_to_the_terminal(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    path = tmp_path / "answer.txt"
+    assert run("sql", "SELECT repeat('ab', 50) AS a, 1 AS b", "-o", str(path)).returncode == 0
+    assert path.read_text().splitlines()[-1].split() == ["ab" * 50, "1"]
+
+
 def test_limit_and_parameters(run: Callable[..., Outcome]) -> None:
     query = "SELECT number + {start:Int64} AS n, {word:String} AS w FROM numbers(9)"
     arguments = ("--limit", "2", "--param", "start=5", "--param", "word=a=b", "--format", "csv")
@@ -143,6 +186,12 @@ def test_limit_and_parameters(run: Callable[..., Outcome]) -> None:
         (("sql", "SELECT 1", "--file", "also.sql"), "once"),
         (("sql", "--file", "absent.sql"), "absent.sql cannot be read: No such file"),
         (("sql", "SELECT 1", "--output", "absent/answer.csv"), "there is no folder"),
+        (
+            ("sql", "SELECT throwIf(1)", "--output", "x.xlsx"),
+            "x.xlsx: .xlsx cannot be written; use .json, .ndjson, .csv",
+        ),
+        (("sql", "SELECT throwIf(1)", "--output", "x.csv.gz"), ".gz cannot be written"),
+        (("sql", "-- nothing else"), "mpty query"),
         (("sql", "--nope"), "--nope"),
         (("nope",), "'nope'"),
     ],

@@ -30,9 +30,9 @@ _RULE: Final = 40
 _PLAIN: Final = Console()
 
 Kind = Literal["text", "number", "prose"]
-TEXT: Final = "text"
-NUMBER: Final = "number"
-PROSE: Final = "prose"
+TEXT: Final[Kind] = "text"
+NUMBER: Final[Kind] = "number"
+PROSE: Final[Kind] = "prose"
 Head = str | tuple[str, Kind]
 
 Line = list[tuple[str, str]]
@@ -100,7 +100,7 @@ class Grid:
         self.title = title
         self.vertical = vertical
         self._before = before
-        named = [(head, TEXT) if isinstance(head, str) else head for head in heads]
+        named: list[tuple[str, Kind]] = [(head, TEXT) if isinstance(head, str) else head for head in heads]
         self._columns = [_Column(printable(name), kind) for name, kind in named]
         self._ends: set[int] = set()
 

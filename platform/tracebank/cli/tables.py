@@ -38,11 +38,17 @@ def tables(
 
 def tables_by_database(found: list[TableInfo]) -> list[Grid]:
     """A table for each database: its tables with their rows and sizes."""
-    from tracebank.cli.grid import NUMBER, PROSE, Grid
+    from tracebank.cli.grid import NUMBER, PROSE, Grid, Head
 
     grids: dict[str, Grid] = {}
     for entry in found:
-        heads = ("table", ("rows", NUMBER), ("bytes", NUMBER), ("columns", NUMBER), ("what it is", PROSE))
+        heads: tuple[Head, ...] = (
+            "table",
+            ("rows", NUMBER),
+            ("bytes", NUMBER),
+            ("columns", NUMBER),
+            ("what it is", PROSE),
+        )
         grid = grids.setdefault(entry.database, Grid(*heads, title=entry.database))
         grid.add_row(entry.name, _count(entry.rows), _count(entry.bytes), str(len(entry.columns)), entry.doc)
     return list(grids.values())
