@@ -107,8 +107,8 @@ class TokenCorpus:
             longest = int(lengths.argmax())
             raise ValueError(
                 f"corpus: document {int(self.document_ids[longest])} has {int(lengths[longest])} tokens: allowed are at"
-                f" most {context}, the model's context ({int((lengths > context).sum())} documents are longer); cut them"
-                f" with max_tokens={context}"
+                f" most {context}, the model's context ({int((lengths > context).sum())} documents are longer);"
+                f" max_tokens={context} cuts them"
             )
 
     def windows(self, tokens: int) -> Iterator[range]:

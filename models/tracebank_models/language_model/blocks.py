@@ -8,7 +8,7 @@ resid(N) = resid(N-1) + attn(N) + mlp(N) + ... A few tokens are run once per mod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .hooks import Tap, block_input, evaluating, first_of
-from .residual_parts import Event, Part, residual_parts, role_of
+from .residual_parts import Event, residual_parts, role_of
 from .text_limits import embedding_rows
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def _taps(model: PreTrainedModel) -> dict[str, Tap]:
     records = _run(model, blocks)
     factors = _factors(model)
     taps: dict[str, Tap] = {}
-    kept: dict[frozenset[str], Mapping[str, Part]] = {}
     last: Tensor | None = None
     for number, record in enumerate(records):
         x, y = record.x, record.y
@@ -101,10 +100,7 @@ def _taps(model: PreTrainedModel) -> dict[str, Tap]:
         taps[f"layers.{number}.resid"] = _tap(record, f"{path}.{number}", "", 1.0)
         follows = last is None or torch.equal(last, x)
         last = y
-        kinds = frozenset(event.path for event in record.events)
-        parts = residual_parts(x, y, record.events, factors, kept.get(kinds)) if follows else None
-        if parts is not None:
-            kept[kinds] = parts
+        parts = residual_parts(x, y, record.events, factors) if follows else None
         for name, part in (parts or {}).items():
             taps[f"layers.{number}.{name}"] = _tap(record, f"{path}.{number}", part.path, part.factor)
     return taps

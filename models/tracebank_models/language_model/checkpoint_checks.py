@@ -18,6 +18,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 _BUFFERS: Final = re.compile(r"(inv_freq|masked_bias|(attn|attention)\.bias|rope\.freqs)$")
 """Tensors of older checkpoints that are computed today."""
 _IN_A_BLOCK: Final = re.compile(r"\.\d+\.")
+_NUMBERS: Final = "float32, float16 or bfloat16"
 _STORED: Final = frozenset({"F64", "F32", "F16", "BF16"})
 """Types of weights in safetensors that are numbers and no codes."""
 
@@ -45,9 +46,8 @@ def refuse_quantised(config: Any) -> None:
     found = getattr(config, "quantization_config", None)
     if found is not None:
         values = found if isinstance(found, Mapping) else found.to_dict()
-        raise ValueError(
-            f"its weights are quantised ({values.get('quant_method', 'unknown')}); allowed: float32, float16 or bfloat16"
-        )
+        method = values.get("quant_method", "unknown")
+        raise ValueError(f"its weights are quantised ({method}); allowed: {_NUMBERS}")
 
 
 def refuse_codes(files: Iterable[Path]) -> None:
@@ -61,9 +61,7 @@ def refuse_codes(files: Iterable[Path]) -> None:
             for key in content.keys():  # noqa: SIM118  it is no dictionary
                 dtype = content.get_slice(key).get_dtype()
                 if key.endswith("weight") and dtype not in _STORED:
-                    raise ValueError(
-                        f"{key} in {file.name} is quantised ({dtype}); allowed: float32, float16 or bfloat16"
-                    )
+                    raise ValueError(f"{key} in {file.name} is quantised ({dtype}); allowed: {_NUMBERS}")
 
 
 def check_loaded(model: PreTrainedModel, report: Mapping[str, Any]) -> None:
@@ -80,8 +78,8 @@ def check_loaded(model: PreTrainedModel, report: Mapping[str, Any]) -> None:
     if missing:
         other = f"; the files hold {_some(unexpected)} instead" if unexpected else ""
         raise ValueError(
-            f"the files lack {_some(missing)} of the model{other}; allowed: a checkpoint of all its tensors under its own"
-            f" names (a trainer's value head or wrapper taken off)"
+            f"the files lack {_some(missing)} of the model{other}; allowed: a checkpoint of all its tensors under their"
+            " own names (a trainer's value head or wrapper taken off)"
         )
     if report["mismatched_keys"]:
         key, found, wanted = sorted(report["mismatched_keys"])[0]

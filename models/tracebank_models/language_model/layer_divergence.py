@@ -245,8 +245,8 @@ def mlp_taps(model: PreTrainedModel) -> dict[tuple[str, int], Tap]:
         if f"layers.{layer}.mlp" not in taps:
             parts = ", ".join(name.rpartition(".")[2] for name in taps if name.startswith(f"layers.{layer}."))
             raise ValueError(
-                f"model: {type(model).__name__} has no 'layers.{layer}.mlp', only {parts}; allowed: one whose blocks have"
-                " an MLP each"
+                f"model: {type(model).__name__} has no 'layers.{layer}.mlp', only {parts}; allowed: one whose blocks"
+                " have an MLP each"
             )
     return {("mlp", layer): taps[f"layers.{layer}.mlp"] for layer in range(layers)}
 

@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import polars as pl
 import torch
@@ -176,7 +178,7 @@ def no_progress_bar() -> Iterator[None]:
 def _no_report() -> Iterator[None]:
     """Keep `transformers` from printing what `check_loaded` says in one line."""
     level = logging.get_verbosity()
-    logging.set_verbosity_error()
+    logging.set_verbosity(ERROR)
     try:
         yield
     finally:
@@ -224,10 +226,11 @@ def _from_pretrained(
         if folder is not None:
             refuse_codes(sorted(folder.glob("model*.safetensors")))
         with no_progress_bar(), _no_report():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 name, revision=pinned, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **known
             )
-        check_loaded(model, report)
+        model: PreTrainedModel = loaded[0]
+        check_loaded(model, loaded[1])
         commit = getattr(model.config, "_commit_hash", None) or pinned
         tokenizer = _tokenizer(name, commit, known)
         check_tokenizer(model, tokenizer)

@@ -11,8 +11,8 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .hooks import evaluating
 from .fingerprint import settings_hash, weights_hash
+from .hooks import evaluating
 from .text_limits import context_length
 from .token_blocks import TokenBlocks
 from .tokenizer import tokenizer_hash

@@ -21,7 +21,8 @@ _ROLES: Final = {
 }
 _ROUNDINGS: Final = 4
 """Roundings of a token's vector that a sum may be off by: a block adds two or three numbers."""
-_MOST_CANDIDATES: Final = 12
+_MOST_CANDIDATES: Final = 8
+"""Of one part."""
 _MOST_NORMS: Final = 2
 
 
@@ -64,11 +65,7 @@ def role_of(path: str) -> tuple[str, str] | None:
 
 
 def residual_parts(
-    x: Tensor,
-    y: Tensor,
-    events: Sequence[Event],
-    factors: Sequence[float] = (),
-    before: Mapping[str, Part] | None = None,
+    x: Tensor, y: Tensor, events: Sequence[Event], factors: Sequence[float] = ()
 ) -> dict[str, Part] | None:
     """The parts of a block by name: `attn`, `mlp`, and other ones by the name of their module.
 
@@ -77,17 +74,12 @@ def residual_parts(
         y: The stream after it.
         events: What ran in the block, in the order in which it ended.
         factors: What a part may be multiplied with, beside 1.
-        before: Parts of a block before this one, which are tried first.
 
     Returns:
         None where nothing adds up.
     """
     events = [event for event in events if event.after.shape == x.shape]
     branches = _branches(events)
-    outputs = {event.path: event.after for event in events}
-    if before and set(before) <= set(branches) and all(part.path in outputs for part in before.values()):
-        if _same(x + sum(outputs[part.path] * part.factor for part in before.values()), y):
-            return dict(before)
     norms = [event for event in events if event.is_norm and event.before is not None]
     for most in range(_MOST_NORMS + 1):
         found = _chain(x, y, branches, norms, most)
@@ -177,11 +169,15 @@ def _with_factors(
     for choice in _choices(branches) if factors else ():
         columns = torch.stack([event.after.flatten() for event in choice.values()], dim=1).double()
         fitted = torch.linalg.lstsq(columns, delta.flatten().double()[:, None]).solution[:, 0].tolist()
-        near = [min((1.0, *factors), key=lambda known, wanted=wanted: abs(known - wanted)) for wanted in fitted]
+        near = [_nearest(wanted, (1.0, *factors)) for wanted in fitted]
         total = sum(event.after * factor for event, factor in zip(choice.values(), near, strict=True))
         if _same(y - delta + total, y):
             return {name: Part(event.path, f) for (name, event), f in zip(choice.items(), near, strict=True)}
     return None
+
+
+def _nearest(wanted: float, known: Sequence[float]) -> float:
+    return min(known, key=lambda one: abs(one - wanted))
 
 
 def _same(found: Tensor, wanted: Tensor) -> bool:

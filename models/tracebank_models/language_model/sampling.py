@@ -124,8 +124,8 @@ def check_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
         raise ValueError(f"model: {name} gives logits that are not finite; allowed: finite ones")
     if float((alone - beside).abs().max()) > _tolerance(model):
         raise ValueError(
-            f"model: {name} reads padding before a prompt as tokens, so prompts cannot be sampled together; allowed: one"
-            " that leaves out what the attention mask leaves out"
+            f"model: {name} reads padding before a prompt as tokens, so prompts cannot be sampled together; allowed:"
+            " one that leaves out what the attention mask leaves out"
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from torch import nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,8 +29,7 @@ def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[
 
 def embedding_rows(model: PreTrainedModel) -> int:
     """How many ids a model has vectors for."""
-    weight = model.get_input_embeddings().weight
-    return int(weight.shape[0])  # type: ignore[union-attr]
+    return int(cast(nn.Embedding, model.get_input_embeddings()).weight.shape[0])
 
 
 def check_tokenizer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -174,7 +174,7 @@ def _check(tensors: dict[str, Tensor], settings: SaeLensSettings) -> None:
     d_in, d_sae = settings.d_in, settings.d_sae
     own = {"jumprelu": ("b_enc", "threshold"), "gated": ("b_gate", "b_mag", "r_mag")}
     shapes = {"W_enc": (d_in, d_sae), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
-    shapes |= {name: (d_sae,) for name in own.get(settings.architecture, ("b_enc",))}
+    shapes |= dict.fromkeys(own.get(settings.architecture, ("b_enc",)), (d_sae,))
     for name, shape in shapes.items():
         found = tuple(tensors[name].shape) if name in tensors else None
         if found != shape:

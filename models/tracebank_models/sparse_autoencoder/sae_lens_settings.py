@@ -21,7 +21,7 @@ READ_AS: Final[dict[str, Architecture]] = {
     "gated": "jumprelu",
 }
 """Architecture here by SAELens's. A gate over one encoder is a threshold."""
-_RENAMED: Final = {
+_RENAMED: Final[dict[str, str]] = {
     "hook_point": "hook_name",
     "hook_point_head_index": "hook_head_index",
     "activation_fn_str": "activation_fn",
@@ -62,7 +62,7 @@ def read_settings(file: Path) -> SaeLensSettings:
         raise ValueError(f"{file}: no JSON ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file}: holds {type(content).__name__}: must be an object")
-    values = {_RENAMED.get(name, name): value for name, value in content.items()}
+    values: dict[str, Any] = {_RENAMED.get(name, name): value for name, value in content.items()}
     architecture, k = _activation(values)
     _refuse(values)
     return SaeLensSettings(
