@@ -242,12 +242,13 @@ def _from_pretrained(
 
 
 def _tokenizer(name: str, commit: str, known: dict[str, bool]) -> PreTrainedTokenizerBase:
+    missing = "its tokenizer (tokenizer.json) is missing or cannot be read"
     try:
         found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, revision=commit, **known)
     except ValueError as error:
-        raise ValueError(
-            f"its tokenizer (tokenizer.json) is missing or cannot be read: {_first_line(error)}"
-        ) from error
+        raise ValueError(f"{missing}: {_first_line(error)}") from error
+    if set(found.get_vocab()) <= set(found.all_special_tokens):  # made up by `transformers`
+        raise ValueError(f"{missing}: it has special tokens alone")
     return found
 
 
