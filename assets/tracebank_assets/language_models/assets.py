@@ -19,6 +19,7 @@ from tracebank_assets.language_models.catalogue import (
     load_catalogued,
     model_row,
     models_of,
+    require_one_tokenizer,
 )
 from tracebank_assets.language_models.curves import long_curve, step_bar
 from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
@@ -79,12 +80,16 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
 
     A killed training goes on from its last checkpoint.
     """
+    from tracebank_models.reward_probe.study_needs import check_model
+
     source = base_models()[context.partition_key]
     # Pretraining's batches are large enough to share, whatever the model's size.
     device = prepared_device(stores.settings)
     with materialised(context, stores, LanguageModel, models_of(source.name)) as made:
         made.device = str(device)
         loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
+        if not source.trained_here:
+            check_model(loaded, source.effort, _lexicon_words())
         if curve is not None:
             rows = long_curve(curve, run=source.name, method=origin.method)
             made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
@@ -92,6 +97,12 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
         made.inputs["weights"] = loaded.facts.weights_hash
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
     return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
+
+
+def _lexicon_words() -> "list[str]":
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
+
+    return list(load_vader_lexicon().word_valences())
 
 
 def _folder(stores: Stores, name: str) -> Path:
@@ -145,12 +156,15 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
 )
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
     """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
+    from tracebank_models.reward_probe.study_needs import check_space, needed_bytes
+
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores, LanguageModel, models_of(study.name)) as made:
         made.device = str(device)
         parent = load_catalogued(stores.relational, study.base.name, device)
         made.inputs[study.base.name] = parent.facts.weights_hash  # tuning changes the parent's weights in place
+        check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
         done = _tune(study, config, parent, _folder(stores, study.name)) if study.tuned is None else None
         models = _tuned_rows(study, done, parent, device)
         if done is not None:
@@ -196,7 +210,9 @@ def _tuned_rows(
     study: Study, done: "Tuned | None", parent: "LoadedModel", device: "torch.device"
 ) -> list[dict[str, object]]:
     """Rows of the checkpoints and, last, of the tuned model itself."""
+    from tracebank_models.language_model.layer_divergence import check_pair
     from tracebank_models.language_model.loading import load_language_model
+    from tracebank_models.reward_probe.study_needs import check_model
 
     if done is None:
         assert study.tuned is not None
@@ -204,6 +220,9 @@ def _tuned_rows(
         loaded = load_language_model(
             source.source, source.revision, parent=parent.facts, label=study.name, device=str(device)
         )
+        check_model(loaded, study.effort, _lexicon_words())
+        check_pair(parent.model, loaded.model)
+        require_one_tokenizer(study.name, loaded.facts.tokenizer_hash, study.base.name, parent.facts.tokenizer_hash)
         return [model_row(loaded.facts, _loaded_from(source))]
     rows = []
     for step, path in done.checkpoints:

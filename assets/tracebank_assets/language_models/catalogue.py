@@ -61,6 +61,22 @@ def checkpoints_of(relational: RelationalStore, name: str) -> list[LanguageModel
     return found
 
 
+def require_one_tokenizer(tuned: str, its: str, base: str, bases: str) -> None:
+    """Refuse two models that would not read the same tokens.
+
+    Args:
+        tuned: name of the tuned model.
+        its: hash of its tokenizer.
+        base: name of the base.
+        bases: hash of the base's tokenizer.
+
+    Raises:
+        dg.Failure: the hashes differ.
+    """
+    if its != bases:
+        raise dg.Failure(f"tokenizer: {tuned!r} has {its[:12]}: allowed is that of its base {base!r}, {bases[:12]}")
+
+
 def load_catalogued(relational: RelationalStore, name: str, device: "torch.device") -> "LoadedModel":
     """Load the model behind a row, and see that its weights and its tokenizer are those of the row.
 

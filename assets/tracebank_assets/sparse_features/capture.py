@@ -9,7 +9,7 @@ from pydantic import Field
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
+from tracebank_assets.language_models.catalogue import catalogued, load_catalogued, require_one_tokenizer
 from tracebank_assets.language_models.keys import DIVERGENCES
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import checks
@@ -57,7 +57,8 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     killed capture goes on at its shard, and studies with one base share the base's.
     """
     study, shard = study_of(context), _shard(context)
-    _require_one_tokenizer(stores, study)
+    base, tuned = (catalogued(stores.relational, model_of(study, side)) for side in SIDES)
+    require_one_tokenizer(tuned.model, tuned.tokenizer_hash, base.model, base.tokenizer_hash)
     device = prepared_device(stores.settings, study.effort.threads)
     sites = config.sites or sites_of(stores.relational, study)
     documents = study_documents(study, shard)
@@ -78,15 +79,6 @@ def _shard(context: dg.AssetExecutionContext) -> int:
     key = context.partition_key
     assert isinstance(key, dg.MultiPartitionKey)
     return int(key.keys_by_dimension["shard"])
-
-
-def _require_one_tokenizer(stores: Stores, study: Study) -> None:
-    """Refuse two models that would not read the same tokens, before one of them has run."""
-    base, tuned = (catalogued(stores.relational, model_of(study, side)).tokenizer_hash for side in SIDES)
-    if base != tuned:
-        raise dg.Failure(
-            f"tokenizer: {study.name!r} has {tuned[:12]}: allowed is that of its base {study.base.name!r}, {base[:12]}"
-        )
 
 
 def _captured(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.sites import Site, resolve_sites
-from tracebank_models.language_model.blocks import evaluating, watched
+from tracebank_models.language_model.hooks import evaluating, watched
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,9 +53,9 @@ def forward(
         By site, shape (sequences, positions, width).
     """
     prefix = model.base_model_prefix
-    inside = all(site.module.partition(".")[0] == prefix for site in sites)
+    inside = all(site.tap.module.partition(".")[0] == prefix for site in sites)
     runner = getattr(model, prefix) if inside and hasattr(model, prefix) else model
-    with evaluating(model), watched(model, {site.name: site.module for site in sites}) as seen:
+    with evaluating(model), watched(model, {site.name: site.tap for site in sites}) as seen:
         runner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
     missing = [site.name for site in sites if site.name not in seen]
     if missing:

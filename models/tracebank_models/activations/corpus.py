@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
+from tracebank_models.language_model.text_limits import context_length, embedding_rows
+from tracebank_models.language_model.token_blocks import check_texts
 from tracebank_models.language_model.tokenizer import tokenizer_hash
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ class TokenCorpus:
         """Tokenize texts, each cut to its first `max_tokens` tokens, without special tokens.
 
         Raises:
-            ValueError: No text has a token, or `max_tokens` is not positive.
+            ValueError: No text has a token, one is no text that can be encoded, or `max_tokens` is not positive.
         """
         if max_tokens < 1:
             raise ValueError(f"max_tokens: {max_tokens} is not allowed: 1 or more")
         rows, lengths = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
         remaining = iter(texts)
         while chunk := list(islice(remaining, _TEXTS_AT_ONCE)):
+            check_texts(chunk, sum(map(len, lengths)))
             ids = tokenizer(chunk, add_special_tokens=False, truncation=True, max_length=max_tokens)["input_ids"]
             lengths.append(np.fromiter(map(len, ids), np.int64, len(ids)))
             rows.append(np.concatenate([np.asarray(one, np.int32) for one in ids]))
@@ -87,18 +89,26 @@ class TokenCorpus:
             expected_tokenizer: `tokenizer_hash` of the model's tokenizer, where it is known.
 
         Raises:
-            ValueError: The tokenizer is another one, or an id is beyond the model's embedding.
+            ValueError: The tokenizer is another one, an id is beyond the model's embedding, or a document is longer
+                than the model's context.
         """
         if expected_tokenizer is not None and expected_tokenizer != self.tokenizer_hash:
             raise ValueError(
                 f"tokenizer: the corpus was tokenized by {self.tokenizer_hash[:12]}: allowed is the model's own,"
                 f" {expected_tokenizer[:12]}"
             )
-        embedding = cast(nn.Embedding, model.get_input_embeddings())
-        rows, largest = embedding.num_embeddings, int(self.token_ids.max())
+        rows, largest = embedding_rows(model), int(self.token_ids.max())
         if largest >= rows:
             raise ValueError(
                 f"tokenizer: the corpus holds token {largest}: allowed are 0 to {rows - 1}, the model's vocabulary"
+            )
+        lengths, context = np.diff(self.starts), context_length(model)
+        if context is not None and int(lengths.max()) > context:
+            longest = int(lengths.argmax())
+            raise ValueError(
+                f"corpus: document {int(self.document_ids[longest])} has {int(lengths[longest])} tokens: allowed are at"
+                f" most {context}, the model's context ({int((lengths > context).sum())} documents are longer);"
+                f" max_tokens={context} cuts them"
             )
 
     def windows(self, tokens: int) -> Iterator[range]:

@@ -1,19 +1,21 @@
 """Hook sites of a causal language model: from names to the modules behind them, and what is put in their place.
 
-Where an architecture has them, and the hooks themselves, is `language_model.blocks`' to say.
+Where an architecture has them is `language_model.blocks`' to say, the hooks themselves are in `language_model.hooks`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from tracebank_models.language_model import blocks
+from tracebank_models.language_model import hooks
+from tracebank_models.language_model.blocks import block_taps
+from tracebank_models.language_model.hooks import Tap
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,8 +27,8 @@ class Site:
 
     name: str
     """The name it was asked for by."""
-    module: str
-    """Path of the module whose output it is."""
+    tap: Tap
+    """Where it is."""
 
 
 def resolve_sites(model: PreTrainedModel, names: Iterable[str]) -> tuple[Site, ...]:
@@ -44,14 +46,14 @@ def resolve_sites(model: PreTrainedModel, names: Iterable[str]) -> tuple[Site, .
         raise ValueError(f"sites: {wanted} is not allowed: at least one site, each once")
     paths = {path for path, _ in model.named_modules() if path}
     # Paths need no list of blocks, which some architecture may not have.
-    known = blocks.named_modules(model) if any(name not in paths for name in wanted) else {}
+    known = block_taps(model) if any(name not in paths for name in wanted) else {}
     for name in wanted:
         if name not in known and name not in paths:
             raise ValueError(_unknown(name, known, paths))
-    return tuple(Site(name, known.get(name, name)) for name in wanted)
+    return tuple(Site(name, known.get(name) or Tap(name, written_over=True)) for name in wanted)
 
 
-def _unknown(name: str, known: dict[str, str], paths: set[str]) -> str:
+def _unknown(name: str, known: Mapping[str, Tap], paths: set[str]) -> str:
     parts = sorted({known_name.rpartition(".")[2] for known_name in known})
     last = max(int(known_name.split(".")[1]) for known_name in known)
     near = difflib.get_close_matches(name, [*known, *paths], n=3)
@@ -69,5 +71,5 @@ def replaced(model: PreTrainedModel, changes: dict[Site, Callable[[Tensor], Tens
 
     The hooks are gone when the context is left, however it is left.
     """
-    with blocks.replaced(model, {site.module: change for site, change in changes.items()}):
+    with hooks.replaced(model, {site.tap: change for site, change in changes.items()}):
         yield

@@ -1,25 +1,32 @@
-"""Where the blocks of a causal language model are, and what its modules give out in a forward pass.
+"""Where the blocks of a causal language model are, and where what each of their parts adds can be read.
 
-One naming holds for every architecture. What is done with the outputs, and how they are stored, is not said here.
+One naming holds for every architecture. `layers.N.resid` is the residual stream after block N; `layers.N.attn`,
+`layers.N.mlp` and, of mixers of other kinds, `layers.N.mamba` and the like are what that part adds to it:
+resid(N) = resid(N-1) + attn(N) + mlp(N) + ... A few tokens are run once per model to find and to prove them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from .hooks import Tap, block_input, evaluating, first_of
+from .residual_parts import Event, residual_parts, role_of
+from .text_limits import embedding_rows
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_PARTS: Final = {
-    "mlp": ("mlp", "feed_forward", "ffn"),
-    "attn": ("attention", "attn", "self_attn", "self_attention"),
-}
-Name = TypeVar("Name", bound=Hashable)
+_SHAPE: Final = (2, 3)
+"""Sequences and positions that are run: two, to tell sequences from positions."""
+_found: WeakKeyDictionary[PreTrainedModel, dict[str, Tap]] = WeakKeyDictionary()
 
 
 def block_path(model: PreTrainedModel) -> str:
@@ -38,97 +45,135 @@ def block_path(model: PreTrainedModel) -> str:
         allowed = f"one with a list of {layers} blocks"
         raise ValueError(f"model: {type(model).__name__} is not allowed; allowed: {allowed}")
     # A list that is as long by chance (of experts, say) has neither an MLP nor attention in its items.
-    return next((path for path, blocks in lists.items() if _parts(blocks[0])), next(iter(lists)))
+    return next((path for path, blocks in lists.items() if _has_parts(blocks[0])), next(iter(lists)))
 
 
-def _parts(block: nn.Module) -> dict[str, str]:
-    children = dict(block.named_children())
-    return {part: name for part, names in _PARTS.items() for name in names if name in children}
+def _has_parts(block: nn.Module) -> bool:
+    return any(role_of(path) for path, _ in block.named_modules())
 
 
 def named_modules(model: PreTrainedModel) -> dict[str, str]:
-    """Path of the module behind every name: `layers.N.resid` (a block's output), `layers.N.mlp` and `layers.N.attn`.
+    """Path of the module behind every name of `block_taps`.
 
     Raises:
-        ValueError: As `block_path`.
+        ValueError: As `block_taps`.
     """
+    return {name: tap.module for name, tap in block_taps(model).items()}
+
+
+def block_taps(model: PreTrainedModel) -> dict[str, Tap]:
+    """Where every name can be read: `layers.N.resid`, `layers.N.attn`, `layers.N.mlp`, ...
+
+    A block has the names of those parts that are proved to add up to what it adds; where nothing does, only `resid`.
+
+    Raises:
+        ValueError: As `block_path`, or the model cannot be run, or a block takes and gives no hidden states.
+    """
+    if model not in _found:
+        _found[model] = _taps(model)
+    return _found[model]
+
+
+@dataclass(slots=True)
+class _Record:
+    """What ran in a block."""
+
+    events: list[Event] = field(default_factory=list)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    """The tensors themselves, by path."""
+    versions: dict[str, int] = field(default_factory=dict)
+    x: Tensor | None = None
+    y: Tensor | None = None
+
+
+def _taps(model: PreTrainedModel) -> dict[str, Tap]:
     path = block_path(model)
-    found: dict[str, str] = {}
-    for number, block in enumerate(model.get_submodule(path).children()):
-        found[f"layers.{number}.resid"] = f"{path}.{number}"
-        for part, name in _parts(block).items():
-            found[f"layers.{number}.{part}"] = f"{path}.{number}.{name}"
-    return found
+    blocks = model.get_submodule(path)
+    records = _run(model, blocks)
+    factors = _factors(model)
+    taps: dict[str, Tap] = {}
+    last: Tensor | None = None
+    for number, record in enumerate(records):
+        x, y = record.x, record.y
+        if x is None or y is None or x.shape != y.shape:
+            raise ValueError(f"model: block {number} of {type(model).__name__} takes and gives no hidden states once")
+        taps[f"layers.{number}.resid"] = _tap(record, f"{path}.{number}", "", 1.0)
+        follows = last is None or torch.equal(last, x)
+        last = y
+        parts = residual_parts(x, y, record.events, factors) if follows else None
+        for name, part in (parts or {}).items():
+            taps[f"layers.{number}.{name}"] = _tap(record, f"{path}.{number}", part.path, part.factor)
+    return taps
 
 
-def hidden_states(name: Hashable, output: Any) -> Tensor:
-    """The hidden states in what a module gave back: the tensor, or the first one of a tuple.
-
-    Raises:
-        ValueError: They are no tensor of the shape (sequences, positions, width); the line names the site.
-    """
-    found = output[0] if isinstance(output, tuple) else output
-    if not isinstance(found, Tensor) or found.ndim != 3:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(f"sites: {name!r} gives {shape}: allowed is (sequences, positions, width)")
-    return found
+def _tap(record: _Record, block: str, path: str, factor: float) -> Tap:
+    output = record.outputs[path]
+    return Tap(
+        f"{block}.{path}" if path else block,
+        factor,
+        block if output.ndim == 2 else None,
+        output._version != record.versions[path],
+    )
 
 
-@contextmanager
-def watched(model: PreTrainedModel, paths: Mapping[Name, str]) -> Iterator[dict[Name, Tensor]]:
-    """Fill a dictionary with the output of each module (sequences, positions, width) at each forward pass.
-
-    The hooks are gone when the context is left, however it is left.
-
-    Args:
-        model: The model.
-        paths: By name, the path of a module.
-    """
-    seen: dict[Name, Tensor] = {}
-
-    def watcher(name: Name) -> Callable[[nn.Module, Any, Any], None]:
-        def watch(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            seen[name] = hidden_states(name, output).detach()
-
-        return watch
-
-    with ExitStack() as stack:
-        for name, path in paths.items():
-            stack.callback(model.get_submodule(path).register_forward_hook(watcher(name)).remove)
-        yield seen
+def _factors(model: PreTrainedModel) -> list[float]:
+    """Numbers of the configuration that a part may be multiplied with, some of them over the root of the layers."""
+    config = model.config.get_text_config()
+    values = {value for value in config.to_dict().values() if isinstance(value, float) and value > 0}
+    return sorted(values | {value / math.sqrt(config.num_hidden_layers) for value in values})
 
 
-@contextmanager
-def replaced(model: PreTrainedModel, changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Put a function of a module's output (sequences, positions, width) in its place at each forward pass.
-
-    The hooks are gone when the context is left, however it is left.
-
-    Args:
-        model: The model.
-        changes: By path of a module, what becomes of its output.
-    """
-
-    def changer(path: str, change: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, Any, Any], Any]:
-        def replace(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-            new = change(hidden_states(path, output))
-            return (new, *output[1:]) if isinstance(output, tuple) else new
-
-        return replace
-
-    with ExitStack() as stack:
-        for path, change in changes.items():
-            stack.callback(model.get_submodule(path).register_forward_hook(changer(path, change)).remove)
-        yield
+def _run(model: PreTrainedModel, blocks: nn.Module) -> list[_Record]:
+    """Run a few tokens and record what happens in each block."""
+    numbers = torch.arange(_SHAPE[0] * _SHAPE[1], device=model.device) * 7 + 11
+    ids = numbers.remainder(embedding_rows(model)).view(_SHAPE)
+    records = [_Record() for _ in blocks.children()]
+    with evaluating(model), ExitStack() as stack:
+        for block, record in zip(blocks.children(), records, strict=True):
+            stack.callback(block.register_forward_pre_hook(_input_recorder(record), with_kwargs=True).remove)
+            for path, module in block.named_modules():
+                hook = _recorder(record, path, module)
+                stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+        try:
+            model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+        except Exception as error:
+            line = str(error).strip().splitlines() or [""]
+            raise ValueError(f"model: {type(model).__name__} cannot be run: {line[0][:160]}") from error
+    return records
 
 
-@contextmanager
-def evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Without gradients and without dropout; the model's mode is put back afterwards."""
-    training = model.training
-    model.train(False)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
+def _input_recorder(record: _Record) -> Callable[..., None]:
+    def note(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        given = block_input(arguments, named)
+        if isinstance(given, Tensor) and _is_hidden(given):
+            record.x = given.flatten(0, -2).clone()  # before a block writes over it
+
+    return note
+
+
+def _recorder(record: _Record, path: str, module: nn.Module) -> Callable[..., None]:
+    ran = False
+
+    def note(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        nonlocal ran
+        found, given = first_of(output), block_input(arguments, named)
+        again, ran = ran, True
+        if again:  # what runs more than once in a pass has no one output
+            record.events = [event for event in record.events if event.path != path]
+            return
+        if not isinstance(found, Tensor) or not _is_hidden(found):
+            return
+        before = given.flatten(0, -2).clone() if isinstance(given, Tensor) and given.numel() == found.numel() else None
+        after = found.flatten(0, -2).clone()
+        if path:
+            record.events.append(Event(path, type(module).__name__, before, after, not any(module.children())))
+        else:
+            record.y = after
+        record.outputs[path], record.versions[path] = found, found._version
+
+    return note
+
+
+def _is_hidden(found: Tensor) -> bool:
+    """Whether a tensor has one vector per token; its axis of sequences may be missing."""
+    return found.is_floating_point() and tuple(found.shape[:-1]) in (_SHAPE, (_SHAPE[0] * _SHAPE[1],))

@@ -14,7 +14,8 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel
 
-from .blocks import block_path, evaluating, named_modules, watched
+from .blocks import block_path, block_taps
+from .hooks import Tap, evaluating, watched
 from .policy_gradient import exact_kl
 from .sampling import position_ids
 
@@ -84,7 +85,7 @@ def weight_divergence(parent: PreTrainedModel, tuned: PreTrainedModel) -> pl.Dat
     Raises:
         ValueError: As `layer_divergence`.
     """
-    _check_pair(parent, tuned)
+    check_pair(parent, tuned)
     prefix = f"{block_path(parent)}."
     others = dict(tuned.named_parameters())
     rows = []
@@ -122,15 +123,15 @@ def activation_divergence(parent: PreTrainedModel, tuned: PreTrainedModel, batch
     Raises:
         ValueError: As `layer_divergence`.
     """
-    _check_pair(parent, tuned)
+    check_pair(parent, tuned)
     _check_batches(batches)
-    modules = _block_modules(parent)
-    layers = len(modules) // 2
+    taps = _block_taps(parent)
+    layers = len(taps) // 2
     sums = {site: torch.zeros(layers, 3, dtype=torch.float64) for site in ("block", "mlp")}
     tokens = 0
     for ids, mask in batches:
         tokens += int(mask.sum())
-        with watched(parent, modules) as first, watched(tuned, _block_modules(tuned)) as second:
+        with watched(parent, taps) as first, watched(tuned, _block_taps(tuned)) as second:
             _forward(parent, ids, mask)
             _forward(tuned, ids, mask)
         for (site, layer), activation in first.items():
@@ -152,7 +153,7 @@ def output_divergence(parent: PreTrainedModel, tuned: PreTrainedModel, batches: 
     Raises:
         ValueError: As `layer_divergence`.
     """
-    _check_pair(parent, tuned)
+    check_pair(parent, tuned)
     _check_batches(batches)
     sums = dict.fromkeys(("jensen_shannon", "kl_parent_tuned", "kl_tuned_parent"), 0.0)
     for ids, mask in batches:
@@ -172,10 +173,10 @@ def swap_divergence(parent: PreTrainedModel, tuned: PreTrainedModel, batches: Se
     Raises:
         ValueError: As `layer_divergence`.
     """
-    _check_pair(parent, tuned)
+    check_pair(parent, tuned)
     _check_batches(batches)
     prefix = f"{block_path(parent)}."
-    sums = [0.0] * (len(_block_modules(parent)) // 2)
+    sums = [0.0] * (len(_block_taps(parent)) // 2)
     weights = {name: tensor.detach().to(parent.device, parent.dtype) for name, tensor in tuned.named_parameters()}
     for ids, mask in batches:
         base = _log_probabilities(parent, ids, mask)
@@ -226,17 +227,28 @@ def _log_probabilities(
     return torch.log_softmax(logits.double().cpu(), dim=-1)
 
 
-def _block_modules(model: PreTrainedModel) -> dict[tuple[str, int], str]:
-    """Paths of the blocks and of their MLPs, by ("block" or "mlp", layer)."""
-    modules = named_modules(model)
-    layers = sum(name.endswith(".resid") for name in modules)
-    missing = next((name for layer in range(layers) if (name := f"layers.{layer}.mlp") not in modules), None)
-    if missing is not None:
-        raise ValueError(
-            f"model: {type(model).__name__} has no {missing!r}; allowed: one whose blocks have an MLP each"
-        )
-    parts = {"block": "resid", "mlp": "mlp"}
-    return {(site, n): modules[f"layers.{n}.{part}"] for n in range(layers) for site, part in parts.items()}
+def _block_taps(model: PreTrainedModel) -> dict[tuple[str, int], Tap]:
+    """Where the stream after each block and its MLP's part of it are, by ("block" or "mlp", layer)."""
+    taps = mlp_taps(model)
+    return taps | {("block", n): block_taps(model)[f"layers.{n}.resid"] for n in range(len(taps))}
+
+
+def mlp_taps(model: PreTrainedModel) -> dict[tuple[str, int], Tap]:
+    """Where each MLP's part is, by ("mlp", layer).
+
+    Raises:
+        ValueError: A block has none.
+    """
+    taps = block_taps(model)
+    layers = sum(name.endswith(".resid") for name in taps)
+    for layer in range(layers):
+        if f"layers.{layer}.mlp" not in taps:
+            parts = ", ".join(name.rpartition(".")[2] for name in taps if name.startswith(f"layers.{layer}."))
+            raise ValueError(
+                f"model: {type(model).__name__} has no 'layers.{layer}.mlp', only {parts}; allowed: one whose blocks"
+                " have an MLP each"
+            )
+    return {("mlp", layer): taps[f"layers.{layer}.mlp"] for layer in range(layers)}
 
 
 def _tokens(batches: Sequence[Batch]) -> int:
@@ -252,12 +264,17 @@ def _check_batches(batches: Sequence[Batch]) -> None:
         raise ValueError("batches: none with a token is not allowed; allowed: at least one token that is no padding")
 
 
-def _check_pair(parent: PreTrainedModel, tuned: PreTrainedModel) -> None:
+def check_pair(parent: PreTrainedModel, tuned: PreTrainedModel) -> None:
+    """Refuse two models that cannot be compared weight by weight.
+
+    Raises:
+        ValueError: Their shapes differ, or weights are not of a floating-point type.
+    """
     first = {name: tuple(one.shape) for name, one in parent.named_parameters()}
     second = {name: tuple(one.shape) for name, one in tuned.named_parameters()}
     for name in sorted(first.keys() | second.keys()):
         if first.get(name) != second.get(name):
-            shapes = f"{second.get(name)} is not allowed; allowed: {first.get(name)}, the parent's"
+            shapes = f"{second.get(name, 'none')} is not allowed; allowed: {first.get(name, 'none')}, the parent's"
             raise ValueError(f"tuned: shape of {name!r}: {shapes}")
     for model in (parent, tuned):
         for name, one in model.named_parameters():

@@ -9,17 +9,29 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import ERROR
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import polars as pl
 import torch
 from huggingface_hub import hf_hub_download
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from tracebank_models.device import resolved_device as resolved_device
 
+from .checkpoint_checks import check_loaded, refuse_adapter, refuse_codes, refuse_quantised
 from .fingerprint import weights_hash
+from .text_limits import check_tokenizer, context_length
 from .tokenizer import tokenizer_hash
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -130,16 +142,24 @@ def language_model_facts(
         architecture=type(model).__name__,
         layers=int(config.num_hidden_layers),
         hidden_size=hidden,
-        # GPT-2 and its kin write None for the usual factor of four.
-        mlp_size=int(getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden),
-        attention_heads=int(config.num_attention_heads),
+        mlp_size=_mlp_size(config, hidden),
+        attention_heads=int(getattr(config, "num_attention_heads", 0)),  # recurrent models have none
         vocabulary_size=int(config.vocab_size),
-        context_length=getattr(config, "max_position_embeddings", None),
+        context_length=context_length(model),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         dtype=str(model.dtype).removeprefix("torch."),
         tokenizer_hash=tokenizer_hash(tokenizer),
         weights_hash=weights,
     )
+
+
+def _mlp_size(config: PretrainedConfig, hidden: int) -> int:
+    for name in ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"):
+        value = getattr(config, name, None) or getattr(getattr(config, "ffn_config", None), name, None)
+        if isinstance(value, int):
+            return value
+    # MPT writes the factor; GPT-2 and its kin write None for the usual one of four.
+    return int(getattr(config, "expansion_ratio", 4)) * hidden
 
 
 @contextmanager
@@ -154,14 +174,22 @@ def no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+@contextmanager
+def _no_report() -> Iterator[None]:
+    """Keep `transformers` from printing what `check_loaded` says in one line."""
+    level = logging.get_verbosity()
+    logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
 def _load_folder(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    if not (folder / "config.json").is_file():
+    if not ((folder / "config.json").is_file() or (folder / "adapter_config.json").is_file()):
         allowed = "the folder of a model, with its config.json, weights and tokenizer"
         raise ValueError(f"name: {str(folder)!r} is not allowed; allowed: {allowed}")
-    try:
-        return _from_pretrained(str(folder), None, dtype, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"name: {str(folder)!r} cannot be loaded: {_first_line(error)}") from error
+    return _from_pretrained(str(folder), None, dtype, local_files_only=True)
 
 
 def _load_from_hub(
@@ -189,17 +217,43 @@ def _from_pretrained(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     # The commit that the weights came from also gives the tokenizer, even if the branch moves in between.
     pinned = revision or "main"
-    with no_progress_bar():
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            name, revision=pinned, dtype=dtype, local_files_only=local_files_only, trust_remote_code=False
-        )
-    commit = getattr(model.config, "_commit_hash", None) or pinned
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        name, revision=commit, local_files_only=local_files_only, trust_remote_code=False
-    )
+    folder = Path(name) if revision is None else None
+    try:
+        refuse_adapter(name, pinned, local_files_only=local_files_only)
+        known = {"local_files_only": local_files_only, "trust_remote_code": False}
+        config = AutoConfig.from_pretrained(name, revision=pinned, **known)
+        refuse_quantised(config)
+        if folder is not None:
+            refuse_codes(sorted(folder.glob("model*.safetensors")))
+        with no_progress_bar(), _no_report():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                name, revision=pinned, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **known
+            )
+        model: PreTrainedModel = loaded[0]
+        check_loaded(model, loaded[1])
+        commit = getattr(model.config, "_commit_hash", None) or pinned
+        tokenizer = _tokenizer(name, commit, known)
+        check_tokenizer(model, tokenizer)
+    except Exception as error:
+        if folder is None and isinstance(error, OSError):  # there is no such model here, or not all of it
+            raise
+        raise ValueError(f"name: {name!r} cannot be loaded: {_first_line(error)}") from error
     return model, tokenizer
 
 
+def _tokenizer(name: str, commit: str, known: dict[str, bool]) -> PreTrainedTokenizerBase:
+    missing = "its tokenizer (tokenizer.json) is missing or cannot be read"
+    try:
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, revision=commit, **known)
+    except ValueError as error:
+        raise ValueError(f"{missing}: {_first_line(error)}") from error
+    if set(found.get_vocab()) <= set(found.all_special_tokens):  # made up by `transformers`
+        raise ValueError(f"{missing}: it has special tokens alone")
+    return found
+
+
 def _first_line(error: Exception) -> str:
+    if isinstance(error, UnpicklingError):
+        return "a .bin file of its weights holds more than tensors; allowed: weights saved as safetensors"
     lines = str(error).strip().splitlines()
-    return lines[0][:160] if lines else type(error).__name__
+    return lines[0][:400] if lines else type(error).__name__

@@ -11,8 +11,9 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .blocks import evaluating
 from .fingerprint import settings_hash, weights_hash
+from .hooks import evaluating
+from .text_limits import context_length
 from .token_blocks import TokenBlocks
 from .tokenizer import tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
@@ -148,8 +149,8 @@ def _check(model: PreTrainedModel, train: TokenBlocks, settings: PretrainingConf
     blocks, length = train.ids.shape
     if blocks < settings.batch_size:
         raise ValueError(f"train: {blocks} blocks are not allowed; allowed: at least a batch, {settings.batch_size}")
-    context = getattr(model.config, "max_position_embeddings", length)
-    if length > context:
+    context = context_length(model)
+    if context is not None and length > context:
         raise ValueError(f"block_length: {length} is not allowed; allowed: at most the model's context, {context}")
     if int(train.ids.max()) >= model.config.vocab_size:
         raise ValueError(f"train: token {train.ids.max()} is not allowed; allowed: below {model.config.vocab_size}")

@@ -6,11 +6,16 @@ Prompts are padded on the left, responses on the right; padding is masked out of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .text_limits import context_length, embedding_rows, end_ids
 from .tokenizer import padding_id
+
+_PADDING_MOVES: Final = 1e-3
+"""Most that padding or later tokens may move a log-probability, in nats; rounding moves it by 1e-6 in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def sample_completions(
 
     Args:
         model: In evaluation mode.
-        tokenizer: For the end-of-text and padding ids.
+        tokenizer: For padding and, beside the model's own, end-of-text ids.
         prompts: Ids and mask, int64 [rows, prompt length], padded on the left.
         lengths: Most tokens of each response, int64 [rows]; an end-of-text token ends one earlier.
         generator: Source of chance, on the model's device; None with temperature 0.
@@ -81,7 +86,7 @@ def sample_completions(
     ids, mask = (part.to(model.device) for part in prompts)
     lengths = lengths.to(model.device)
     _check(model, ids, lengths, generator, temperature)
-    padding, end = padding_id(tokenizer), tokenizer.eos_token_id
+    padding, ends = padding_id(tokenizer), torch.tensor(end_ids(model, tokenizer), device=ids.device)
     alive = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     tokens, masks, cache, full, step_ids = [], [], None, mask, ids
     for step in range(int(lengths.max())):
@@ -89,15 +94,67 @@ def sample_completions(
         out = model(
             input_ids=step_ids, attention_mask=full, position_ids=positions, past_key_values=cache, use_cache=True
         )
-        cache = out.past_key_values
+        cache = getattr(out, "past_key_values", None)
         alive = alive & (step < lengths)
         drawn = torch.where(alive, _draw(out.logits[:, -1], generator, temperature), padding)
         tokens.append(drawn)
         masks.append(alive.long())
         full = torch.cat((full, alive.long()[:, None]), dim=1)
-        step_ids = drawn[:, None]
-        alive = alive & (drawn != end)
+        # A model without such a cache reads everything again.
+        step_ids = drawn[:, None] if cache is not None else torch.cat((step_ids, drawn[:, None]), dim=1)
+        alive = alive & ~torch.isin(drawn, ends)
     return Completions(ids, mask, torch.stack(tokens, dim=1), torch.stack(masks, dim=1))
+
+
+def check_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a model that padding before a prompt changes: prompts of different lengths go into one batch here.
+
+    Raises:
+        ValueError: It does, or logits are not finite.
+    """
+    prompt = torch.arange(11, 16, device=model.device).remainder(embedding_rows(model))[None]
+    padded = torch.cat((torch.full_like(prompt, padding_id(tokenizer)), prompt), dim=1)
+    mask = (torch.arange(padded.shape[1], device=model.device) >= prompt.shape[1]).long()[None]
+    alone, beside = (
+        torch.log_softmax(_logits(model, ids, seen)[:, -1].float(), dim=-1)
+        for ids, seen in ((prompt, torch.ones_like(prompt)), (padded, mask))
+    )
+    name = type(model).__name__
+    if not bool(torch.isfinite(alone).all()):
+        raise ValueError(f"model: {name} gives logits that are not finite; allowed: finite ones")
+    if float((alone - beside).abs().max()) > _tolerance(model):
+        raise ValueError(
+            f"model: {name} reads padding before a prompt as tokens, so prompts cannot be sampled together; allowed:"
+            " one that leaves out what the attention mask leaves out"
+        )
+
+
+def check_causal(model: PreTrainedModel) -> None:
+    """Refuse a model in which a token changes what is said before it, as an encoder does that was loaded as a decoder.
+
+    Raises:
+        ValueError: It does.
+    """
+    ids = torch.arange(11, 17, device=model.device).remainder(embedding_rows(model))[None]
+    whole, start = (_logits(model, part, torch.ones_like(part))[0, 2].float() for part in (ids, ids[:, :3]))
+    moved = (torch.log_softmax(whole, dim=-1) - torch.log_softmax(start, dim=-1)).abs().max()
+    if float(moved) > _tolerance(model):
+        raise ValueError(
+            f"model: {type(model).__name__} reads tokens that come later, so it does not write text; allowed: a causal"
+            " language model (is_decoder = true in the config.json of an encoder's kind)"
+        )
+
+
+def _tolerance(model: PreTrainedModel) -> float:
+    return _PADDING_MOVES * (1 if model.dtype == torch.float32 else 100)
+
+
+@torch.no_grad()
+def _logits(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = model(
+        input_ids=ids, attention_mask=mask, position_ids=position_ids(mask), use_cache=False
+    ).logits
+    return logits
 
 
 def response_logits(model: PreTrainedModel, completions: Completions) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,7 +201,7 @@ def _check(
         raise ValueError(f"temperature: {temperature} is not allowed; allowed: 0, or above 0 with a generator")
     if int(lengths.min()) < 1:
         raise ValueError(f"lengths: {int(lengths.min())} is not allowed; allowed: at least one token")
-    context = getattr(model.config, "max_position_embeddings", None)
+    context = context_length(model)
     total = ids.shape[1] + int(lengths.max())
     if context is not None and total > context:
         raise ValueError(f"lengths: {total} tokens with the prompt are not allowed; allowed: at most {context}")

@@ -40,12 +40,38 @@ class TokenBlocks:
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
-    """Token ids of each text, without special tokens."""
+    """Token ids of each text, without special tokens.
+
+    Raises:
+        ValueError: See `check_texts`.
+    """
     encoded: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(texts), _CHUNK):
+        check_texts(texts[start : start + _CHUNK], start)
         batch = tokenizer(list(texts[start : start + _CHUNK]), add_special_tokens=False, return_attention_mask=False)
         encoded.extend(np.asarray(ids, dtype=np.int32) for ids in batch["input_ids"])
     return encoded
+
+
+def check_texts(texts: Sequence[str], first: int = 0) -> None:
+    """Refuse texts with half of a surrogate pair, which is no character and in no encoding.
+
+    Args:
+        texts: The texts.
+        first: Number of the first one.
+
+    Raises:
+        ValueError: A text has one; the line says which, and where.
+    """
+    for number, text in enumerate(texts, start=first):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code = ord(text[error.start])
+            raise ValueError(
+                f"texts: number {number} has a lone surrogate (U+{code:04X}) at character {error.start}, which is no"
+                " character; allowed: text.encode('utf-8', 'replace').decode(), or another reading of the file"
+            ) from None
 
 
 def token_blocks(tokenizer: PreTrainedTokenizerBase, corpus: pl.DataFrame, block_length: int) -> TokenBlocks:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tracebank_models.activations.sites import Site, replaced, resolve_sites
-from tracebank_models.language_model.blocks import evaluating
 from tracebank_models.language_model.fingerprint import settings_hash
+from tracebank_models.language_model.hooks import evaluating
 from tracebank_models.reward_probe.dictionary_codes import inputs_of
 from tracebank_models.reward_probe.paired_stream import PairedShards
 from tracebank_models.reward_probe.study import DictionaryPlan

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tracebank_models.language_model.blocks import evaluating
+from tracebank_models.language_model.hooks import evaluating
 from tracebank_models.language_model.lexicon import word_tokens
 from tracebank_models.language_model.prompts import PromptSource, step_generator
 from tracebank_models.language_model.sampling import sample_completions

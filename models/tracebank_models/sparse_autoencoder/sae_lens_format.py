@@ -1,7 +1,8 @@
 """The folder format of SAELens 6, `cfg.json` and `sae_weights.safetensors`, written and read without SAELens.
 
 What its inference classes compute from the files is what our dictionaries compute. Learned thresholds become its
-JumpReLU; scales of the input and, on reading, biases and decoder norms are folded into the weights.
+JumpReLU, and its gates become thresholds; scales of the input and, on reading, biases, decoder norms and scales of the
+codes are folded into the weights. What a `cfg.json` says is read in `sae_lens_settings`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, JumpReluDictionary, build
-from tracebank_models.sparse_autoencoder.configuration import Architecture, DictionaryConfig
+from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.sae_lens_settings import READ_AS, SaeLensSettings, read_settings
 
 CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"
@@ -28,7 +31,6 @@ _WRITTEN_AS: Final = {
     "matryoshka": "jumprelu",
     "jumprelu": "jumprelu",
 }
-_READ_AS: Final[dict[str, Architecture]] = {"standard": "relu", "topk": "topk", "jumprelu": "jumprelu"}
 _VERSION: Final = "6.0.0"
 """Version of SAELens whose layout this is; a file without one is taken for an older layout and loses its metadata."""
 _LEAST_THRESHOLD: Final = 1e-8
@@ -99,54 +101,89 @@ def import_sae_lens(folder: Path, name: str) -> tuple[Dictionary, dict[str, Any]
 
     Raises:
         FileNotFoundError: One of the files is missing.
-        ValueError: The architecture or a setting is not known here, or a tensor does not fit.
+        ValueError: The architecture or a setting is not known here, or a tensor does not fit or is not used.
     """
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).exists():
             raise FileNotFoundError(f"{folder}: no SAELens dictionary (no {file})")
-    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    _check(values)
+    settings = read_settings(folder / CONFIG)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS}: no safetensors ({error})") from None
     config = DictionaryConfig(
         name=name,
-        architecture=_READ_AS[values["architecture"]],
-        d_in=values["d_in"],
-        d_sae=values["d_sae"],
-        k=values.get("k", 1),
+        architecture=READ_AS[settings.architecture],
+        d_in=settings.d_in,
+        d_sae=settings.d_sae,
+        k=settings.k,
     )
     dictionary = build(config)
-    _fill(dictionary, load_file(folder / WEIGHTS), values)
-    return dictionary.eval(), dict(values.get("metadata", {}))
-
-
-def _check(values: dict[str, Any]) -> None:
-    if values.get("architecture") not in _READ_AS:
-        raise ValueError(f"architecture = {values.get('architecture')!r}: must be one of {', '.join(_READ_AS)}")
-    for field in ("normalize_activations", "reshape_activations"):
-        if values.get(field, "none") != "none":
-            raise ValueError(f"{field} = {values[field]!r}: must be 'none'; fold it into the weights first")
+    _fill(dictionary, {key: tensor.float() for key, tensor in tensors.items()}, settings)
+    return dictionary.eval(), settings.metadata
 
 
 @torch.no_grad()
-def _fill(dictionary: Dictionary, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    d_in, d_sae = dictionary.config.d_in, dictionary.config.d_sae
-    shapes = {"W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+def _fill(dictionary: Dictionary, tensors: dict[str, Tensor], settings: SaeLensSettings) -> None:
+    scale = _decoding_scale(tensors, settings)
+    _check(tensors, settings)
+    encoder, decoder, shift = tensors["W_enc"].T, tensors["W_dec"], tensors["b_dec"]
+    threshold = tensors.get("threshold")
+    if settings.architecture == "gated":
+        # Magnitude and gate read one product, so the gate opens where the magnitude exceeds a number of its own.
+        growth = tensors["r_mag"].exp()
+        encoder, bias = encoder * growth[:, None], tensors["b_mag"]
+        threshold = bias - growth * tensors["b_gate"]
+    else:
+        bias = tensors["b_enc"]
+    if settings.rescales_by_decoder_norm:
+        norms = decoder.norm(dim=1)
+        encoder, bias, decoder = encoder * norms[:, None], bias * norms, decoder / norms[:, None]
+    subtracted = int(dictionary.subtracts_decoder_bias) - int(settings.subtracts_decoder_bias)
+    dictionary.encoder.copy_(encoder)
+    dictionary.encoder_bias.copy_(bias + (encoder @ shift) * subtracted)
+    dictionary.decoder.copy_(decoder * scale[:, None])
+    dictionary.decoder_bias.copy_(shift)
     if isinstance(dictionary, JumpReluDictionary):
-        shapes["threshold"] = (d_sae,)
+        assert threshold is not None
+        dictionary.log_threshold.copy_(threshold.clamp_min(_LEAST_THRESHOLD).log())
+        dictionary.threshold.copy_(dictionary.log_threshold.exp())
+
+
+def _decoding_scale(tensors: dict[str, Tensor], settings: SaeLensSettings) -> Tensor:
+    """Take what codes are multiplied with before they are decoded out of the tensors: ones where there is nothing."""
+    names = [name for name in ("scaling_factor", "finetuning_scaling_factor") if name in tensors]
+    found = [tensors.pop(name) for name in names]
+    ones = torch.ones(settings.d_sae)
+    used = [
+        (name, scale)
+        for name, scale in zip(names, found, strict=True)
+        if not torch.equal(scale, torch.ones_like(scale))
+    ]
+    if not used:
+        return ones
+    name, scale = used[0]
+    if not settings.scales_at_decoding or scale.shape != ones.shape:
+        raise ValueError(
+            f"{name}: is not 1, so finetuning_scaling_factor must be true, and its shape {tuple(ones.shape)}"
+        )
+    return scale
+
+
+def _check(tensors: dict[str, Tensor], settings: SaeLensSettings) -> None:
+    d_in, d_sae = settings.d_in, settings.d_sae
+    own = {"jumprelu": ("b_enc", "threshold"), "gated": ("b_gate", "b_mag", "r_mag")}
+    shapes = {"W_enc": (d_in, d_sae), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+    shapes |= dict.fromkeys(own.get(settings.architecture, ("b_enc",)), (d_sae,))
     for name, shape in shapes.items():
         found = tuple(tensors[name].shape) if name in tensors else None
         if found != shape:
             raise ValueError(f"{name}: has shape {found}, must be {shape}")
-    encoder, decoder = tensors["W_enc"].float().T, tensors["W_dec"].float()
-    bias, shift = tensors["b_enc"].float(), tensors["b_dec"].float()
-    if values.get("rescale_acts_by_decoder_norm"):
-        norms = decoder.norm(dim=1)
-        encoder, bias, decoder = encoder * norms[:, None], bias * norms, decoder / norms[:, None]
-    subtracted = bool(values.get("apply_b_dec_to_input", True))
-    bias = bias + (encoder @ shift) * (int(dictionary.subtracts_decoder_bias) - int(subtracted))
-    dictionary.encoder.copy_(encoder)
-    dictionary.encoder_bias.copy_(bias)
-    dictionary.decoder.copy_(decoder)
-    dictionary.decoder_bias.copy_(shift)
-    if isinstance(dictionary, JumpReluDictionary):
-        dictionary.log_threshold.copy_(tensors["threshold"].float().clamp_min(_LEAST_THRESHOLD).log())
-        dictionary.threshold.copy_(dictionary.log_threshold.exp())
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise ValueError(f"{name}: has numbers that are NaN or infinite, must be finite")
+    # A tensor that is passed over is a dictionary of another kind.
+    left = sorted(set(tensors) - set(shapes))
+    if left:
+        raise ValueError(
+            f"{left[0]}: is no tensor of architecture {settings.architecture!r}, must be {', '.join(shapes)}"
+        )
