@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tracebank_models.market.chunks import DECODED, DepthEvents
-from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, BookRows, Fate, OrderBooks
+from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, Fate
+from tracebank_models.market.order_books import BookRows, OrderBooks
 from tracebank_models.market.price_ticks import PriceScale, decimals
 
 Level = tuple[float, float]
@@ -184,12 +185,12 @@ def test_every_fate_that_gives_no_row_has_a_name() -> None:
 def test_events_without_ids_are_taken_in_file_order() -> None:
     rows = apply(
         Event(None, bids=[(99.0, 1.0)]),
-        Event(None, bids=[(98.0, 1.0)], asks=[(100.0, 1.0)], snapshot=True),
+        Event(None, bids=[(98.0, 1.0), (97.0, 1.0)], asks=[(100.0, 1.0)], snapshot=True),
         Event(None, bids=[(98.0, 0.0)]),
     )
     assert fates(rows) == [Fate.APPLIED] * 3
     assert states(rows) == ["partial", "whole", "whole"]
-    assert rows.rows["bid_price_0"].to_list() == [99.0, 98.0, None]
+    assert rows.rows["bid_price_0"].to_list() == [99.0, 98.0, 97.0]
     assert rows.rows["seq"].null_count() == 3
 
 
@@ -243,6 +244,63 @@ def test_what_is_remembered_for_a_snapshot_is_bounded_and_a_snapshot_before_it_i
     assert books["binance_spot", "BTCUSDT"].state == "whole"
 
 
+def test_beyond_a_snapshots_outermost_price_a_level_that_was_touched_may_not_be_the_best() -> None:
+    near = [(101.0, 1.0), (102.0, 1.0)]
+    rows = apply(
+        snapshot(10, asks=near),
+        spot(11, 11, [], [(150.0, 2.0)]),
+        spot(12, 12, [(102.0, 3.0)], [(101.0, 0.0), (102.0, 0.0)]),
+        spot(13, 13, [(102.0, 0.0)], [(101.5, 1.0)]),
+    ).rows
+    assert rows["state"].to_list() == ["whole", "whole", "partial", "whole"]
+    assert rows["ask_price_0"].to_list() == [101.0, 101.0, 150.0, 101.5]
+    assert rows["ask_price_2"].to_list() == [None] * 4, "between 102 and 150 others may rest"
+    assert rows["bid_price_0"].to_list() == [99.5, 99.5, 102.0, 99.5]
+
+
+def test_the_bid_side_ends_where_the_snapshot_does_too() -> None:
+    rows = apply(snapshot(10), spot(11, 11, [(90.0, 1.0)]), spot(12, 12, [(99.5, 0.0)], [(95.0, 1.0)])).rows
+    assert rows["state"].to_list() == ["whole", "whole", "partial"]
+    assert rows["bid_price_1"].to_list() == [None] * 3
+    assert rows["bid_price_0"].to_list() == [99.5, 99.5, 90.0]
+
+
+def test_where_a_bid_rested_no_ask_did_so_that_much_is_known_afterwards() -> None:
+    rows = apply(
+        snapshot(10),
+        spot(11, 11, [(110.0, 1.0)], [(100.5, 0.0), (111.0, 1.0)]),
+        spot(12, 12, [(110.0, 0.0)], [(105.0, 1.0), (109.0, 1.0)]),
+    ).rows
+    assert rows["state"].to_list() == ["whole", "partial", "whole"]
+    assert [rows[f"ask_price_{at}"][2] for at in range(3)] == [105.0, 109.0, None]
+
+
+def test_a_side_that_a_snapshot_shows_empty_is_known_to_be_empty() -> None:
+    empty = Event(10, bids=[(99.0, 1.0)], asks=[], snapshot=True)
+    rows = apply(empty, spot(11, 11, [], [(500.0, 1.0)])).rows
+    assert rows["state"].to_list() == ["whole", "whole"]
+    assert rows["ask_price_0"].to_list() == [None, 500.0]
+
+
+def test_a_snapshot_that_comes_late_shows_again_what_lay_beyond() -> None:
+    rows = apply(
+        snapshot(10),
+        spot(11, 11, [(100.5, 1.0)], [(100.5, 0.0)]),
+        spot(12, 13, [(100.25, 2.0)]),
+        snapshot(12, [(100.5, 1.0)], [(101.0, 4.0)]),
+        spot(14, 14),
+    )
+    assert states(rows) == ["whole", "partial", "partial", "whole", "whole"]
+    assert rows.rows["ask_price_0"].to_list() == [100.5, None, None, 101.0, 101.0]
+    assert rows.rows["seq"].to_list() == [10, 11, 13, 13, 14]
+
+
+def test_a_finer_price_moves_the_ends_of_what_is_known_with_the_levels() -> None:
+    rows = apply(snapshot(1), spot(2, 2, [(99.4999, 1.0), (99.50001, 2.0)], [(100.50001, 1.0)])).rows
+    assert [rows[f"bid_price_{at}"][1] for at in range(3)] == [99.50001, 99.5, None]
+    assert [rows[f"ask_price_{at}"][1] for at in range(2)] == [100.5, None]
+
+
 class DictionaryBook:
     """The same rules, said as simply as can be: dictionaries by price text and a list of all events so far."""
 
@@ -252,16 +310,37 @@ class DictionaryBook:
         self.state = "partial"
         self.joining = False
         self.run: list[Event] = []
+        self.known: list[float | None] = [None, None]
 
     def feed(self, event: Event) -> tuple[str, bool] | None:
-        """Apply one event; return the state after it and whether a gap came before it, or nothing if dropped."""
-        return self._snapshot(event) if event.snapshot else self._difference(event)
+        """Apply one event; return the state to tell and whether a gap came before it, or nothing if dropped."""
+        outcome = self._snapshot(event) if event.snapshot else self._difference(event)
+        return None if outcome is None else (self.told(), outcome[1])
+
+    def told(self) -> str:
+        """Return the state of a row: a whole book is told so while its best prices are among those known."""
+        within = [end is None or (best is not None and (best - end) * sign >= 0)
+                  for best, end, sign in zip(self._best(), self.known, (1, -1), strict=True)]  # fmt: skip
+        return "partial" if self.state == "whole" and not all(within) else self.state
+
+    def _best(self) -> tuple[float | None, float | None]:
+        return max(self.sides[0], default=None), min(self.sides[1], default=None)
+
+    def _see(self) -> None:
+        """Move the ends of what is known to where the other side's best price rests."""
+        bid, ask = self._best()
+        if self.state != "whole" or (bid is not None and ask is not None and bid >= ask):
+            return
+        if ask is not None and self.known[0] is not None:
+            self.known[0] = min(self.known[0], ask)
+        if bid is not None and self.known[1] is not None:
+            self.known[1] = max(self.known[1], bid)
 
     def _snapshot(self, event: Event) -> tuple[str, bool] | None:
         assert event.seq is not None
         newer: list[Event] = []
         if self.last is not None and event.seq <= self.last:
-            if self.state == "whole":
+            if self.told() == "whole":
                 return None
             newer = [old for old in self.run if old.seq is not None and old.seq > event.seq]
             if newer and not self._joins(newer[0], event.seq):
@@ -270,8 +349,10 @@ class DictionaryBook:
                 return None
         self.sides = (dict(event.bids), dict(event.asks))
         self.last, self.state, self.joining, self.run = event.seq, "whole", True, []
+        self.known = [min(self.sides[0], default=None), max(self.sides[1], default=None)]
         for old in newer:
             self._difference(old)
+        self._see()
         return "whole", False
 
     @staticmethod
@@ -300,6 +381,7 @@ class DictionaryBook:
         for side, levels in enumerate((event.bids, event.asks)):
             for price, qty in levels:
                 self._set(side, price, qty)
+        self._see()
         return self.state, gap
 
     def _set(self, side: int, price: float, qty: float) -> None:
@@ -315,8 +397,10 @@ class DictionaryBook:
     def top(self) -> list[float | None]:
         """Return the forty numbers of a row."""
         numbers: list[float | None] = []
-        for side, best_first in zip(self.sides, (True, False), strict=True):
+        ends = self.known if self.told() == "whole" else [None, None]
+        for side, best_first, end in zip(self.sides, (True, False), ends, strict=True):
             levels = sorted(side.items(), reverse=best_first)[:10]
+            levels = [(at, qty) for at, qty in levels if end is None or (at >= end if best_first else at <= end)]
             empty = [None] * (10 - len(levels))
             numbers += [*(price for price, _ in levels), *empty, *(qty for _, qty in levels), *empty]
         return numbers

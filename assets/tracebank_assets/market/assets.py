@@ -21,7 +21,7 @@ from tracebank_assets.market.keys import GROUP, RAW_FILES, SYNTHETIC_DAY, market
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_models.market.accounting import LineAccounting
-from tracebank_models.market.order_book import Gap
+from tracebank_models.market.order_books import Gap
 from tracebank_schemas.ingest import IngestFile
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
 from tracebank_schemas.quality import QualityMeasure

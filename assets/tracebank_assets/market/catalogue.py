@@ -15,7 +15,7 @@ from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.chunks import Source
 from tracebank_models.market.file_scan import FileScan
 from tracebank_models.market.instruments import instrument_units
-from tracebank_models.market.order_book import Gap
+from tracebank_models.market.order_books import Gap
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

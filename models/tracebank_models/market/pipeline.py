@@ -22,7 +22,8 @@ from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, D
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import FileScan, ObservedInstrument, TooManyBadLines, lines_of, scan
 from tracebank_models.market.formats import reader, sniff_format, source_of
-from tracebank_models.market.order_book import IGNORED_AS, Fate, Gap, OrderBooks
+from tracebank_models.market.order_book import IGNORED_AS, Fate
+from tracebank_models.market.order_books import Gap, OrderBooks
 
 __all__ = [
     "Accounting",
