@@ -152,18 +152,17 @@ def top_of_book(book, levels, row, ticks_per_unit):  # type: ignore[no-untyped-d
     A row that is whole holds no level that another, not known one might precede. The others hold what is known.
     """
     bid_key, bid_qty, ask_key, ask_qty, status = book
-    bids, asks = status[BIDS], status[ASKS]
     state = _see_how_far(book)
-    bids_from = status[BIDS_FROM] if state == _WHOLE else ALL_KNOWN
-    asks_from = status[ASKS_FROM] if state == _WHOLE else ALL_KNOWN
-    for depth in range(min(BOOK_DEPTH, bids)):
-        if bid_key[bids - 1 - depth] < bids_from:
-            break
-        levels[depth, row] = bid_key[bids - 1 - depth] / ticks_per_unit
-        levels[BOOK_DEPTH + depth, row] = bid_qty[bids - 1 - depth]
-    for depth in range(min(BOOK_DEPTH, asks)):
-        if ask_key[asks - 1 - depth] < asks_from:
-            break
-        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[asks - 1 - depth] / ticks_per_unit
-        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[asks - 1 - depth]
+    bids, asks = min(BOOK_DEPTH, status[BIDS]), min(BOOK_DEPTH, status[ASKS])
+    if state == _WHOLE:
+        while bids > 0 and bid_key[status[BIDS] - bids] < status[BIDS_FROM]:
+            bids -= 1
+        while asks > 0 and ask_key[status[ASKS] - asks] < status[ASKS_FROM]:
+            asks -= 1
+    for depth in range(bids):
+        levels[depth, row] = bid_key[status[BIDS] - 1 - depth] / ticks_per_unit
+        levels[BOOK_DEPTH + depth, row] = bid_qty[status[BIDS] - 1 - depth]
+    for depth in range(asks):
+        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[status[ASKS] - 1 - depth] / ticks_per_unit
+        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[status[ASKS] - 1 - depth]
     return state
