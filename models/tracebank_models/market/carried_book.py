@@ -63,7 +63,7 @@ class CarriedBook:
         levels: str, *, seq: int, after_snapshot: bool, state: str, bids_from: float | None, asks_to: float | None
     ) -> CarriedBook:
         """Return the book that `levels()` and the other members were taken of."""
-        frame = pl.read_ipc(base64.b64decode(levels), memory_map=False)
+        frame = pl.read_ipc(base64.b64decode(levels))
         sides = [
             side[name].to_numpy()
             for side in (frame.filter("is_bid"), frame.filter(~pl.col("is_bid")))

@@ -63,6 +63,8 @@ class OrderBooks:
         self._books: dict[_Instrument, OrderBook] = {}
         self._day = None if day is None else int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
         self._opening = dict(opening or {}) if day is not None else {}
+        self.opened: set[_Instrument] = set()
+        """Books that went on with what an earlier day left."""
         self._of_day: set[_Instrument] = set()
         self._closed: dict[_Instrument, CarriedBook | None] = {}
 
@@ -123,7 +125,8 @@ class OrderBooks:
             if decisive.any():
                 start = int(decisive.argmax())
                 yield events.part(0, start)
-                book.open(carried, events.part(start, start + 1))
+                if book.open(carried, events.part(start, start + 1)):
+                    self.opened.add(instrument)
                 del self._opening[instrument]
         later = start + np.flatnonzero(events.ts[start:] >= self._day + _DAY_NS)
         if len(later) and instrument not in self._closed:
