@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tracebank_models.market.carried_book import CarriedBook
 from tracebank_models.market.chunks import DECODED, DepthEvents
 from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, Fate
 from tracebank_models.market.order_books import BookRows, OrderBooks
@@ -117,9 +119,9 @@ def test_a_futures_snapshot_is_joined_by_the_first_difference_that_covers_its_id
 
 def test_before_a_snapshot_the_book_is_partial() -> None:
     rows = apply(spot(1, 2, [(99.0, 1.0)]), spot(3, 3, [], [(101.0, 1.0)]), snapshot(3), spot(4, 4))
-    assert states(rows) == ["partial", "partial", "whole", "whole"]
-    assert rows.rows["bid_price_0"].to_list() == [99.0, 99.0, 99.5, 99.5]
-    assert rows.rows["ask_price_0"].to_list() == [None, 101.0, 100.5, 100.5]
+    assert states(rows) == ["partial", "partial", "whole"]
+    assert rows.rows["bid_price_0"].to_list() == [99.0, 99.0, 99.5]
+    assert rows.rows["ask_price_0"].to_list() == [None, 101.0, 100.5]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,8 @@ def test_a_gap_is_told_and_the_book_is_stale_until_a_snapshot(event: Event, expe
         ("binance_spot", "BTCUSDT", expected, got, 2)
     ]
     assert rows.gaps[0].ts_ns == 1_700_000_000_000_000_002
-    assert states(rows) == ["whole", "stale", "whole", "whole"]
+    assert states(rows) == ["whole", "stale", "whole"]
+    assert fates(rows)[2] == Fate.SNAPSHOT_CAUGHT_UP
 
 
 def test_levels_go_on_being_updated_while_the_book_is_stale() -> None:
@@ -156,11 +159,12 @@ def test_a_difference_that_overlaps_the_last_one_misses_nothing() -> None:
 def test_a_late_snapshot_is_brought_up_to_date_with_what_came_meanwhile() -> None:
     before = [spot(1, 5, [(99.0, 1.0)]), spot(6, 8, [(99.25, 2.0)]), spot(9, 9, [(99.5, 4.0)])]
     rows = apply(*before, snapshot(6, [(99.0, 1.0), (98.0, 9.0)]), spot(10, 10))
-    assert states(rows) == ["partial"] * 3 + ["whole"] * 2
+    assert fates(rows)[3] == Fate.SNAPSHOT_CAUGHT_UP
+    assert states(rows) == ["partial"] * 3 + ["whole"]
+    assert rows.rows["seq"].to_list() == [5, 8, 9, 10], "an update has one row, with its own time"
     after = rows.rows.row(3, named=True)
     assert [after[f"bid_price_{at}"] for at in range(5)] == [99.5, 99.25, 99.0, 98.0, None]
     assert [after[f"bid_qty_{at}"] for at in range(4)] == [4.0, 2.0, 1.0, 9.0]
-    assert after["seq"] == 9
 
 
 def test_a_snapshot_older_than_what_is_known_does_not_heal() -> None:
@@ -168,8 +172,8 @@ def test_a_snapshot_older_than_what_is_known_does_not_heal() -> None:
     assert fates(rows) == [Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD]
     assert states(rows) == ["partial", "partial"]
     rows = apply(snapshot(10), spot(20, 21), snapshot(15), snapshot(19))
-    assert fates(rows) == [Fate.APPLIED, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.APPLIED]
-    assert states(rows) == ["whole", "stale", "whole"]
+    assert fates(rows) == [Fate.APPLIED, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.SNAPSHOT_CAUGHT_UP]
+    assert states(rows) == ["whole", "stale"]
 
 
 def test_a_whole_book_needs_no_snapshot_of_its_past() -> None:
@@ -240,7 +244,7 @@ def test_what_is_remembered_for_a_snapshot_is_bounded_and_a_snapshot_before_it_i
     for start in range(0, len(long), 1000):
         books.apply(depth(long[start : start + 1000]))
     assert fates(books.apply(depth([snapshot(100)]))) == [Fate.SNAPSHOT_TOO_OLD]
-    assert fates(books.apply(depth([snapshot(len(long) - REMEMBERED_EVENTS // 2)]))) == [Fate.APPLIED]
+    assert fates(books.apply(depth([snapshot(len(long) - REMEMBERED_EVENTS // 2)]))) == [Fate.SNAPSHOT_CAUGHT_UP]
     assert books["binance_spot", "BTCUSDT"].state == "whole"
 
 
@@ -290,15 +294,118 @@ def test_a_snapshot_that_comes_late_shows_again_what_lay_beyond() -> None:
         snapshot(12, [(100.5, 1.0)], [(101.0, 4.0)]),
         spot(14, 14),
     )
-    assert states(rows) == ["whole", "partial", "partial", "whole", "whole"]
-    assert rows.rows["ask_price_0"].to_list() == [100.5, None, None, 101.0, 101.0]
-    assert rows.rows["seq"].to_list() == [10, 11, 13, 13, 14]
+    assert states(rows) == ["whole", "partial", "partial", "whole"]
+    assert rows.rows["ask_price_0"].to_list() == [100.5, None, None, 101.0]
+    assert rows.rows["seq"].to_list() == [10, 11, 13, 14]
 
 
 def test_a_finer_price_moves_the_ends_of_what_is_known_with_the_levels() -> None:
     rows = apply(snapshot(1), spot(2, 2, [(99.4999, 1.0), (99.50001, 2.0)], [(100.50001, 1.0)])).rows
     assert [rows[f"bid_price_{at}"][1] for at in range(3)] == [99.50001, 99.5, None]
     assert [rows[f"ask_price_{at}"][1] for at in range(2)] == [100.5, None]
+
+
+DAY = date(2023, 11, 14)
+MIDNIGHT_NS = 1_700_006_400_000_000_000
+
+
+def over_midnight(*events: Event, at: int) -> DepthEvents:
+    """Depth events of which the one at an index is the first of the next day."""
+    all_ = depth(list(events))
+    moved = pl.Series("ts", range(MIDNIGHT_NS - at, MIDNIGHT_NS - at + len(events))).cast(pl.Datetime("ns", "UTC"))
+    return DepthEvents(all_.events.with_columns(moved), all_.offsets, all_.is_bid, all_.price, all_.qty)
+
+
+KEY = ("binance_spot", "BTCUSDT")
+NEXT = DAY + timedelta(days=1)
+
+
+def test_a_day_goes_on_with_the_closing_book_of_the_day_before() -> None:
+    events = [snapshot(10), spot(11, 12, [(99.75, 1.0)]), spot(13, 13, [(99.0, 2.0)]), spot(14, 14, [(99.5, 0.0)])]
+    whole = OrderBooks().apply(over_midnight(*events, at=2)).rows
+    first = OrderBooks(DAY)
+    first.apply(over_midnight(*events[:2], at=2))
+    carried = first.closing[KEY]
+    again = CarriedBook.of_levels(
+        carried.levels(),
+        seq=carried.seq,
+        after_snapshot=carried.after_snapshot,
+        state=carried.state,
+        bids_from=carried.bids_from,
+        asks_to=carried.asks_to,
+    )
+    assert again.content == carried.content
+    second = OrderBooks(NEXT, {KEY: again})
+    rows = second.apply(over_midnight(*events[2:], at=0)).rows
+    assert rows.drop("line", "ts").equals(whole[2:].drop("line", "ts"))
+    assert second.opened == {KEY}
+    assert second.closing[KEY].content != carried.content
+
+
+def test_the_closing_book_is_that_before_the_first_event_of_a_later_day() -> None:
+    events = [snapshot(10), spot(11, 12, [(99.75, 1.0)]), spot(13, 13, [(99.75, 0.0)])]
+    alone, together = OrderBooks(DAY), OrderBooks(DAY)
+    alone.apply(over_midnight(*events[:2], at=2))
+    together.apply(over_midnight(*events, at=2))
+    assert together.closing[KEY].content == alone.closing[KEY].content
+    assert OrderBooks(NEXT).closing == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "joins"),
+    [
+        (spot(13, 14), True),
+        (spot(12, 14), True),
+        (spot(14, 15), False),
+        (spot(5, 12), False),
+        (spot(1, 2), False),
+        (futures(12, 14, 15), True),
+        (futures(13, 14, 15), False),
+        (Event(1), False),
+        (Event(13), False),
+        (snapshot(20), False),
+    ],
+)
+def test_a_book_is_carried_only_where_the_ids_join(event: Event, joins: bool) -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(11, 12), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(event, at=0))
+    assert bool(after.opened) == joins
+    assert rows.gaps == []
+    assert states(rows) == ["whole" if joins or event.snapshot else "partial"]
+
+
+def test_what_a_carried_book_does_not_know_the_next_day_does_not_know_either() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(11, 11, [], [(200.0, 1.0)]), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(spot(12, 12), spot(13, 13, [], [(100.5, 0.0)]), at=0))
+    assert states(rows) == ["whole", "partial"]
+    assert rows.rows["ask_price_1"].to_list() == [None, None]
+
+
+def test_a_snapshot_that_no_update_followed_is_joined_after_midnight_as_before() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(futures(1, 5, 9), snapshot(10), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    assert states(after.apply(over_midnight(futures(9, 10, 14), futures(14, 15, 16), at=0))) == ["whole"] * 2
+
+
+def test_a_stale_book_stays_stale_over_midnight() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(20, 21), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    assert states(after.apply(over_midnight(spot(22, 22), at=0))) == ["stale"]
+
+
+def test_a_book_that_stands_on_a_snapshot_of_its_own_does_not_give_it_up() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(spot(1, 12, [(1.0, 1.0)]), at=1))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(snapshot(12), spot(13, 13), at=1))
+    assert states(rows) == ["whole", "whole"]
+    assert after.opened == set()
 
 
 class DictionaryBook:
@@ -347,13 +454,14 @@ class DictionaryBook:
                 return None
             if not newer and event.seq < self.last:
                 return None
+        late = self.last is not None and event.seq <= self.last
         self.sides = (dict(event.bids), dict(event.asks))
         self.last, self.state, self.joining, self.run = event.seq, "whole", True, []
         self.known = [min(self.sides[0], default=None), max(self.sides[1], default=None)]
         for old in newer:
             self._difference(old)
         self._see()
-        return "whole", False
+        return None if late else ("whole", False)
 
     @staticmethod
     def _joins(event: Event, last: int) -> bool:

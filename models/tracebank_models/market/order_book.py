@@ -57,12 +57,15 @@ class Fate(IntEnum):
     BEFORE_SNAPSHOT = 2
     SNAPSHOT_NOT_NEEDED = 3
     SNAPSHOT_TOO_OLD = 4
+    SNAPSHOT_CAUGHT_UP = 5
+    """Healed the book up to the last update, whose row stands."""
 
 
 IGNORED_AS = {
     Fate.BEFORE_SNAPSHOT: "depth:before_snapshot",
     Fate.SNAPSHOT_NOT_NEEDED: "depth_snapshot:not_needed",
     Fate.SNAPSHOT_TOO_OLD: "depth_snapshot:too_old",
+    Fate.SNAPSHOT_CAUGHT_UP: "depth_snapshot:caught_up",
 }
 """Kinds under which events that give no row are counted; duplicates are counted as such."""
 
@@ -89,10 +92,9 @@ class DepthSlice:
         levels = slice(self.offsets[start], self.offsets[stop])
         events = slice(start, stop)
         offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        keys = (self.row, self.ts, self.seq, self.first, self.prev, self.snapshot)
-        return DepthSlice(
-            *(key[events] for key in keys), offsets, self.is_bid[levels], self.price[levels], self.qty[levels]
-        )
+        ids = (self.seq[events], self.first[events], self.prev[events])
+        told = (self.is_bid[levels], self.price[levels], self.qty[levels])
+        return DepthSlice(self.row[events], self.ts[events], *ids, self.snapshot[events], offsets, *told)
 
 
 @dataclass(slots=True)
@@ -230,21 +232,35 @@ class OrderBook:
         self._remember(events, output)
 
     def _apply_snapshot(self, event: DepthSlice, output: BookOutput) -> None:
-        """Put a snapshot in place of the book, and play again what came before it but is newer."""
+        """Put a snapshot in place of the book, and play again what came before it but is newer.
+
+        One that is not newer than the last update gives no row: that update has one, and its time is the right one.
+        """
         row, seq, last = int(event.row[0]), int(event.seq[0]), int(self._status[LAST_SEQ])
         replay: list[DepthSlice] = []
-        if NO_SEQ not in (seq, last) and seq < last:
-            if self.state == "whole":
-                output.fate[row] = Fate.SNAPSHOT_NOT_NEEDED
-                return
+        if NO_SEQ not in (seq, last) and seq <= last:
             replay = [part for run in self._remembered if len((part := _newer(run, seq)).seq)]
-            if not replay or not _joins(replay[0], seq):
-                output.fate[row] = Fate.SNAPSHOT_TOO_OLD
+            output.fate[row] = self._fate_of_late(seq, last, replay)
+            if output.fate[row] != Fate.SNAPSHOT_CAUGHT_UP:
                 return
-        elif seq == last != NO_SEQ and self.state == "whole":
-            output.fate[row] = Fate.SNAPSHOT_NOT_NEEDED
-            return
-        ticks = self._ticks(event)
+        self._stand_on(event)
+        for run in replay:
+            run.row = np.arange(len(run.seq))
+            self._apply_differences(run, BookOutput.of(len(run.seq)))
+        sides = (self._bids.key, self._bids.qty, self._asks.key, self._asks.qty, self._status)
+        output.seq[row] = seq
+        output.state[row] = top_of_book(sides, output.levels, row, self._scale.ticks_per_unit)
+
+    def _fate_of_late(self, seq: int, last: int, replay: list[DepthSlice]) -> Fate:
+        """Tell what becomes of a snapshot that is not newer than the last update, given what would be played again."""
+        if self.state == "whole":
+            return Fate.SNAPSHOT_NOT_NEEDED
+        joined = _joins(replay[0], seq) if replay else seq == last
+        return Fate.SNAPSHOT_CAUGHT_UP if joined else Fate.SNAPSHOT_TOO_OLD
+
+    def _stand_on(self, event: DepthSlice) -> None:
+        """Make the levels of a snapshot the book."""
+        ticks, seq = self._ticks(event), int(event.seq[0])
         self._bids, self._asks = _sorted_side(event, ticks, bids=True), _sorted_side(event, ticks, bids=False)
         self._status[[BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, BIDS_FROM, ASKS_FROM]] = (
             len(self._bids.key),
@@ -256,12 +272,6 @@ class OrderBook:
             self._asks.outermost,
         )
         self._remembered = []
-        for run in replay:
-            run.row = np.arange(len(run.seq))
-            self._apply_differences(run, BookOutput.of(len(run.seq)))
-        output.seq[row] = self._status[LAST_SEQ]
-        sides = (self._bids.key, self._bids.qty, self._asks.key, self._asks.qty, self._status)
-        output.state[row] = top_of_book(sides, output.levels, row, self._scale.ticks_per_unit)
 
     def _ticks(self, events: DepthSlice) -> NDArray[np.int64]:
         """Return prices in ticks, refining the scale, and the levels kept, where a price needs more decimals."""
