@@ -112,9 +112,10 @@ class ClosingBook(Base):
     )
     bid_levels: Mapped[int] = mapped_column(doc="bid levels in it")
     ask_levels: Mapped[int] = mapped_column(doc="ask levels in it")
-    levels: Mapped[str] = mapped_column(Text, doc="base64 of an Arrow file with the columns is_bid, price and qty")
-    content: Mapped[str] = mapped_column(String(16), doc="digest of all of the above")
+    content: Mapped[str] = mapped_column(String(16), doc="digest of the above and the levels")
     opened_on: Mapped[str | None] = mapped_column(
         String(16),
         doc="content of the book before it that was there to stand on, empty: none; null: load the day again",
     )
+    # The last column, so that SQLite finds the others without reading through it.
+    levels: Mapped[str] = mapped_column(Text, doc="base64 of an Arrow file with the columns is_bid, price and qty")

@@ -11,7 +11,7 @@ import dagster as dg
 from tracebank.resources import Stores
 from tracebank_assets.market import catalogue
 from tracebank_assets.market.assets import LOADED
-from tracebank_assets.market.closing_books import opening_books, outdated_days
+from tracebank_assets.market.closing_books import opening_contents, outdated_days
 from tracebank_assets.market.keys import RAW_FILES, SYNTHETIC_DAY
 from tracebank_assets.market.partitions import addition, partition_key
 
@@ -63,7 +63,7 @@ def new_market_files(stores: Stores) -> dg.SensorResult | dg.SkipReason:
     waiting = sorted({*catalogue.partitions_of(relational), *again})
     for day, symbol in waiting:
         made_of = [file.sha256 for file in catalogue.files_of(relational, day, symbol)]
-        made_of += [book.content for book in opening_books(relational, day, symbol).values()]
+        made_of += opening_contents(relational, day, symbol)
         run_key = f"{day}|{symbol}:{hashlib.sha256(''.join(sorted(made_of)).encode()).hexdigest()[:16]}"
         requests.append(dg.RunRequest(run_key, job_name=LOAD_JOB.name, partition_key=partition_key(day, symbol)))
     if not requests:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from tracebank.stores.relational import RelationalStore
@@ -21,13 +21,23 @@ Books = Mapping[tuple[str, str], CarriedBook]
 
 def opening_books(relational: RelationalStore, day: date, symbol: str) -> dict[tuple[str, str], CarriedBook]:
     """Books that a day may go on with: of each venue the latest that an earlier day left."""
+    with relational.reading() as session:
+        rows = session.scalars(select(ClosingBook).where(_latest_before(day, symbol)))
+        return {(row.venue, row.symbol): _carried(row) for row in rows}
+
+
+def opening_contents(relational: RelationalStore, day: date, symbol: str) -> list[str]:
+    """Digests of the books that a day may go on with."""
+    with relational.reading() as session:
+        return list(session.scalars(select(ClosingBook.content).where(_latest_before(day, symbol))))
+
+
+def _latest_before(day: date, symbol: str) -> ColumnElement[bool]:
     earlier = select(ClosingBook.venue, func.max(ClosingBook.day)).where(
         ClosingBook.symbol == symbol, ClosingBook.day < day
     )
-    with relational.reading() as session:
-        latest = list(session.execute(earlier.group_by(ClosingBook.venue)))
-        rows = [session.get_one(ClosingBook, (venue, symbol, last)) for venue, last in latest]
-        return {(row.venue, row.symbol): _carried(row) for row in rows}
+    newest = tuple_(ClosingBook.venue, ClosingBook.day).in_(earlier.group_by(ClosingBook.venue))
+    return (ClosingBook.symbol == symbol) & newest
 
 
 def _carried(row: ClosingBook) -> CarriedBook:

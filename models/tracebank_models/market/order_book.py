@@ -14,14 +14,13 @@ The loops over levels are in `order_book_kernel`, the books of many instruments 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracebank_models.market.book_arrays import BookOutput, DepthSide, DepthSlice
 from tracebank_models.market.carried_book import CarriedBook
-from tracebank_models.market.chunks import BOOK_LEVELS
 from tracebank_models.market.order_book_kernel import (
     AFTER_SNAPSHOT,
     ALL_KNOWN,
@@ -68,75 +67,6 @@ IGNORED_AS = {
     Fate.SNAPSHOT_CAUGHT_UP: "depth_snapshot:caught_up",
 }
 """Kinds under which events that give no row are counted; duplicates are counted as such."""
-
-
-@dataclass(slots=True)
-class DepthSlice:
-    """The events of one instrument within a batch; levels of event i are `offsets[i]:offsets[i+1]`."""
-
-    row: NDArray[np.int64]
-    """Index of each event in the batch."""
-    ts: NDArray[np.int64]
-    """Time of each event, in ns since 1970."""
-    seq: NDArray[np.int64]
-    first: NDArray[np.int64]
-    prev: NDArray[np.int64]
-    snapshot: NDArray[np.bool_]
-    offsets: NDArray[np.int64]
-    is_bid: NDArray[np.bool_]
-    price: NDArray[np.float64]
-    qty: NDArray[np.float64]
-
-    def part(self, start: int, stop: int) -> DepthSlice:
-        """Return the events from `start` up to `stop`."""
-        levels = slice(self.offsets[start], self.offsets[stop])
-        events = slice(start, stop)
-        offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        ids = (self.seq[events], self.first[events], self.prev[events])
-        told = (self.is_bid[levels], self.price[levels], self.qty[levels])
-        return DepthSlice(self.row[events], self.ts[events], *ids, self.snapshot[events], offsets, *told)
-
-
-@dataclass(slots=True)
-class BookOutput:
-    """What the events of a batch leave, by event; several books write into it."""
-
-    levels: NDArray[np.float64]
-    """Shape (40, events): `BOOK_LEVELS`, NaN where not known."""
-    state: NDArray[np.int8]
-    fate: NDArray[np.int8]
-    seq: NDArray[np.int64]
-    expected: NDArray[np.int64]
-    """The update id expected where there is a gap before the event, else `NO_SEQ`."""
-
-    @staticmethod
-    def of(events: int) -> BookOutput:
-        """Return room for a number of events."""
-        bytes_ = np.zeros((2, events), np.int8)
-        return BookOutput(
-            np.full((len(BOOK_LEVELS), events), np.nan), bytes_[0], bytes_[1], *np.full((2, events), NO_SEQ, np.int64)
-        )
-
-
-@dataclass(slots=True)
-class DepthSide:
-    """Levels of one side, worst to best: keys are price ticks, negated on the ask side so that both sides ascend."""
-
-    key: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    qty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-
-    @property
-    def outermost(self) -> int:
-        """Key from which on a snapshot of these levels knows the side. One without levels says that there are none."""
-        return int(self.key[0]) if len(self.key) else ALL_KNOWN
-
-    def with_room(self, levels: int) -> DepthSide:
-        """Return a copy with room for more levels at the end."""
-        return DepthSide(np.append(self.key, np.zeros(levels, np.int64)), np.append(self.qty, np.zeros(levels)))
-
-    def cut(self, levels: int) -> DepthSide:
-        """Return the first levels."""
-        return DepthSide(self.key[:levels].copy(), self.qty[:levels].copy())
 
 
 class OrderBook:
@@ -239,7 +169,7 @@ class OrderBook:
         row, seq, last = int(event.row[0]), int(event.seq[0]), int(self._status[LAST_SEQ])
         replay: list[DepthSlice] = []
         if NO_SEQ not in (seq, last) and seq <= last:
-            replay = [part for run in self._remembered if len((part := _newer(run, seq)).seq)]
+            replay = [part for run in self._remembered if len((part := run.newer_than(seq)).seq)]
             output.fate[row] = self._fate_of_late(seq, last, replay)
             if output.fate[row] != Fate.SNAPSHOT_CAUGHT_UP:
                 return
@@ -255,13 +185,13 @@ class OrderBook:
         """Tell what becomes of a snapshot that is not newer than the last update, given what would be played again."""
         if self.state == "whole":
             return Fate.SNAPSHOT_NOT_NEEDED
-        joined = _joins(replay[0], seq) if replay else seq == last
+        joined = replay[0].follows_on(seq) if replay else seq == last
         return Fate.SNAPSHOT_CAUGHT_UP if joined else Fate.SNAPSHOT_TOO_OLD
 
     def _stand_on(self, event: DepthSlice) -> None:
         """Make the levels of a snapshot the book."""
         ticks, seq = self._ticks(event), int(event.seq[0])
-        self._bids, self._asks = _sorted_side(event, ticks, bids=True), _sorted_side(event, ticks, bids=False)
+        self._bids, self._asks = DepthSide.of(event, ticks, bids=True), DepthSide.of(event, ticks, bids=False)
         self._status[[BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, BIDS_FROM, ASKS_FROM]] = (
             len(self._bids.key),
             len(self._asks.key),
@@ -296,23 +226,3 @@ class OrderBook:
         self._remembered.append(events.part(max(start, len(events.seq) - REMEMBERED_EVENTS), len(events.seq)))
         while sum(len(run.seq) for run in self._remembered[1:]) >= REMEMBERED_EVENTS:
             del self._remembered[0]
-
-
-def _newer(run: DepthSlice, seq: int) -> DepthSlice:
-    """Return the events of a run that a snapshot with a last update id does not contain yet."""
-    return run.part(int(np.searchsorted(np.maximum.accumulate(run.seq), seq, side="right")), len(run.seq))
-
-
-def _joins(run: DepthSlice, seq: int) -> bool:
-    """Tell whether the first event of a run follows on a snapshot without a gap."""
-    if run.prev[0] != NO_SEQ:
-        return bool(run.first[0] <= seq or run.prev[0] <= seq)
-    return bool(run.first[0] <= seq + 1)
-
-
-def _sorted_side(event: DepthSlice, ticks: NDArray[np.int64], *, bids: bool) -> DepthSide:
-    """Return one side of a snapshot; of a price that is there twice the last counts."""
-    chosen = (event.is_bid == bids) & (event.qty > 0)
-    key = ticks[chosen][::-1] if bids else -ticks[chosen][::-1]
-    key, index = np.unique(key, return_index=True)
-    return DepthSide(key, event.qty[chosen][::-1][index])

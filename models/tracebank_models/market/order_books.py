@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracebank_models.market.book_arrays import BookOutput, DepthSlice
 from tracebank_models.market.carried_book import CarriedBook
 from tracebank_models.market.chunks import BOOK_LEVELS, DECODED, DepthEvents
-from tracebank_models.market.order_book import STATES, BookOutput, DepthSlice, Fate, OrderBook
+from tracebank_models.market.order_book import STATES, Fate, OrderBook
 from tracebank_models.market.order_book_kernel import NO_SEQ
 
 _DAY_NS = 86_400 * 10**9

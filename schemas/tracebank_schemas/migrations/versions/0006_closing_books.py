@@ -25,9 +25,9 @@ def upgrade() -> None:
         sa.Column("asks_to", sa.Float(), nullable=True),
         sa.Column("bid_levels", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("ask_levels", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("levels", sa.Text(), nullable=False),
         sa.Column("content", sa.String(length=16), nullable=False),
         sa.Column("opened_on", sa.String(length=16), nullable=True),
+        sa.Column("levels", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("venue", "symbol", "day", name=op.f("pk_closing_books")),
     )
 
