@@ -119,6 +119,7 @@ def artifact_by_table(
     group: str,
     *tables: SeriesTable,
     checks: Mapping[str, str] | None = None,
+    checks_of: Mapping[str, Mapping[str, str]] | None = None,
     deps: Sequence[dg.AssetKey] = (),
     kinds: set[str] | None = None,
     **options: Any,
@@ -129,6 +130,7 @@ def artifact_by_table(
         group: subject, and first part of the keys.
         tables: one for each asset; a run may ask for some of them.
         checks: checks that each has beside the standard ones, by name, with what they mean.
+        checks_of: checks that only some of them have, by table.
         deps: what each is made of.
         kinds: of each.
         options: of `dg.multi_asset`.
@@ -144,7 +146,8 @@ def artifact_by_table(
             )
             for table in tables
         ]  # fmt: skip
-        own = [spec for table in tables for spec in check_specs(keys[table.name], [table], checks or {})]
+        more = {table.name: {**(checks or {}), **(checks_of or {}).get(table.name, {})} for table in tables}
+        own = [spec for table in tables for spec in check_specs(keys[table.name], [table], more[table.name])]
         return dg.multi_asset(specs=specs, check_specs=own, can_subset=True, **options)(function)
 
     return decorate

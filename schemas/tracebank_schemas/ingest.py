@@ -1,4 +1,4 @@
-"""What came in: instruments, files, the account of their lines, the lines that were refused and the gaps found."""
+"""What came in: instruments, files, the account of their lines, refused lines, gaps, and books at the end of a day."""
 
 from __future__ import annotations
 
@@ -97,3 +97,31 @@ class SequenceGap(Base):
     got_seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, doc="update id that came")
     expected_seq: Mapped[int] = mapped_column(doc="update id that was due")
     ts: Mapped[datetime] = mapped_column(doc="time of the update that came, UTC")
+
+
+class ClosingBook(Base):
+    """The whole depth of a book at the end of a day: the next day's rows stand on it where the update ids join."""
+
+    __tablename__ = "closing_books"
+
+    venue: Mapped[str] = mapped_column(String(64), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day that it ends")
+    seq: Mapped[int] = mapped_column(doc="last update id in it")
+    after_snapshot: Mapped[bool] = mapped_column(doc="whether that id is a snapshot's")
+    state: Mapped[str] = mapped_column(String(8), doc="whole (on a snapshot without a gap since), partial or stale")
+    bids_from: Mapped[float | None] = mapped_column(
+        Float, doc="lowest price from which on a whole book's bids are all known; null: no end; price_unit"
+    )
+    asks_to: Mapped[float | None] = mapped_column(
+        Float, doc="highest price up to which a whole book's asks are all known; null: no end; price_unit"
+    )
+    bid_levels: Mapped[int] = mapped_column(doc="bid levels in it")
+    ask_levels: Mapped[int] = mapped_column(doc="ask levels in it")
+    content: Mapped[str] = mapped_column(String(16), doc="digest of the above and the levels")
+    opened_on: Mapped[str | None] = mapped_column(
+        String(16),
+        doc="content of the book before it that was there to stand on, empty: none; null: load the day again",
+    )
+    # The last column, so that SQLite finds the others without reading through it.
+    levels: Mapped[str] = mapped_column(Text, doc="base64 of an Arrow file with the columns is_bid, price and qty")

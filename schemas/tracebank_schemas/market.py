@@ -84,7 +84,12 @@ BOOK: Final = SeriesTable(
     doc="Order book, ten levels a side, one row per update; a level that is not known is null.",
     columns=(
         *_key("the venue's last update id in the row"),
-        Column("state", pa.string(), "whole, partial (no snapshot yet) or stale (after a gap)", repeated=True),
+        Column(
+            "state",
+            pa.string(),
+            "whole, partial (no snapshot yet, or a best price beyond it) or stale (after a gap)",
+            repeated=True,
+        ),
         *(
             _value(
                 f"{side}_{what}_{level}", f"{side} {what}, level {level} from the best", f"{what}_unit", nullable=True

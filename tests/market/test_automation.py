@@ -17,6 +17,7 @@ from tracebank_assets.definitions import defs
 from tracebank_assets.market.automation import daily_market_load, new_market_files
 from tracebank_assets.runs import run_job
 from tracebank_models.market.synthetic_exchange import SyntheticMarket, write_day
+from tracebank_schemas.ingest import ClosingBook
 
 MARKET = SyntheticMarket(day=date(2024, 8, 8), duration_s=20, venues=("synthetic_a",))
 
@@ -50,6 +51,34 @@ def test_the_sensor_registers_new_files_and_then_loads_what_they_hold(
     assert [request.run_key for request in second.run_requests or []][: len(files)] == [
         request.run_key for request in first.run_requests or []
     ], "a file that has not changed must not be registered by a second run"
+
+
+def test_the_sensor_loads_a_day_again_when_the_book_before_it_changed(
+    home: Settings, instance: dg.DagsterInstance
+) -> None:
+    store = Stores().relational
+    row = {
+        "venue": "v", "symbol": "X", "seq": 1, "after_snapshot": False, "state": "whole", "bids_from": None,
+        "asks_to": None, "bid_levels": 0, "ask_levels": 0, "levels": "",
+    }  # fmt: skip
+
+    def asked(first: str, second_opened_on: str | None) -> list[tuple[str | None, str | None]]:
+        days = [
+            {**row, "day": date(2024, 8, 8), "content": first, "opened_on": ""},
+            {**row, "day": date(2024, 8, 9), "content": "b", "opened_on": second_opened_on},
+        ]
+        with store.session() as session:
+            store.upsert(session, ClosingBook, days)
+        found = _tick(instance)
+        requests = found.run_requests or [] if isinstance(found, dg.SensorResult) else []
+        return [(request.partition_key, request.run_key) for request in requests]
+
+    assert asked("a", "a") == []
+    ((partition, key),) = asked("a", "")
+    assert partition == "2024-08-09|X"
+    assert asked("a", None) == [(partition, key)], "a load that was cut short is asked for too"
+    ((again, other),) = asked("c", "a")
+    assert (again == partition, other == key) == (True, False)
 
 
 def test_a_file_that_is_still_being_written_is_left_alone(home: Settings, instance: dg.DagsterInstance) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tracebank_models.market.carried_book import CarriedBook
 from tracebank_models.market.chunks import DECODED, DepthEvents
-from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, BookRows, Fate, OrderBooks
+from tracebank_models.market.order_book import IGNORED_AS, REMEMBERED_EVENTS, Fate
+from tracebank_models.market.order_books import BookRows, OrderBooks
 from tracebank_models.market.price_ticks import PriceScale, decimals
 
 Level = tuple[float, float]
@@ -116,9 +119,9 @@ def test_a_futures_snapshot_is_joined_by_the_first_difference_that_covers_its_id
 
 def test_before_a_snapshot_the_book_is_partial() -> None:
     rows = apply(spot(1, 2, [(99.0, 1.0)]), spot(3, 3, [], [(101.0, 1.0)]), snapshot(3), spot(4, 4))
-    assert states(rows) == ["partial", "partial", "whole", "whole"]
-    assert rows.rows["bid_price_0"].to_list() == [99.0, 99.0, 99.5, 99.5]
-    assert rows.rows["ask_price_0"].to_list() == [None, 101.0, 100.5, 100.5]
+    assert states(rows) == ["partial", "partial", "whole"]
+    assert rows.rows["bid_price_0"].to_list() == [99.0, 99.0, 99.5]
+    assert rows.rows["ask_price_0"].to_list() == [None, 101.0, 100.5]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,8 @@ def test_a_gap_is_told_and_the_book_is_stale_until_a_snapshot(event: Event, expe
         ("binance_spot", "BTCUSDT", expected, got, 2)
     ]
     assert rows.gaps[0].ts_ns == 1_700_000_000_000_000_002
-    assert states(rows) == ["whole", "stale", "whole", "whole"]
+    assert states(rows) == ["whole", "stale", "whole"]
+    assert fates(rows)[2] == Fate.SNAPSHOT_CAUGHT_UP
 
 
 def test_levels_go_on_being_updated_while_the_book_is_stale() -> None:
@@ -155,11 +159,12 @@ def test_a_difference_that_overlaps_the_last_one_misses_nothing() -> None:
 def test_a_late_snapshot_is_brought_up_to_date_with_what_came_meanwhile() -> None:
     before = [spot(1, 5, [(99.0, 1.0)]), spot(6, 8, [(99.25, 2.0)]), spot(9, 9, [(99.5, 4.0)])]
     rows = apply(*before, snapshot(6, [(99.0, 1.0), (98.0, 9.0)]), spot(10, 10))
-    assert states(rows) == ["partial"] * 3 + ["whole"] * 2
+    assert fates(rows)[3] == Fate.SNAPSHOT_CAUGHT_UP
+    assert states(rows) == ["partial"] * 3 + ["whole"]
+    assert rows.rows["seq"].to_list() == [5, 8, 9, 10], "an update has one row, with its own time"
     after = rows.rows.row(3, named=True)
     assert [after[f"bid_price_{at}"] for at in range(5)] == [99.5, 99.25, 99.0, 98.0, None]
     assert [after[f"bid_qty_{at}"] for at in range(4)] == [4.0, 2.0, 1.0, 9.0]
-    assert after["seq"] == 9
 
 
 def test_a_snapshot_older_than_what_is_known_does_not_heal() -> None:
@@ -167,8 +172,8 @@ def test_a_snapshot_older_than_what_is_known_does_not_heal() -> None:
     assert fates(rows) == [Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD]
     assert states(rows) == ["partial", "partial"]
     rows = apply(snapshot(10), spot(20, 21), snapshot(15), snapshot(19))
-    assert fates(rows) == [Fate.APPLIED, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.APPLIED]
-    assert states(rows) == ["whole", "stale", "whole"]
+    assert fates(rows) == [Fate.APPLIED, Fate.APPLIED, Fate.SNAPSHOT_TOO_OLD, Fate.SNAPSHOT_CAUGHT_UP]
+    assert states(rows) == ["whole", "stale"]
 
 
 def test_a_whole_book_needs_no_snapshot_of_its_past() -> None:
@@ -184,12 +189,12 @@ def test_every_fate_that_gives_no_row_has_a_name() -> None:
 def test_events_without_ids_are_taken_in_file_order() -> None:
     rows = apply(
         Event(None, bids=[(99.0, 1.0)]),
-        Event(None, bids=[(98.0, 1.0)], asks=[(100.0, 1.0)], snapshot=True),
+        Event(None, bids=[(98.0, 1.0), (97.0, 1.0)], asks=[(100.0, 1.0)], snapshot=True),
         Event(None, bids=[(98.0, 0.0)]),
     )
     assert fates(rows) == [Fate.APPLIED] * 3
     assert states(rows) == ["partial", "whole", "whole"]
-    assert rows.rows["bid_price_0"].to_list() == [99.0, 98.0, None]
+    assert rows.rows["bid_price_0"].to_list() == [99.0, 98.0, 97.0]
     assert rows.rows["seq"].null_count() == 3
 
 
@@ -239,8 +244,168 @@ def test_what_is_remembered_for_a_snapshot_is_bounded_and_a_snapshot_before_it_i
     for start in range(0, len(long), 1000):
         books.apply(depth(long[start : start + 1000]))
     assert fates(books.apply(depth([snapshot(100)]))) == [Fate.SNAPSHOT_TOO_OLD]
-    assert fates(books.apply(depth([snapshot(len(long) - REMEMBERED_EVENTS // 2)]))) == [Fate.APPLIED]
+    assert fates(books.apply(depth([snapshot(len(long) - REMEMBERED_EVENTS // 2)]))) == [Fate.SNAPSHOT_CAUGHT_UP]
     assert books["binance_spot", "BTCUSDT"].state == "whole"
+
+
+def test_beyond_a_snapshots_outermost_price_a_level_that_was_touched_may_not_be_the_best() -> None:
+    near = [(101.0, 1.0), (102.0, 1.0)]
+    rows = apply(
+        snapshot(10, asks=near),
+        spot(11, 11, [], [(150.0, 2.0)]),
+        spot(12, 12, [(102.0, 3.0)], [(101.0, 0.0), (102.0, 0.0)]),
+        spot(13, 13, [(102.0, 0.0)], [(101.5, 1.0)]),
+    ).rows
+    assert rows["state"].to_list() == ["whole", "whole", "partial", "whole"]
+    assert rows["ask_price_0"].to_list() == [101.0, 101.0, 150.0, 101.5]
+    assert rows["ask_price_2"].to_list() == [None] * 4, "between 102 and 150 others may rest"
+    assert rows["bid_price_0"].to_list() == [99.5, 99.5, 102.0, 99.5]
+
+
+def test_the_bid_side_ends_where_the_snapshot_does_too() -> None:
+    rows = apply(snapshot(10), spot(11, 11, [(90.0, 1.0)]), spot(12, 12, [(99.5, 0.0)], [(95.0, 1.0)])).rows
+    assert rows["state"].to_list() == ["whole", "whole", "partial"]
+    assert rows["bid_price_1"].to_list() == [None] * 3
+    assert rows["bid_price_0"].to_list() == [99.5, 99.5, 90.0]
+
+
+def test_where_a_bid_rested_no_ask_did_so_that_much_is_known_afterwards() -> None:
+    rows = apply(
+        snapshot(10),
+        spot(11, 11, [(110.0, 1.0)], [(100.5, 0.0), (111.0, 1.0)]),
+        spot(12, 12, [(110.0, 0.0)], [(105.0, 1.0), (109.0, 1.0)]),
+    ).rows
+    assert rows["state"].to_list() == ["whole", "partial", "whole"]
+    assert [rows[f"ask_price_{at}"][2] for at in range(3)] == [105.0, 109.0, None]
+
+
+def test_a_side_that_a_snapshot_shows_empty_is_known_to_be_empty() -> None:
+    empty = Event(10, bids=[(99.0, 1.0)], asks=[], snapshot=True)
+    rows = apply(empty, spot(11, 11, [], [(500.0, 1.0)])).rows
+    assert rows["state"].to_list() == ["whole", "whole"]
+    assert rows["ask_price_0"].to_list() == [None, 500.0]
+
+
+def test_a_snapshot_that_comes_late_shows_again_what_lay_beyond() -> None:
+    rows = apply(
+        snapshot(10),
+        spot(11, 11, [(100.5, 1.0)], [(100.5, 0.0)]),
+        spot(12, 13, [(100.25, 2.0)]),
+        snapshot(12, [(100.5, 1.0)], [(101.0, 4.0)]),
+        spot(14, 14),
+    )
+    assert states(rows) == ["whole", "partial", "partial", "whole"]
+    assert rows.rows["ask_price_0"].to_list() == [100.5, None, None, 101.0]
+    assert rows.rows["seq"].to_list() == [10, 11, 13, 14]
+
+
+def test_a_finer_price_moves_the_ends_of_what_is_known_with_the_levels() -> None:
+    rows = apply(snapshot(1), spot(2, 2, [(99.4999, 1.0), (99.50001, 2.0)], [(100.50001, 1.0)])).rows
+    assert [rows[f"bid_price_{at}"][1] for at in range(3)] == [99.50001, 99.5, None]
+    assert [rows[f"ask_price_{at}"][1] for at in range(2)] == [100.5, None]
+
+
+DAY = date(2023, 11, 14)
+MIDNIGHT_NS = 1_700_006_400_000_000_000
+
+
+def over_midnight(*events: Event, at: int) -> DepthEvents:
+    """Depth events of which the one at an index is the first of the next day."""
+    all_ = depth(list(events))
+    moved = pl.Series("ts", range(MIDNIGHT_NS - at, MIDNIGHT_NS - at + len(events))).cast(pl.Datetime("ns", "UTC"))
+    return DepthEvents(all_.events.with_columns(moved), all_.offsets, all_.is_bid, all_.price, all_.qty)
+
+
+KEY = ("binance_spot", "BTCUSDT")
+NEXT = DAY + timedelta(days=1)
+
+
+def test_a_day_goes_on_with_the_closing_book_of_the_day_before() -> None:
+    events = [snapshot(10), spot(11, 12, [(99.75, 1.0)]), spot(13, 13, [(99.0, 2.0)]), spot(14, 14, [(99.5, 0.0)])]
+    whole = OrderBooks().apply(over_midnight(*events, at=2)).rows
+    first = OrderBooks(DAY)
+    first.apply(over_midnight(*events[:2], at=2))
+    carried = first.closing[KEY]
+    again = CarriedBook.of_levels(
+        carried.levels(),
+        seq=carried.seq,
+        after_snapshot=carried.after_snapshot,
+        state=carried.state,
+        bids_from=carried.bids_from,
+        asks_to=carried.asks_to,
+    )
+    assert again.content == carried.content
+    second = OrderBooks(NEXT, {KEY: again})
+    rows = second.apply(over_midnight(*events[2:], at=0)).rows
+    assert rows.drop("line", "ts").equals(whole[2:].drop("line", "ts"))
+    assert second.opened == {KEY}
+    assert second.closing[KEY].content != carried.content
+
+
+def test_the_closing_book_is_that_before_the_first_event_of_a_later_day() -> None:
+    events = [snapshot(10), spot(11, 12, [(99.75, 1.0)]), spot(13, 13, [(99.75, 0.0)])]
+    alone, together = OrderBooks(DAY), OrderBooks(DAY)
+    alone.apply(over_midnight(*events[:2], at=2))
+    together.apply(over_midnight(*events, at=2))
+    assert together.closing[KEY].content == alone.closing[KEY].content
+    assert OrderBooks(NEXT).closing == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "joins"),
+    [
+        (spot(13, 14), True),
+        (spot(12, 14), True),
+        (spot(14, 15), False),
+        (spot(5, 12), False),
+        (spot(1, 2), False),
+        (futures(12, 14, 15), True),
+        (futures(13, 14, 15), False),
+        (Event(1), False),
+        (Event(13), False),
+        (snapshot(20), False),
+    ],
+)
+def test_a_book_is_carried_only_where_the_ids_join(event: Event, joins: bool) -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(11, 12), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(event, at=0))
+    assert bool(after.opened) == joins
+    assert rows.gaps == []
+    assert states(rows) == ["whole" if joins or event.snapshot else "partial"]
+
+
+def test_what_a_carried_book_does_not_know_the_next_day_does_not_know_either() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(11, 11, [], [(200.0, 1.0)]), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(spot(12, 12), spot(13, 13, [], [(100.5, 0.0)]), at=0))
+    assert states(rows) == ["whole", "partial"]
+    assert rows.rows["ask_price_1"].to_list() == [None, None]
+
+
+def test_a_snapshot_that_no_update_followed_is_joined_after_midnight_as_before() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(futures(1, 5, 9), snapshot(10), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    assert states(after.apply(over_midnight(futures(9, 10, 14), futures(14, 15, 16), at=0))) == ["whole"] * 2
+
+
+def test_a_stale_book_stays_stale_over_midnight() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(snapshot(10), spot(20, 21), at=2))
+    after = OrderBooks(NEXT, before.closing)
+    assert states(after.apply(over_midnight(spot(22, 22), at=0))) == ["stale"]
+
+
+def test_a_book_that_stands_on_a_snapshot_of_its_own_does_not_give_it_up() -> None:
+    before = OrderBooks(DAY)
+    before.apply(over_midnight(spot(1, 12, [(1.0, 1.0)]), at=1))
+    after = OrderBooks(NEXT, before.closing)
+    rows = after.apply(over_midnight(snapshot(12), spot(13, 13), at=1))
+    assert states(rows) == ["whole", "whole"]
+    assert after.opened == set()
 
 
 class DictionaryBook:
@@ -252,27 +417,51 @@ class DictionaryBook:
         self.state = "partial"
         self.joining = False
         self.run: list[Event] = []
+        self.known: list[float | None] = [None, None]
 
     def feed(self, event: Event) -> tuple[str, bool] | None:
-        """Apply one event; return the state after it and whether a gap came before it, or nothing if dropped."""
-        return self._snapshot(event) if event.snapshot else self._difference(event)
+        """Apply one event; return the state to tell and whether a gap came before it, or nothing if dropped."""
+        outcome = self._snapshot(event) if event.snapshot else self._difference(event)
+        return None if outcome is None else (self.told(), outcome[1])
+
+    def told(self) -> str:
+        """Return the state of a row: a whole book is told so while its best prices are among those known."""
+        within = [end is None or (best is not None and (best - end) * sign >= 0)
+                  for best, end, sign in zip(self._best(), self.known, (1, -1), strict=True)]  # fmt: skip
+        return "partial" if self.state == "whole" and not all(within) else self.state
+
+    def _best(self) -> tuple[float | None, float | None]:
+        return max(self.sides[0], default=None), min(self.sides[1], default=None)
+
+    def _see(self) -> None:
+        """Move the ends of what is known to where the other side's best price rests."""
+        bid, ask = self._best()
+        if self.state != "whole" or (bid is not None and ask is not None and bid >= ask):
+            return
+        if ask is not None and self.known[0] is not None:
+            self.known[0] = min(self.known[0], ask)
+        if bid is not None and self.known[1] is not None:
+            self.known[1] = max(self.known[1], bid)
 
     def _snapshot(self, event: Event) -> tuple[str, bool] | None:
         assert event.seq is not None
         newer: list[Event] = []
         if self.last is not None and event.seq <= self.last:
-            if self.state == "whole":
+            if self.told() == "whole":
                 return None
             newer = [old for old in self.run if old.seq is not None and old.seq > event.seq]
             if newer and not self._joins(newer[0], event.seq):
                 return None
             if not newer and event.seq < self.last:
                 return None
+        late = self.last is not None and event.seq <= self.last
         self.sides = (dict(event.bids), dict(event.asks))
         self.last, self.state, self.joining, self.run = event.seq, "whole", True, []
+        self.known = [min(self.sides[0], default=None), max(self.sides[1], default=None)]
         for old in newer:
             self._difference(old)
-        return "whole", False
+        self._see()
+        return None if late else ("whole", False)
 
     @staticmethod
     def _joins(event: Event, last: int) -> bool:
@@ -300,6 +489,7 @@ class DictionaryBook:
         for side, levels in enumerate((event.bids, event.asks)):
             for price, qty in levels:
                 self._set(side, price, qty)
+        self._see()
         return self.state, gap
 
     def _set(self, side: int, price: float, qty: float) -> None:
@@ -315,8 +505,10 @@ class DictionaryBook:
     def top(self) -> list[float | None]:
         """Return the forty numbers of a row."""
         numbers: list[float | None] = []
-        for side, best_first in zip(self.sides, (True, False), strict=True):
+        ends = self.known if self.told() == "whole" else [None, None]
+        for side, best_first, end in zip(self.sides, (True, False), ends, strict=True):
             levels = sorted(side.items(), reverse=best_first)[:10]
+            levels = [(at, qty) for at, qty in levels if end is None or (at >= end if best_first else at <= end)]
             empty = [None] * (10 - len(levels))
             numbers += [*(price for price, _ in levels), *empty, *(qty for _, qty in levels), *empty]
         return numbers

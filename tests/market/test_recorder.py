@@ -298,7 +298,8 @@ def test_futures_partial_depth_has_the_exchanges_time(path: Path) -> None:
 
 
 def rest(last: int, **more: Any) -> bytes:
-    return b"%d %s" % (LOCAL, json.dumps({"lastUpdateId": last, **more, "bids": [["9.5", "1"]], "asks": []}).encode())
+    levels = {"bids": [["61737.5", "1"]], "asks": []}
+    return b"%d %s" % (LOCAL, json.dumps({"lastUpdateId": last, **more, **levels}).encode())
 
 
 @pytest.mark.parametrize("chunk_lines", [1, 2, 100])

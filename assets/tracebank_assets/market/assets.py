@@ -1,7 +1,9 @@
 """Assets of group `market`: registered files, and the trades, quotes, books, bars and quality made of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
@@ -17,12 +19,13 @@ from tracebank.stores.series_store import TableSize
 from tracebank_assets.artifacts import artifact, artifact_by_table
 from tracebank_assets.dialects import query_text
 from tracebank_assets.market import catalogue, checks
+from tracebank_assets.market.closing_books import Books, closing_rows, opening_books
 from tracebank_assets.market.keys import GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_models.market.accounting import LineAccounting
-from tracebank_models.market.order_book import Gap
-from tracebank_schemas.ingest import IngestFile
+from tracebank_models.market.order_books import Gap
+from tracebank_schemas.ingest import ClosingBook, IngestFile
 from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.series import Day, Partition, SeriesTable
@@ -78,6 +81,7 @@ def _usual_folders(settings: Settings) -> list[Path]:
     *FILE_TABLES.values(),
     name="market_tables",
     checks=checks.TABLE_CHECKS,
+    checks_of={BOOK.name: checks.BOOK_CHECKS},
     deps=[RAW_FILES],
     kinds={"table"},
     partitions_def=DAY_BY_SYMBOL,
@@ -95,31 +99,57 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
             table.name: stack.enter_context(materialised(context, stores, table, partition, key=market_key(table.name)))
             for table in tables
         }
-        accounts, gaps = _load(stores, written, files, day, symbol)
-    catalogue.settle(stores.relational, files, list(written), accounts, gaps, day, symbol)
+        opening = opening_books(stores.relational, day, symbol) if BOOK.name in written else {}
+        loaded = _load(stores, written, files, opening, day, symbol)
+    catalogue.settle(stores.relational, files, list(written), loaded.accounts, loaded.gaps, opening, day, symbol)
     for name, made in written.items():
-        of_table = [account for account in accounts if account.table == name]
-        check = checks.table_check(of_table, made.stored.rows)
-        yield made.result(_figures(of_table, made.stored), [check])
+        of_table = [account for account in loaded.accounts if account.table == name]
+        found = [checks.table_check(of_table, made.stored.rows)]
+        if name == BOOK.name:
+            found.append(checks.book_check(loaded.states))
+        yield made.result(_figures(of_table, made.stored), found)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What was met while files were read."""
+
+    accounts: list[LineAccounting] = field(default_factory=list)
+    gaps: list[tuple[Path, Gap]] = field(default_factory=list)
+    states: Counter[str] = field(default_factory=Counter)
+    """Rows of the book by state."""
 
 
 def _load(
-    stores: Stores, written: Mapping[str, Materialised], files: list[catalogue.RegisteredFile], day: date, symbol: str
-) -> tuple[list[LineAccounting], list[tuple[Path, Gap]]]:
-    """Read the files into the tables; return what became of their lines, and the gaps that were met."""
+    stores: Stores,
+    written: Mapping[str, Materialised],
+    files: list[catalogue.RegisteredFile],
+    opening: Books,
+    day: date,
+    symbol: str,
+) -> _Loaded:
+    """Read the files into the tables, books beginning with what earlier days left; and keep what these leave."""
+    from tracebank_models.market.order_books import OrderBooks
     from tracebank_models.market.pipeline import Accounting, load
 
-    accounting, gaps = Accounting(), []
+    accounting, loaded, books = Accounting(), _Loaded(), OrderBooks(day, opening)
     for made in written.values():
         made.inputs |= {file.source.path.name: file.sha256 for file in files}
     sources = [file.source for file in files]
     with track(f"loading {symbol} of {day}", catalogue.lines_in(stores.relational, files)) as advance:
-        for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting):
-            gaps += [(chunk.path, gap) for gap in chunk.gaps]
+        for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting, books=books):
+            loaded.gaps += [(chunk.path, gap) for gap in chunk.gaps]
             for name, frame in chunk.batches.items():
                 written[name].write(frame)
+            if BOOK.name in chunk.batches:
+                loaded.states.update(dict(chunk.batches[BOOK.name]["state"].value_counts().iter_rows()))
             advance(chunk.lines)
-    return [account for account in accounting.lines if account.table in written], gaps
+    if BOOK.name in written:
+        made = written[BOOK.name]
+        made.inputs |= {f"closing book of {venue}": opening[venue, symbol].content for venue, symbol in books.opened}
+        made.into(ClosingBook, {"day": day, "symbol": symbol}).write(list(closing_rows(day, books.closing)))
+    loaded.accounts = [account for account in accounting.lines if account.table in written]
+    return loaded
 
 
 def _figures(accounts: list[LineAccounting], stored: TableSize) -> dict[str, Figure]:

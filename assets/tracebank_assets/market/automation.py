@@ -11,6 +11,7 @@ import dagster as dg
 from tracebank.resources import Stores
 from tracebank_assets.market import catalogue
 from tracebank_assets.market.assets import LOADED
+from tracebank_assets.market.closing_books import opening_contents, outdated_days
 from tracebank_assets.market.keys import RAW_FILES, SYNTHETIC_DAY
 from tracebank_assets.market.partitions import addition, partition_key
 
@@ -55,13 +56,15 @@ def daily_market_load(context: dg.ScheduleEvaluationContext, stores: Stores) -> 
     default_status=dg.DefaultSensorStatus.RUNNING if _IN_DEV else dg.DefaultSensorStatus.STOPPED,
 )
 def new_market_files(stores: Stores) -> dg.SensorResult | dg.SkipReason:
-    """Register files that appear in the watched folder, then load the partitions that they hold."""
-    folder = stores.settings.incoming
+    """Register files that appear in the watched folder, then load what they hold and the days that stand on it."""
+    folder, relational = stores.settings.incoming, stores.relational
     requests = [_register_request(path) for path in _settled_files(folder)]
-    waiting = catalogue.partitions_of(stores.relational)
+    again = [each for each in outdated_days(relational) if not catalogue.missing_files(relational, *each)]
+    waiting = sorted({*catalogue.partitions_of(relational), *again})
     for day, symbol in waiting:
-        hashes = [file.sha256 for file in catalogue.files_of(stores.relational, day, symbol)]
-        run_key = f"{day}|{symbol}:{hashlib.sha256(''.join(sorted(hashes)).encode()).hexdigest()[:16]}"
+        made_of = [file.sha256 for file in catalogue.files_of(relational, day, symbol)]
+        made_of += opening_contents(relational, day, symbol)
+        run_key = f"{day}|{symbol}:{hashlib.sha256(''.join(sorted(made_of)).encode()).hexdigest()[:16]}"
         requests.append(dg.RunRequest(run_key, job_name=LOAD_JOB.name, partition_key=partition_key(day, symbol)))
     if not requests:
         return dg.SkipReason(f"nothing new in {folder}")

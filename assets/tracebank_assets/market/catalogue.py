@@ -10,11 +10,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.market.closing_books import Books, note_opening
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.chunks import Source
 from tracebank_models.market.file_scan import FileScan
 from tracebank_models.market.instruments import instrument_units
-from tracebank_models.market.order_book import Gap
+from tracebank_models.market.order_books import Gap
 from tracebank_models.market.price_ticks import common_step
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 
@@ -131,6 +132,11 @@ def files_of(relational: RelationalStore, day: date, symbol: str) -> list[Regist
         ]
 
 
+def missing_files(relational: RelationalStore, day: date, symbol: str) -> list[Path]:
+    """Files that hold rows of a day and symbol, and do not lie any more where they were last seen."""
+    return [file.source.path for file in files_of(relational, day, symbol) if not file.source.path.exists()]
+
+
 def hashes_of(relational: RelationalStore, paths: Iterable[Path]) -> list[str]:
     """Content hashes of registered files, by where they lie."""
     query = select(IngestFile.sha256).where(IngestFile.path.in_([str(path) for path in paths]))
@@ -169,10 +175,11 @@ def settle(
     tables: Sequence[str],
     accounts: Iterable[LineAccounting],
     gaps: Iterable[tuple[Path, Gap]],
+    opening: Books,
     day: date,
     symbol: str,
 ) -> None:
-    """Write what became of the lines of a partition, and the gaps met, in one transaction.
+    """Write what became of the lines of a partition, the gaps met and the books stood on, in one transaction.
 
     Args:
         relational: the catalogue.
@@ -180,6 +187,7 @@ def settle(
         tables: tables that were loaded; the account of others stands.
         accounts: of these tables, this day and symbol.
         gaps: with the file each was met in.
+        opening: closing books of earlier days that were there to stand on.
         day: of the partition.
         symbol: of the partition.
     """
@@ -191,6 +199,7 @@ def settle(
         if "book" in tables:
             session.execute(delete(SequenceGap).where(SequenceGap.day == day, SequenceGap.symbol == symbol))
             relational.upsert(session, SequenceGap, [_gap_row(hashes[path], gap, day) for path, gap in gaps])
+            note_opening(session, day, symbol, opening)
 
 
 def _settled_row(sha256: str, account: LineAccounting) -> dict[str, object]:

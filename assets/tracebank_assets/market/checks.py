@@ -1,5 +1,6 @@
 """Checks of market assets: lines accounted for, and how sound the rows are."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -8,6 +9,7 @@ from sqlalchemy import func, select
 
 from tracebank.resources import Stores
 from tracebank_models.market.accounting import LineAccounting
+from tracebank_models.market.order_book import STATES
 from tracebank_schemas.ingest import IngestCount, IngestFile, SequenceGap
 from tracebank_schemas.quality import QualityMeasure
 
@@ -17,6 +19,12 @@ TABLE_CHECKS = {
     " them."
 }
 """The check of a table that is read from files, beside the standard ones."""
+
+_WHOLE_ROWS = "whole_rows"
+MOST_NOT_WHOLE = 0.01
+"""Share of rows of a book that may be partial or stale before the check warns."""
+BOOK_CHECKS = {_WHOLE_ROWS: f"At most {MOST_NOT_WHOLE:.0%} of the rows are partial or stale."}
+"""The check of the book beside those of every table."""
 
 QUALITY_CHECKS: dict[str, tuple[str, dg.AssetCheckSeverity]] = {
     "line_accounting": ("stored + duplicate + ignored + rejected lines are all lines", dg.AssetCheckSeverity.ERROR),
@@ -43,6 +51,22 @@ def table_check(accounts: list[LineAccounting], rows: int) -> dg.AssetCheckResul
         check_name=_ACCOUNTING,
         passed=lines == accounted and made == rows,
         metadata={"lines": lines, "accounted": accounted, "rows_made": made, "rows_stored": rows},
+    )
+
+
+def book_check(states: Mapping[str, int]) -> dg.AssetCheckResult:
+    """How many rows of a book that was just written are not whole.
+
+    Args:
+        states: rows by state.
+    """
+    rows = sum(states.values())
+    share = 1 - states.get("whole", 0) / rows if rows else 0.0
+    return dg.AssetCheckResult(
+        check_name=_WHOLE_ROWS,
+        passed=share <= MOST_NOT_WHOLE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"share_not_whole": share, **{state: states.get(state, 0) for state in STATES}},
     )
 
 

@@ -1,7 +1,9 @@
 """Files to rows in one go: the register job, then the load job for every day and symbol that the files hold."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from rich.table import Column, Table
@@ -14,10 +16,16 @@ from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.market import catalogue
 from tracebank_assets.market.automation import LOAD_JOB, REGISTER_JOB
+from tracebank_assets.market.closing_books import outdated_days
 from tracebank_assets.market.partitions import partition_key
 from tracebank_assets.market.registration import files_under
 from tracebank_schemas.ingest import IngestCount, IngestFile
 
+_log = logging.getLogger(__name__)
+_GONE = (
+    "%s of %s could now stand on the closing book before it, but %s is not there;"
+    " to load it again, 'tracebank ingest' the file from where it lies now"
+)
 _KINDS = ("lines", "stored", "duplicate", "ignored", "rejected")
 
 
@@ -63,13 +71,26 @@ def ingest_paths(
         hashes = catalogue.hashes_of(relational, [*named, *found])
         partitions = catalogue.partitions_of(relational, hashes)
         with track("loading days and symbols", len(partitions)) as advance:
-            for day, name in partitions:
+            for day, name in _and_those_after(relational, partitions):
                 run_job(str(LOAD_JOB.name), instance, partition_key=partition_key(day, name))
                 advance(1)
     try:
         return _accounts(relational, hashes)
     finally:
         relational.close()
+
+
+def _and_those_after(relational: RelationalStore, partitions: Sequence[tuple[date, str]]) -> Iterator[tuple[date, str]]:
+    """Yield partitions, then, while there are, those whose book has another one to stand on since what was loaded."""
+    yield from partitions
+    seen: set[tuple[date, str]] = set()
+    symbols = {symbol for _, symbol in partitions}
+    while waiting := [each for each in outdated_days(relational, symbols) if each not in seen]:
+        seen.add(waiting[0])
+        if gone := catalogue.missing_files(relational, *waiting[0]):
+            _log.warning(_GONE, *waiting[0], gone[0])
+        else:
+            yield waiting[0]
 
 
 def _accounts(relational: RelationalStore, hashes: Sequence[str]) -> list[IngestedFile]:

@@ -6,29 +6,35 @@ older ones are dropped; from then on each difference has to follow on the last (
 One that overlaps the last misses nothing, since quantities are absolute. Anything else is a gap: updates were missed,
 and the book is stale until a snapshot heals it. Events of a source without update ids are taken in file order.
 
-The loops over levels are in `order_book_kernel`; reading files is not done here.
+A snapshot has so many levels and no more. What lies beyond its outermost prices and was not touched since is not known:
+a row is whole only while both best prices are within, and holds no level beyond.
+
+The loops over levels are in `order_book_kernel`, the books of many instruments in `order_books`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from tracebank_models.market.chunks import BOOK_LEVELS, DECODED, DepthEvents
+from tracebank_models.market.book_arrays import BookOutput, DepthSide, DepthSlice
+from tracebank_models.market.carried_book import CarriedBook
 from tracebank_models.market.order_book_kernel import (
     AFTER_SNAPSHOT,
+    ALL_KNOWN,
     ASKS,
+    ASKS_FROM,
+    BEYOND,
     BIDS,
+    BIDS_FROM,
     LAST_SEQ,
     NO_SEQ,
     REMOVED_AS_CROSSED,
     STATE,
     apply_differences,
+    follow,
     top_of_book,
 )
 from tracebank_models.market.price_ticks import PriceScale
@@ -36,8 +42,10 @@ from tracebank_models.market.price_ticks import PriceScale
 STATES = ("partial", "whole", "stale")
 """What is known of a book, as stored in `state`; the kernel counts in these indices."""
 
+_WHOLE = STATES.index("whole")
+
 REMEMBERED_EVENTS = 4096
-"""Differences kept while a book is not whole, to be played again on a snapshot that arrives after them."""
+"""Differences kept, to be played again on a snapshot that arrives after them."""
 
 
 class Fate(IntEnum):
@@ -48,101 +56,17 @@ class Fate(IntEnum):
     BEFORE_SNAPSHOT = 2
     SNAPSHOT_NOT_NEEDED = 3
     SNAPSHOT_TOO_OLD = 4
+    SNAPSHOT_CAUGHT_UP = 5
+    """Healed the book up to the last update, whose row stands."""
 
 
 IGNORED_AS = {
     Fate.BEFORE_SNAPSHOT: "depth:before_snapshot",
     Fate.SNAPSHOT_NOT_NEEDED: "depth_snapshot:not_needed",
     Fate.SNAPSHOT_TOO_OLD: "depth_snapshot:too_old",
+    Fate.SNAPSHOT_CAUGHT_UP: "depth_snapshot:caught_up",
 }
 """Kinds under which events that give no row are counted; duplicates are counted as such."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Updates of a book that are missing before an event."""
-
-    venue: str
-    symbol: str
-    ts_ns: int
-    """Time of the event after the gap, in ns since 1970."""
-    expected_seq: int
-    """The update id that should have come next (of futures: that the event should have followed on)."""
-    seq: int
-    """The first update id that came (of futures: that the event said it follows on)."""
-    line: int
-
-
-@dataclass(slots=True)
-class BookRows:
-    """What a batch of depth events made of the books."""
-
-    rows: pl.DataFrame
-    """One row for each applied event, in the schema `DECODED["book"]`."""
-    fates: NDArray[np.int8]
-    """A `Fate` for each event."""
-    gaps: list[Gap]
-
-
-@dataclass(slots=True)
-class _Slice:
-    """The events of one instrument within a batch; levels of event i are `offsets[i]:offsets[i+1]`."""
-
-    row: NDArray[np.int64]
-    """Index of each event in the batch."""
-    seq: NDArray[np.int64]
-    first: NDArray[np.int64]
-    prev: NDArray[np.int64]
-    snapshot: NDArray[np.bool_]
-    offsets: NDArray[np.int64]
-    is_bid: NDArray[np.bool_]
-    price: NDArray[np.float64]
-    qty: NDArray[np.float64]
-
-    def part(self, start: int, stop: int) -> _Slice:
-        """Return the events from `start` up to `stop`."""
-        levels = slice(self.offsets[start], self.offsets[stop])
-        events = slice(start, stop)
-        offsets = self.offsets[start : stop + 1] - self.offsets[start]
-        keys = (self.row[events], self.seq[events], self.first[events], self.prev[events], self.snapshot[events])
-        return _Slice(*keys, offsets, self.is_bid[levels], self.price[levels], self.qty[levels])
-
-
-@dataclass(slots=True)
-class _Output:
-    """What the events of a batch leave, by event; several books write into it."""
-
-    levels: NDArray[np.float64]
-    """Shape (40, events): `BOOK_LEVELS`, NaN where not known."""
-    state: NDArray[np.int8]
-    fate: NDArray[np.int8]
-    seq: NDArray[np.int64]
-    expected: NDArray[np.int64]
-    """The update id expected where there is a gap before the event, else `NO_SEQ`."""
-
-    @staticmethod
-    def of(events: int) -> _Output:
-        """Return room for a number of events."""
-        bytes_ = np.zeros((2, events), np.int8)
-        return _Output(
-            np.full((len(BOOK_LEVELS), events), np.nan), bytes_[0], bytes_[1], *np.full((2, events), NO_SEQ, np.int64)
-        )
-
-
-@dataclass(slots=True)
-class _Side:
-    """Levels of one side, worst to best: keys are price ticks, negated on the ask side so that both sides ascend."""
-
-    key: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    qty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-
-    def with_room(self, levels: int) -> _Side:
-        """Return a copy with room for more levels at the end."""
-        return _Side(np.append(self.key, np.zeros(levels, np.int64)), np.append(self.qty, np.zeros(levels)))
-
-    def cut(self, levels: int) -> _Side:
-        """Return the first levels."""
-        return _Side(self.key[:levels].copy(), self.qty[:levels].copy())
 
 
 class OrderBook:
@@ -150,14 +74,15 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._scale = PriceScale()
-        self._bids, self._asks = _Side(), _Side()
-        self._status = np.array([0, 0, NO_SEQ, 0, 0, 0], np.int64)
-        self._remembered: list[_Slice] = []
+        self._bids, self._asks = DepthSide(), DepthSide()
+        self._status = np.array([0, 0, NO_SEQ, 0, 0, 0, ALL_KNOWN, ALL_KNOWN, 0], np.int64)
+        self._numbered = False
+        self._remembered: list[DepthSlice] = []
 
     @property
     def state(self) -> str:
         """What is known of the book: "partial", "whole" or "stale"."""
-        return STATES[self._status[STATE]]
+        return "partial" if self._status[BEYOND] else STATES[self._status[STATE]]
 
     @property
     def removed_as_crossed(self) -> int:
@@ -168,7 +93,51 @@ class OrderBook:
         """
         return int(self._status[REMOVED_AS_CROSSED])
 
-    def apply(self, events: _Slice, output: _Output) -> None:
+    def carried(self) -> CarriedBook | None:
+        """Return the book to be opened with it again, or None where no update of it says what it follows on."""
+        if not self._numbered:
+            return None
+        bids, asks, status, unit = self._bids, self._asks, self._status, self._scale.ticks_per_unit
+        whole = status[STATE] == _WHOLE
+        return CarriedBook(
+            int(status[LAST_SEQ]),
+            bool(status[AFTER_SNAPSHOT]),
+            STATES[status[STATE]],
+            float(status[BIDS_FROM] / unit) if whole and status[BIDS_FROM] != ALL_KNOWN else None,
+            float(-status[ASKS_FROM] / unit) if whole and status[ASKS_FROM] != ALL_KNOWN else None,
+            bids.key / unit,
+            bids.qty,
+            -asks.key / unit,
+            asks.qty,
+        )
+
+    def open(self, carried: CarriedBook, event: DepthSlice) -> bool:
+        """Put a carried book in place of what is known, if it knows more and the next event follows on it without gap.
+
+        Args:
+            carried: the book.
+            event: the one that comes next.
+        """
+        seq, first, prev = int(event.seq[0]), int(event.first[0]), int(event.prev[0])
+        status = self._status.copy()
+        status[[LAST_SEQ, AFTER_SNAPSHOT, STATE]] = carried.seq, carried.after_snapshot, STATES.index(carried.state)
+        numbered = NO_SEQ != seq > carried.seq and not first == prev == NO_SEQ
+        known_better = self.state == "whole" and carried.state != "whole"
+        if known_better or not numbered or follow(seq, first, prev, status)[1] != NO_SEQ:
+            return False
+        bounds = [price for price in (carried.bids_from, carried.asks_to) if price is not None]
+        self._scale.ticks(np.concatenate([carried.bid_price, carried.ask_price, np.array(bounds)]))
+        self._bids = DepthSide(self._scale.ticks(carried.bid_price)[0], carried.bid_qty.copy())
+        self._asks = DepthSide(-self._scale.ticks(carried.ask_price)[0], carried.ask_qty.copy())
+        status[[BIDS, ASKS]] = len(carried.bid_price), len(carried.ask_price)
+        status[BIDS_FROM], status[ASKS_FROM] = self._bound(carried.bids_from), self._bound(carried.asks_to, sign=-1)
+        self._status, self._remembered = status, []
+        return True
+
+    def _bound(self, price: float | None, *, sign: int = 1) -> int:
+        return ALL_KNOWN if price is None else sign * int(self._scale.ticks(np.array([price]))[0][0])
+
+    def apply(self, events: DepthSlice, output: BookOutput) -> None:
         """Apply events in order, writing the book after each into `output`."""
         start = 0
         for stop in [*np.flatnonzero(events.snapshot).tolist(), len(events.seq)]:
@@ -178,8 +147,9 @@ class OrderBook:
                 self._apply_snapshot(events.part(stop, stop + 1), output)
             start = stop + 1
 
-    def _apply_differences(self, events: _Slice, output: _Output) -> None:
+    def _apply_differences(self, events: DepthSlice, output: BookOutput) -> None:
         ticks = self._ticks(events)
+        self._numbered |= bool((events.first != NO_SEQ).any() or (events.prev != NO_SEQ).any())
         bids = self._bids.with_room(int(events.is_bid.sum()))
         asks = self._asks.with_room(int((~events.is_bid).sum()))
         apply_differences(
@@ -191,50 +161,61 @@ class OrderBook:
         self._bids, self._asks = bids.cut(self._status[BIDS]), asks.cut(self._status[ASKS])
         self._remember(events, output)
 
-    def _apply_snapshot(self, event: _Slice, output: _Output) -> None:
-        """Put a snapshot in place of the book, and play again what came before it but is newer."""
+    def _apply_snapshot(self, event: DepthSlice, output: BookOutput) -> None:
+        """Put a snapshot in place of the book, and play again what came before it but is newer.
+
+        One that is not newer than the last update gives no row: that update has one, and its time is the right one.
+        """
         row, seq, last = int(event.row[0]), int(event.seq[0]), int(self._status[LAST_SEQ])
-        replay: list[_Slice] = []
-        if NO_SEQ not in (seq, last) and seq < last:
-            if STATES[self._status[STATE]] == "whole":
-                output.fate[row] = Fate.SNAPSHOT_NOT_NEEDED
+        replay: list[DepthSlice] = []
+        if NO_SEQ not in (seq, last) and seq <= last:
+            replay = [part for run in self._remembered if len((part := run.newer_than(seq)).seq)]
+            output.fate[row] = self._fate_of_late(seq, last, replay)
+            if output.fate[row] != Fate.SNAPSHOT_CAUGHT_UP:
                 return
-            replay = [part for run in self._remembered if len((part := _newer(run, seq)).seq)]
-            if not replay or not _joins(replay[0], seq):
-                output.fate[row] = Fate.SNAPSHOT_TOO_OLD
-                return
-        elif seq == last != NO_SEQ and STATES[self._status[STATE]] == "whole":
-            output.fate[row] = Fate.SNAPSHOT_NOT_NEEDED
-            return
-        ticks = self._ticks(event)
-        self._bids, self._asks = _sorted_side(event, ticks, bids=True), _sorted_side(event, ticks, bids=False)
-        self._status[[BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT]] = (
+        self._stand_on(event)
+        for run in replay:
+            run.row = np.arange(len(run.seq))
+            self._apply_differences(run, BookOutput.of(len(run.seq)))
+        sides = (self._bids.key, self._bids.qty, self._asks.key, self._asks.qty, self._status)
+        output.seq[row] = seq
+        output.state[row] = top_of_book(sides, output.levels, row, self._scale.ticks_per_unit)
+
+    def _fate_of_late(self, seq: int, last: int, replay: list[DepthSlice]) -> Fate:
+        """Tell what becomes of a snapshot that is not newer than the last update, given what would be played again."""
+        if self.state == "whole":
+            return Fate.SNAPSHOT_NOT_NEEDED
+        joined = replay[0].follows_on(seq) if replay else seq == last
+        return Fate.SNAPSHOT_CAUGHT_UP if joined else Fate.SNAPSHOT_TOO_OLD
+
+    def _stand_on(self, event: DepthSlice) -> None:
+        """Make the levels of a snapshot the book."""
+        ticks, seq = self._ticks(event), int(event.seq[0])
+        self._bids, self._asks = DepthSide.of(event, ticks, bids=True), DepthSide.of(event, ticks, bids=False)
+        self._status[[BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, BIDS_FROM, ASKS_FROM]] = (
             len(self._bids.key),
             len(self._asks.key),
             seq,
-            STATES.index("whole"),
+            _WHOLE,
             seq != NO_SEQ,
+            self._bids.outermost,
+            self._asks.outermost,
         )
         self._remembered = []
-        for run in replay:
-            run.row = np.arange(len(run.seq))
-            self._apply_differences(run, _Output.of(len(run.seq)))
-        output.state[row] = self._status[STATE]
-        output.seq[row] = self._status[LAST_SEQ]
-        sides = (self._bids.key, self._bids.qty, self._asks.key, self._asks.qty, self._status)
-        top_of_book(sides, output.levels, row, self._scale.ticks_per_unit)
 
-    def _ticks(self, events: _Slice) -> NDArray[np.int64]:
+    def _ticks(self, events: DepthSlice) -> NDArray[np.int64]:
         """Return prices in ticks, refining the scale, and the levels kept, where a price needs more decimals."""
         ticks, factor = self._scale.ticks(events.price)
         if factor > 1:
             self._bids.key *= factor
             self._asks.key *= factor
+            bounds = self._status[[BIDS_FROM, ASKS_FROM]]
+            self._status[[BIDS_FROM, ASKS_FROM]] = np.where(bounds == ALL_KNOWN, bounds, bounds * factor)
         return ticks
 
-    def _remember(self, events: _Slice, output: _Output) -> None:
-        """Keep the differences applied since the last gap, while a snapshot may still have to be joined to them."""
-        if STATES[self._status[STATE]] == "whole" or (events.seq == NO_SEQ).any():
+    def _remember(self, events: DepthSlice, output: BookOutput) -> None:
+        """Keep the newest differences since the last gap or snapshot: a snapshot may have to be joined to them yet."""
+        if (events.seq == NO_SEQ).any():
             self._remembered = []
             return
         gaps = np.flatnonzero(output.expected[events.row] != NO_SEQ)
@@ -245,99 +226,3 @@ class OrderBook:
         self._remembered.append(events.part(max(start, len(events.seq) - REMEMBERED_EVENTS), len(events.seq)))
         while sum(len(run.seq) for run in self._remembered[1:]) >= REMEMBERED_EVENTS:
             del self._remembered[0]
-
-
-class OrderBooks:
-    """The books of any number of instruments, fed with batches of depth events in file order."""
-
-    def __init__(self) -> None:
-        self._books: dict[tuple[str, str], OrderBook] = {}
-
-    def __getitem__(self, instrument: tuple[str, str]) -> OrderBook:
-        """Return the book of a venue and symbol that has had events."""
-        return self._books[instrument]
-
-    @property
-    def removed_as_crossed(self) -> int:
-        """Levels removed so far from books that were not whole; see `OrderBook.removed_as_crossed`."""
-        return sum(book.removed_as_crossed for book in self._books.values())
-
-    def apply(self, depth: DepthEvents) -> BookRows:
-        """Apply depth events, in file order, to the books of their instruments.
-
-        Args:
-            depth: Events of any instruments.
-
-        Returns:
-            The book after each event that was applied, each event's fate, and the gaps.
-        """
-        output = _Output.of(len(depth.events))
-        for instrument, events in _by_instrument(depth):
-            self._books.setdefault(instrument, OrderBook()).apply(events, output)
-        gaps = list(_gaps(depth.events, output))
-        seq = pl.Series("seq", output.seq)
-        rows = depth.events.with_columns(
-            pl.when(seq != NO_SEQ).then(seq).alias("seq"),
-            pl.Series("state", STATES, pl.String).gather(output.state),
-        )
-        levels = pl.DataFrame([pl.Series(name, output.levels[at]) for at, name in enumerate(BOOK_LEVELS)])
-        rows = rows.hstack(levels.fill_nan(None)).select(list(DECODED["book"]))
-        applied = output.fate == Fate.APPLIED
-        return BookRows(rows if applied.all() else rows.filter(pl.Series(applied)), output.fate, gaps)
-
-
-def _by_instrument(depth: DepthEvents) -> Iterator[tuple[tuple[str, str], _Slice]]:
-    """Yield the events of each instrument."""
-    events = depth.events
-    names = events.select("venue", "symbol").unique(maintain_order=True).with_row_index("book")
-    codes = events.join(names, on=["venue", "symbol"], how="left", maintain_order="left")["book"].to_numpy()
-    columns = [_integers(events[name]) for name in ("seq", "first_seq", "prev_seq")]
-    snapshot = events["is_snapshot"].to_numpy()
-    counts = np.diff(depth.offsets)
-    level_codes = np.repeat(codes, counts)
-    for code, venue, symbol in names.iter_rows():
-        row, levels = np.flatnonzero(codes == code), level_codes == code
-        chosen = slice(None) if len(names) == 1 else levels
-        offsets = np.concatenate(([0], np.cumsum(counts[row])))
-        seq, first, prev = (column[row] for column in columns)
-        sides = (depth.is_bid[chosen], depth.price[chosen], depth.qty[chosen])
-        yield (venue, symbol), _Slice(row, seq, first, prev, snapshot[row], offsets, *sides)
-
-
-def _integers(column: pl.Series) -> NDArray[np.int64]:
-    return column.fill_null(NO_SEQ).to_numpy()
-
-
-def _newer(run: _Slice, seq: int) -> _Slice:
-    """Return the events of a run that a snapshot with a last update id does not contain yet."""
-    return run.part(int(np.searchsorted(np.maximum.accumulate(run.seq), seq, side="right")), len(run.seq))
-
-
-def _joins(run: _Slice, seq: int) -> bool:
-    """Tell whether the first event of a run follows on a snapshot without a gap."""
-    if run.prev[0] != NO_SEQ:
-        return bool(run.first[0] <= seq or run.prev[0] <= seq)
-    return bool(run.first[0] <= seq + 1)
-
-
-def _sorted_side(event: _Slice, ticks: NDArray[np.int64], *, bids: bool) -> _Side:
-    """Return one side of a snapshot; of a price that is there twice the last counts."""
-    chosen = (event.is_bid == bids) & (event.qty > 0)
-    key = ticks[chosen][::-1] if bids else -ticks[chosen][::-1]
-    key, index = np.unique(key, return_index=True)
-    return _Side(key, event.qty[chosen][::-1][index])
-
-
-def _gaps(events: pl.DataFrame, output: _Output) -> Iterator[Gap]:
-    places = np.flatnonzero(output.expected != NO_SEQ)
-    columns = events.select(
-        "venue",
-        "symbol",
-        pl.col("ts").dt.timestamp("ns").alias("ts_ns"),
-        pl.coalesce("prev_seq", "first_seq", "seq").alias("got"),
-        "line",
-    )[places]
-    for (venue, symbol, ts_ns, got, line), expected in zip(
-        columns.iter_rows(), output.expected[places].tolist(), strict=True
-    ):
-        yield Gap(venue, symbol, ts_ns, expected, got, line)

@@ -2,6 +2,10 @@
 
 A side is a pair of arrays, worst level first, whose keys are price ticks, negated on the ask side. Most updates are
 near the best price, so near the end, where little has to be moved. Everything is plain arrays, since it is compiled.
+
+A snapshot ends somewhere: beyond its outermost price a whole book knows only the levels that were touched since. The
+status holds the outermost key of each side from which all levels are known. It moves out as prices move, since an
+exchange's book never crosses: where a bid rested, no ask did.
 """
 
 from __future__ import annotations
@@ -14,10 +18,14 @@ from tracebank_models.market.chunks import BOOK_DEPTH
 NO_SEQ = np.iinfo(np.int64).min
 """Stands for an update id that a source does not give."""
 
-BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, REMOVED_AS_CROSSED = range(6)
-"""Places in a book's status: levels of each side, last update id, state, whether that id is a snapshot's, a count."""
+ALL_KNOWN = NO_SEQ
+"""Stands for the outermost known key of a side of which every level is known."""
 
-_WHOLE, _STALE = 1, 2
+BIDS, ASKS, LAST_SEQ, STATE, AFTER_SNAPSHOT, REMOVED_AS_CROSSED, BIDS_FROM, ASKS_FROM, BEYOND = range(9)
+"""Places in a book's status: levels of each side, last update id, state, whether that id is a snapshot's, a count, the
+outermost key of each side from which a whole book is known, and whether a best price lies beyond it."""
+
+_PARTIAL, _WHOLE, _STALE = 0, 1, 2
 _APPLIED, _DUPLICATE, _BEFORE_SNAPSHOT = 0, 1, 2
 
 
@@ -37,7 +45,7 @@ def apply_differences(events, book, output, ticks_per_unit):  # type: ignore[no-
     status = book[4]
     for event in range(len(seq)):
         at = row[event]
-        fate[at], wanted = _follow(seq[event], first[event], prev[event], status)
+        fate[at], wanted = follow(seq[event], first[event], prev[event], status)
         expected[at] = wanted
         if fate[at] != _APPLIED:
             continue
@@ -47,12 +55,12 @@ def apply_differences(events, book, output, ticks_per_unit):  # type: ignore[no-
             _set_level(book, is_bid[level], ticks[level], qty[level])
         if seq[event] != NO_SEQ:
             status[LAST_SEQ], status[AFTER_SNAPSHOT] = seq[event], 0
-        state[at], seq_after[at] = status[STATE], seq[event]
-        top_of_book(book, levels, at, ticks_per_unit)
+        seq_after[at] = seq[event]
+        state[at] = top_of_book(book, levels, at, ticks_per_unit)
 
 
 @njit(cache=True)
-def _follow(seq, first, prev, status):  # type: ignore[no-untyped-def]
+def follow(seq, first, prev, status):  # type: ignore[no-untyped-def]
     """Return the fate of a difference, and the update id expected before it if there is a gap, else `NO_SEQ`."""
     last, joining = status[LAST_SEQ], status[AFTER_SNAPSHOT] == 1
     if seq == NO_SEQ or last == NO_SEQ:
@@ -116,13 +124,45 @@ def _set_in_side(key, qty, count, new_key, new_qty):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
-def top_of_book(book, levels, row, ticks_per_unit):  # type: ignore[no-untyped-def]
-    """Write the best levels of both sides into a column of `levels`, which holds NaN where there are none."""
-    bid_key, bid_qty, ask_key, ask_qty, status = book
+def _see_how_far(book):  # type: ignore[no-untyped-def]
+    """Note from which keys on a whole book is known, and whether a best price lies beyond; return the state to tell."""
+    bid_key, _, ask_key, _, status = book
     bids, asks = status[BIDS], status[ASKS]
-    for depth in range(min(BOOK_DEPTH, bids)):
-        levels[depth, row] = bid_key[bids - 1 - depth] / ticks_per_unit
-        levels[BOOK_DEPTH + depth, row] = bid_qty[bids - 1 - depth]
-    for depth in range(min(BOOK_DEPTH, asks)):
-        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[asks - 1 - depth] / ticks_per_unit
-        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[asks - 1 - depth]
+    status[BEYOND] = 0
+    if status[STATE] != _WHOLE or (status[BIDS_FROM] == ALL_KNOWN and status[ASKS_FROM] == ALL_KNOWN):
+        return status[STATE]
+    crossed = bids > 0 and asks > 0 and bid_key[bids - 1] + ask_key[asks - 1] >= 0
+    if not crossed:  # if the exchange sent it so, where one side rests tells nothing about the other
+        if bids > 0:
+            status[ASKS_FROM] = min(status[ASKS_FROM], -bid_key[bids - 1])
+        if asks > 0:
+            status[BIDS_FROM] = min(status[BIDS_FROM], -ask_key[asks - 1])
+    bid_seen = status[BIDS_FROM] == ALL_KNOWN or (bids > 0 and bid_key[bids - 1] >= status[BIDS_FROM])
+    ask_seen = status[ASKS_FROM] == ALL_KNOWN or (asks > 0 and ask_key[asks - 1] >= status[ASKS_FROM])
+    if bid_seen and ask_seen:
+        return _WHOLE
+    status[BEYOND] = 1
+    return _PARTIAL
+
+
+@njit(cache=True)
+def top_of_book(book, levels, row, ticks_per_unit):  # type: ignore[no-untyped-def]
+    """Write the best levels of both sides into a column of `levels`, which holds NaN; return the state to tell.
+
+    A row that is whole holds no level that another, not known one might precede. The others hold what is known.
+    """
+    bid_key, bid_qty, ask_key, ask_qty, status = book
+    state = _see_how_far(book)
+    bids, asks = min(BOOK_DEPTH, status[BIDS]), min(BOOK_DEPTH, status[ASKS])
+    if state == _WHOLE:
+        while bids > 0 and bid_key[status[BIDS] - bids] < status[BIDS_FROM]:
+            bids -= 1
+        while asks > 0 and ask_key[status[ASKS] - asks] < status[ASKS_FROM]:
+            asks -= 1
+    for depth in range(bids):
+        levels[depth, row] = bid_key[status[BIDS] - 1 - depth] / ticks_per_unit
+        levels[BOOK_DEPTH + depth, row] = bid_qty[status[BIDS] - 1 - depth]
+    for depth in range(asks):
+        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[status[ASKS] - 1 - depth] / ticks_per_unit
+        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[status[ASKS] - 1 - depth]
+    return state

@@ -22,7 +22,8 @@ from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, D
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import FileScan, ObservedInstrument, TooManyBadLines, lines_of, scan
 from tracebank_models.market.formats import reader, sniff_format, source_of
-from tracebank_models.market.order_book import IGNORED_AS, Fate, Gap, OrderBooks
+from tracebank_models.market.order_book import IGNORED_AS, Fate
+from tracebank_models.market.order_books import Gap, OrderBooks
 
 __all__ = [
     "Accounting",
@@ -65,6 +66,7 @@ def load(
     tables: Iterable[str] = tuple(TABLES),
     chunk_lines: int = 65536,
     accounting: Accounting | None = None,
+    books: OrderBooks | None = None,
 ) -> Iterator[LoadedChunk]:
     """Yield the rows of files, without duplicates and with order books built, chunk by chunk.
 
@@ -75,6 +77,7 @@ def load(
         tables: Tables wanted, of `TABLES`; lines for others are read past.
         chunk_lines: Lines decoded at a time.
         accounting: Receives what became of each line that is of the day, symbol and tables, and of each of none.
+        books: Books to go on with, and to be asked for what they are at the end.
 
     Raises:
         ValueError: A table is not known.
@@ -84,7 +87,13 @@ def load(
     wanted = frozenset(tables)
     if unknown := wanted - TABLES.keys():
         raise ValueError(f"tables: {', '.join(sorted(unknown))} is not known: of {', '.join(TABLES)}")
-    loading = _Load(day, symbol, wanted, Accounting() if accounting is None else accounting)
+    loading = _Load(
+        day,
+        symbol,
+        wanted,
+        Accounting() if accounting is None else accounting,
+        OrderBooks() if books is None else books,
+    )
     for source in in_time_order(sources):
         for chunk in reader(source.format).read(source, chunk_lines=chunk_lines):
             yield loading.take(source.path, chunk)
@@ -110,13 +119,20 @@ def first_time(source: Source) -> int | None:
 class _Load:
     """What a load knows across chunks and files."""
 
-    def __init__(self, day: date | None, symbol: str | None, tables: frozenset[str], accounting: Accounting) -> None:
+    def __init__(
+        self,
+        day: date | None,
+        symbol: str | None,
+        tables: frozenset[str],
+        accounting: Accounting,
+        books: OrderBooks,
+    ) -> None:
         self._day = day
         self._symbol = symbol
         self._tables = tables
         self._accounting = accounting
         self._seen = SeenIds()
-        self._books = OrderBooks()
+        self._books = books
         self._aggregates: dict[tuple[str, str], bool] = {}
 
     def take(self, path: Path, chunk: DecodedChunk) -> LoadedChunk:

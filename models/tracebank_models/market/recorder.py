@@ -82,7 +82,7 @@ class _Recording:
     """What is known of a file while its blocks are decoded one after the other."""
 
     def __init__(self, source: Source, window: LineWindow) -> None:
-        head = StreamLines(list(window.following(-1, LOOK_AHEAD_LINES)), 1)
+        head = StreamLines(list(window.beyond(LOOK_AHEAD_LINES)), 1)
         self._venues = venues_of(head, source.venue)
         self._bare_depth = BareDepth(head)
         self._symbol = (source.symbol or "").upper()
@@ -141,12 +141,12 @@ class _Recording:
         owners: list[tuple[pl.DataFrame, Messages]] = []
         for stream, messages in sorted(groups, key=lambda group: group[1].kind == SNAPSHOT_KIND):
             if messages.kind == SNAPSHOT_KIND:
-                self._snapshots.name(messages, self._lines_before, [keys for keys, _ in owners])
+                self._snapshots.name(messages, self._lines_before, [keys for keys, _ in owners], items)
             if messages.items and messages.kind.startswith("depth"):
                 keys = depth_keys(messages, self._venues, symbol_of(stream) or self._symbol)
                 owners.append((keys.with_columns(pl.col("item") + len(items)), messages))
                 items += messages.items
-        self._snapshots.remember([keys for keys, _ in owners])
+        self._snapshots.remember([keys for keys, _ in owners], items)
         frames = self._first_kinds("book", chunk, [keys for keys, _ in owners])
         partial = [keys for keys in frames if len(keys) and PARTIAL_DEPTH.fullmatch(keys["kind"][0])]
         flowing = [keys for keys in frames if len(keys) and not PARTIAL_DEPTH.fullmatch(keys["kind"][0])]
