@@ -28,6 +28,9 @@ from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.series import Day, Partition, SeriesTable
 
 FILE_TABLES: dict[str, SeriesTable] = {table.name: table for table in (TRADES, QUOTES, BOOK)}
+FAILED_FILES = "failed"
+"""Under this name a run tells which files it could not register, and why."""
+
 _SQL = Path(__file__).parent / "sql"
 """Texts of queries, in a folder for each engine; TimescaleDB speaks PostgreSQL's."""
 
@@ -46,11 +49,13 @@ class RawFilesConfig(dg.Config):
 
 
 @artifact(GROUP, IngestFile, deps=[SYNTHETIC_DAY], kinds={"python"})
-def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores) -> dg.MaterializeResult:
+def raw_files(
+    context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores
+) -> Iterator[dg.MaterializeResult]:
     """Market files that were registered: known by their content, every line of them accounted for by kind.
 
     Registering scans a file once and writes `ingest_files`, `ingest_counts`, `rejected_rows` and `instruments`. A file
-    with more unreadable lines than `max_rejected_share` is refused whole.
+    with more unreadable lines than `max_rejected_share` is refused whole; the others are registered, then the run fails.
     """
     from tracebank_assets.market.registration import register_paths
 
@@ -63,10 +68,21 @@ def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores:
             symbol=config.symbol,
             max_rejected_share=config.max_rejected_share,
         )
+        if done.failed and not done.hashes:
+            raise _failure(done.failed)
         made.inputs |= {str(path): sha for path, sha in done.hashes.items()}
         made.wrote(done.lines, done.bytes)
     add_to(context.instance, catalogue.partitions_of(stores.relational, done.hashes.values()))
-    return made.result({"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected})
+    counts = {"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected}
+    yield made.result({**counts, "skipped_files": len(done.skipped), "failed_files": len(done.failed)})
+    if done.failed:
+        raise _failure(done.failed)
+
+
+def _failure(failed: Mapping[Path, str]) -> dg.Failure:
+    files = {str(path): why for path, why in failed.items()}
+    said = "; ".join(f"{path}: {why}" for path, why in files.items())
+    return dg.Failure(said, metadata={FAILED_FILES: dg.MetadataValue.json(files)}, allow_retries=False)
 
 
 def _usual_folders(settings: Settings) -> list[Path]:

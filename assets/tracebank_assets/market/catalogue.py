@@ -16,6 +16,7 @@ from tracebank_models.market.chunks import Source
 from tracebank_models.market.file_scan import FileScan
 from tracebank_models.market.instruments import instrument_units
 from tracebank_models.market.order_book import Gap
+from tracebank_models.market.unpacking import packed, size_of
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,9 +32,11 @@ class RegisteredFile:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file as it lies on disk."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hash of a file as it lies on disk, or of a member of an archive."""
+    digest = hashlib.sha256()
+    for piece in packed(path):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def registered(relational: RelationalStore, sha256: str, path: Path) -> bool:
@@ -54,7 +57,7 @@ def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
         format=source.format,
         venue=source.venue,
         symbol=source.symbol,
-        bytes=source.path.stat().st_size,
+        bytes=size_of(source.path),
         lines=scan.lines,
         rows=int(scan.counts["lines"].sum()),
         rejected=len(scan.rejected),
