@@ -58,7 +58,7 @@ class IngestCount(Base):
     venue: Mapped[str] = mapped_column(String(64), primary_key=True)
     symbol: Mapped[str] = mapped_column(String(64), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day of ts")
-    table_name: Mapped[str] = mapped_column(String(32), primary_key=True, doc="trades, quotes or book")
+    table_name: Mapped[str] = mapped_column(String(32), primary_key=True, doc="series table that they are rows of")
     kind: Mapped[str] = mapped_column(String(64), primary_key=True, doc="stream or record kind in the file")
     lines: Mapped[int] = mapped_column(doc="lines found")
     stored: Mapped[int | None] = mapped_column(doc="lines stored; null until the partition is loaded")

@@ -18,6 +18,7 @@ from tracebank.stores.opening import open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs
+from tracebank_assets.market.assets import FILE_TABLES
 from tracebank_assets.market.ingestion import ingest_paths
 from tracebank_assets.market.partitions import add_to, partition_key
 from tracebank_assets.market.registration import RegistrationError
@@ -122,6 +123,7 @@ def test_bars_agree_with_polars(home: Settings, recorded: Manifest) -> None:
             pl.col("qty").sum().alias("volume"),
             ((pl.col("price") * pl.col("qty")).sum() / pl.col("qty").sum()).alias("vwap"),
             pl.len().cast(pl.Int64).alias("trades"),
+            pl.lit(60, pl.Int64).alias("interval_s"),
         )
     )
     spreads = (
@@ -158,7 +160,7 @@ def test_the_ledger_tells_which_rows_came_from_which_run(
     with relational.session() as session:
         query = select(Materialization).where(Materialization.partition == partition)
         rows = {entry.asset_key: entry for entry in session.scalars(query)}
-        assert set(rows) == {f"market/{name}" for name in ("trades", "quotes", "book", "bars", "quality")}
+        assert set(rows) == {f"market/{name}" for name in (*FILE_TABLES, "bars", "quality")}
         trades, bars = rows["market/trades"], rows["market/bars"]
         stored = open_series(home).size(TRADES, {"day": DAY, "symbol": "SYNBTC"})
         assert (trades.rows, trades.bytes) == (stored.rows, stored.bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, Source
+from tracebank_models.market.cells import conform
+from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, Source
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import ObservedInstrument
 from tracebank_models.market.pipeline import Accounting, TooManyBadLines, in_time_order, load, scan
@@ -299,6 +301,45 @@ def test_rows_beside_lines_are_stored_and_no_line_is_counted_twice(tmp_path: Pat
     assert accounting.unaccounted(message) == 0
     assert sum(entry.lines for entry in accounting.lines) == 3
     assert sum(entry.rows for entry in accounting.lines) == 5
+
+
+def _bars(kind: str, *minutes: int, interval_s: int = 60) -> pl.DataFrame:
+    schema = {"ts": pl.Datetime("ns", "UTC"), "venue": pl.String, "symbol": pl.String, "kind": pl.String}
+    rows = [(MIDNIGHT_MS * 10**6 + minute * 60 * 10**9, "v", "S", kind, interval_s) for minute in minutes]
+    return pl.DataFrame(rows, schema={**schema, "interval_s": pl.Int64}, orient="row")
+
+
+def test_bars_are_told_by_time_and_length_whatever_they_were_read_from() -> None:
+    seen = SeenIds()
+    assert seen.repeats("bars", _bars("klines", 0, 1, 1)).tolist() == [False, False, True]
+    assert seen.repeats("bars", _bars("columns", 1, 2)).tolist() == [True, False]
+    assert not seen.repeats("bars", _bars("klines", 0, interval_s=300)).any()
+
+
+def test_a_line_of_several_rows_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue may send a list of trades in one message, and rows of tables that have no kind of line of their own."""
+    path = tmp_path / "trades"
+    rows = pl.DataFrame(
+        {"ts": [MIDNIGHT_MS] * 4, "price": 1.0, "qty": 1.0, "seq": [1, 2, 3, 2], "line": [1, 1, 1, 3]},
+        schema_overrides={"ts": pl.Datetime("ms", "UTC")},
+    ).with_columns(symbol=pl.Series(["A", "B", "A", "B"]), venue=pl.lit("v"), side=pl.lit("buy"))
+    trades = conform("trades", rows, kind="trade", local_ts=None, clock="exchange")
+    ended = conform("liquidations", rows, kind="trade", local_ts=None, clock="exchange", average_price=None)
+    chunk = DecodedChunk(3, {"trades": trades}, ignored={"blank": 1}, companions={"liquidations": ended[:1]})
+    module = SimpleNamespace(read=lambda _source, *, chunk_lines: (part for part in [chunk]))
+    for name in ("pipeline", "file_scan"):
+        monkeypatch.setattr(f"tracebank_models.market.{name}.reader", lambda _name: module)
+    accounting = Accounting()
+    found = loaded(Source(path, "fake"), accounting=accounting)
+    assert (found["trades"].height, found["liquidations"].height) == (3, 1)
+    assert accounting.unaccounted(path) == 0
+    assert [(entry.symbol, entry.table, entry.lines, entry.rows) for entry in accounting.lines[1:]] == [
+        ("A", "trades", 1, 2), ("B", "trades", 1, 1), ("A", "liquidations", 0, 1),
+    ]  # fmt: skip
+    counts = scan(Source(path, "fake")).counts
+    assert sorted(counts.select("symbol", "table", "lines", "records").rows()) == [
+        ("A", "liquidations", 0, 1), ("A", "trades", 1, 2), ("B", "trades", 1, 2),
+    ]  # fmt: skip
 
 
 def test_numbers_of_lines_are_no_ids(tmp_path: Path) -> None:

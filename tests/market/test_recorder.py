@@ -58,7 +58,7 @@ def read(path: Path, lines: list[bytes], chunk_lines: int = 65536, venue: str | 
     chunks = list(recorder.read(Source(path, "recorder", venue), chunk_lines=chunk_lines))
     for chunk in chunks:
         for table in ("trades", "quotes", "book"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             assert frame is None or dict(frame.schema) == DECODED[table]
         rows = [frame for frame in (chunk.trades, chunk.quotes, chunk.book) if frame is not None]
         events = 0 if chunk.depth is None else len(chunk.depth.events)
@@ -74,7 +74,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def frame_of(chunks: list[DecodedChunk], table: str) -> pl.DataFrame:
-    return pl.concat([getattr(chunk, table) for chunk in chunks if getattr(chunk, table) is not None])
+    return pl.concat([chunk.frames[table] for chunk in chunks if table in chunk.frames])
 
 
 def levels_of(chunk: DecodedChunk) -> list[list[tuple[bool, float, float]]]:
@@ -424,7 +424,7 @@ LINES = st.sampled_from(
 
 
 def summary(chunks: list[DecodedChunk]) -> tuple[Any, ...]:
-    frames = [[row for c in chunks if getattr(c, t) is not None for row in getattr(c, t).rows()] for t in DECODED]
+    frames = [[row for c in chunks if t in c.frames for row in c.frames[t].rows()] for t in DECODED]
     events = [row for chunk in chunks if chunk.depth for row in chunk.depth.events.rows()]
     levels = [level for chunk in chunks if chunk.depth for level in levels_of(chunk)]
     ignored = sorted(kind for chunk in chunks for kind, count in chunk.ignored.items() for _ in range(count))

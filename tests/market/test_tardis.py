@@ -62,7 +62,7 @@ def chunks_of(path: Path, chunk_lines: int = 65536) -> list[DecodedChunk]:
     for chunk in chunks:
         assert stored(chunk) + sum(chunk.ignored.values()) + len(chunk.rejected) == chunk.lines
         for table in ("trades", "quotes", "book"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             assert frame is None or frame.schema == pl.Schema(DECODED[table])
     return chunks
 

@@ -119,15 +119,16 @@ def _least(one: _Ordered | None, other: _Ordered | None) -> _Ordered | None:
     return min(found) if found else None
 
 
-def files_of(relational: RelationalStore, day: date, symbol: str) -> list[RegisteredFile]:
-    """Files that hold rows of a day and symbol, earliest first."""
+def files_of(
+    relational: RelationalStore, day: date, symbol: str, tables: Iterable[str] | None = None
+) -> list[RegisteredFile]:
+    """Files that hold rows of a day and symbol, of any table or of those asked for, earliest first."""
+    held = (IngestCount.day == day) & (IngestCount.symbol == symbol)
+    if tables is not None:
+        held &= IngestCount.table_name.in_(tables)
     query = (
         select(IngestFile)
-        .where(
-            IngestFile.sha256.in_(
-                select(IngestCount.sha256).where(IngestCount.day == day, IngestCount.symbol == symbol)
-            )
-        )
+        .where(IngestFile.sha256.in_(select(IngestCount.sha256).where(held)))
         .order_by(IngestFile.first_ts, IngestFile.path)
     )
     with relational.reading() as session:

@@ -139,7 +139,7 @@ def _chunk(
     if "seq" not in rows.columns:
         made["seq"] = pl.col("line")
     chunk = DecodedChunk(lines, ignored=ignored, rejected=rejected, has_ids="seq" in rows.columns)
-    setattr(chunk, table, conform(table, rows, **made))
+    chunk.frames[table] = conform(table, rows, **made)
     return chunk
 
 

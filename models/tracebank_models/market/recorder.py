@@ -117,10 +117,10 @@ class _Recording:
             frame, ignored = trade_rows(messages, self._venue)
             frames.append(frame)
             _count(chunk, ignored)
-        chunk.trades = _joined(self._first_kinds("trades", chunk, frames))
+        _put(chunk, "trades", self._first_kinds("trades", chunk, frames))
 
     def _quotes(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
-        chunk.quotes = _joined([quote_rows(messages, self._venue) for messages in groups if messages.items])
+        _put(chunk, "quotes", [quote_rows(messages, self._venue) for messages in groups if messages.items])
 
     def _depth(self, chunk: DecodedChunk, groups: list[tuple[str, Messages]]) -> None:
         """Decode differences, REST snapshots and partial depth."""
@@ -139,7 +139,7 @@ class _Recording:
         flowing = [keys for keys in frames if len(keys) and not PARTIAL_DEPTH.fullmatch(keys["kind"][0])]
         problems: dict[int, str] = {}
         if (joined := _joined(partial)) is not None:
-            chunk.book, problems = book_rows(joined, items)
+            chunk.frames["book"], problems = book_rows(joined, items)
         if (joined := _joined(flowing)) is not None:
             chunk.depth, more = depth_events(joined, items)
             problems |= more
@@ -183,6 +183,11 @@ def _shape(kind: str, payload: bytes) -> type[msgspec.Struct]:
     if kind == SNAPSHOT_KIND or (PARTIAL_DEPTH.fullmatch(kind) and b'"lastUpdateId"' in payload[:40]):
         return DepthSnapshot
     return DepthUpdate
+
+
+def _put(chunk: DecodedChunk, table: str, frames: list[pl.DataFrame]) -> None:
+    if (rows := _joined(frames)) is not None:
+        chunk.frames[table] = rows
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:

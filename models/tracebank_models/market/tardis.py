@@ -162,7 +162,8 @@ def _trade_chunks(path: Path, names: list[str], chunk_lines: int) -> Iterator[De
         seq = pl.col("id") if numeric else pl.col("line")
         trades = conform("trades", rows, **shared_columns("trades"), seq=seq, qty=pl.col("amount"))
         ids = numeric is not False
-        yield DecodedChunk(len(lines), trades, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=ids)
+        frames = {"trades": trades}
+        yield DecodedChunk(len(lines), frames, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=ids)
 
 
 def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> DecodedChunk:
@@ -176,8 +177,8 @@ def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> Dec
             for what, cell in (("price", "price"), ("qty", "amount"))
             for level in range(BOOK_DEPTH)
         }
-        chunk.book = conform("book", decoded.rows, **shared, state="whole", **cells)
+        chunk.frames["book"] = conform("book", decoded.rows, **shared, state="whole", **cells)
     else:
         amounts = {f"{side}_qty": pl.col(f"{side}_amount") for side in ("bid", "ask")}
-        chunk.quotes = conform("quotes", decoded.rows, **shared, **amounts)
+        chunk.frames["quotes"] = conform("quotes", decoded.rows, **shared, **amounts)
     return chunk
