@@ -7,6 +7,7 @@ number in the file) and `kind` (the stream or record kind that the line was, for
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,10 @@ BOOK_DEPTH = 10
 """Levels per side in a stored book row."""
 
 _NS = pl.Datetime("ns", "UTC")
-_KEY: dict[str, pl.DataType | type[pl.DataType]] = {
+Columns = Mapping[str, pl.DataType | type[pl.DataType]]
+"""Columns of a table, in their order."""
+
+_KEY: Columns = {
     "ts": _NS,
     "local_ts": _NS,
     "clock": pl.String,
@@ -30,7 +34,7 @@ _KEY: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "seq": pl.Int64,
 }
-_LINE: dict[str, pl.DataType | type[pl.DataType]] = {"line": pl.Int64, "kind": pl.String}
+_LINE: Columns = {"line": pl.Int64, "kind": pl.String}
 
 TRADES = {**_KEY, "price": pl.Float64, "qty": pl.Float64, "side": pl.String}
 """`ts` is the exchange's time where the source has one (`clock` = "exchange"), else the local receive time
@@ -52,7 +56,7 @@ BOOK = {**_KEY, "state": pl.String, **dict.fromkeys(BOOK_LEVELS, pl.Float64)}
 """`state` is "whole" (built on a snapshot with no gap since), "partial" (no snapshot yet: levels become known as they
 are touched) or "stale" (a gap was met and no snapshot has healed it). A level that is not known is null."""
 
-BARS = {
+BARS: Columns = {
     "ts": _NS,
     "venue": pl.String,
     "symbol": pl.String,
@@ -94,7 +98,7 @@ LIQUIDATIONS = {**_KEY, "price": pl.Float64, "average_price": pl.Float64, "qty":
 DEPTH_BANDS = {**_KEY, "percent": pl.Float64, "depth": pl.Float64, "notional": pl.Float64}
 """What rests between the mid price and `percent` away from it; bids are below zero."""
 
-TABLES = {
+TABLES: dict[str, Columns] = {
     "trades": TRADES,
     "quotes": QUOTES,
     "book": BOOK,
