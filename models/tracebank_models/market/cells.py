@@ -52,6 +52,11 @@ def quantity(name: str, *, zero: bool = True) -> Field:
     return Field(name, number(name), allowed, least & (pl.col(name) <= MAX_QUANTITY))
 
 
+def rate(name: str) -> Field:
+    """A finite number of either sign."""
+    return Field(name, number(name), f"a number from {-MAX_PRICE:g} to {MAX_PRICE:g}", pl.col(name).abs() <= MAX_PRICE)
+
+
 def optional(field: Field) -> Field:
     """The same field of finite numbers, where an empty cell is allowed and gives null."""
     column = pl.col(field.name)
@@ -107,7 +112,7 @@ def epoch_time(count: pl.Expr, *units: str) -> pl.Expr:
 def iso_time(name: str) -> pl.Expr:
     """ISO 8601 text with seconds, at most nine decimals and a zone (else UTC) as a time in UTC; null otherwise."""
     parts = pl.col(name).str.extract_groups(
-        r"^(?<day>\d{4}-\d{2}-\d{2})[T ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
+        r"^(?<day>\d{4}-\d{2}-\d{2})[TD ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
         r" ?(?:Z|UTC|(?<sign>[+-])(?<hours>[01]\d):?(?<minutes>[0-5]\d))?$"
     )
     part = {name: parts.struct.field(name) for name in ("day", "clock", "part", "sign", "hours", "minutes")}
@@ -119,6 +124,15 @@ def iso_time(name: str) -> pl.Expr:
     utc = seconds - east
     within = (utc >= EARLIEST_NS // 10**9) & (utc < LATEST_NS // 10**9)
     return pl.when(within).then(utc * 10**9 + decimals).cast(_UTC_NS)
+
+
+def seconds_time(name: str) -> pl.Expr:
+    """Seconds since 1970 with any decimals, as text, as a time in UTC to the nanosecond; null otherwise."""
+    parts = pl.col(name).str.extract_groups(r"^(?<whole>\d{9,10})(?:\.(?<part>\d+))?$")
+    whole = parts.struct.field("whole").cast(pl.Int64)
+    decimals = parts.struct.field("part").fill_null("").str.slice(0, 9).str.pad_end(9, "0").cast(pl.Int64)
+    within = (whole >= EARLIEST_NS // 10**9) & (whole < LATEST_NS // 10**9)
+    return pl.when(within).then(whole * 10**9 + decimals).cast(_UTC_NS)
 
 
 def _known(name: str) -> pl.Expr:
@@ -164,6 +178,14 @@ def check(
         value = "an empty cell" if cell is None else repr(cell[:80] if isinstance(cell, str) else cell)
         bad.append(RejectedLine(line, f"{field.name}: {value} is not allowed: {field.allowed}", shown(row)))
     return typed.filter(first_bad.is_null()), bad
+
+
+def without_nothing(rows: pl.DataFrame, qty: str, kind: str, ignored: dict[str, int]) -> pl.DataFrame:
+    """Leave out trades whose quantity is zero, and count them in `ignored` as those of `kind` that are of nothing."""
+    kept = rows.filter(pl.col(qty) != 0)
+    if kept.height < rows.height:
+        ignored[f"{kind}:nothing"] = ignored.get(f"{kind}:nothing", 0) + rows.height - kept.height
+    return kept
 
 
 def conform(table: str, rows: pl.DataFrame, **columns: pl.Expr | str | None) -> pl.DataFrame:

@@ -92,6 +92,8 @@ DERIVATIVE_TICKERS = {
 """What a venue says of a derivative beside its trades and its book; `event` is "funding" (paid), "metrics" or "ticker".
 What a source does not say is null."""
 
+TICKER_VALUES = [name for name in DERIVATIVE_TICKERS if name not in _KEY and name != "event"]
+
 LIQUIDATIONS = {**_KEY, "price": pl.Float64, "average_price": pl.Float64, "qty": pl.Float64, "side": pl.String}
 """`side` is that of the order that closes the position: "sell" ends a long one, "buy" a short one."""
 
