@@ -1,5 +1,7 @@
 """Reader of what a recorder wrote: a local receive time in ns, a space, and a line of Binance's (combined) stream.
 
+What cryptofeed and tardis.dev record is put into this form by `recorded_lines`.
+
 Lines are told apart by `stream_lines` and their data read by `binance_messages`; here is what is true of a whole file:
 which of two streams of the same trades or the same book counts, and the order of lines. Which instrument a REST
 snapshot that names none belongs to is found by `snapshot_symbol`. Books are not built here.
@@ -32,7 +34,7 @@ from tracebank_models.market.binance_messages import (
     trade_rows,
 )
 from tracebank_models.market.chunks import DecodedChunk, RejectedLine, Source
-from tracebank_models.market.codecs import iter_line_blocks
+from tracebank_models.market.recorded_lines import as_recorded, recorded_blocks
 from tracebank_models.market.snapshot_symbol import LineWindow, SnapshotSymbols
 from tracebank_models.market.stream_lines import PARTIAL_DEPTH, SNAPSHOT_KIND, StreamLines, kind_of
 
@@ -46,7 +48,7 @@ _SHAPES = decoders((Trade, AggregateTrade, BookTicker, DepthUpdate, DepthSnapsho
 
 def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every reader is asked the same question
     """Tell whether a file's first lines are a recorder's: one of them starts as a line of a stream does."""
-    return any(_HEAD.match(line) for line in head)
+    return any(_HEAD.match(line) for line in as_recorded(head))
 
 
 def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
@@ -63,7 +65,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         UnreadableFileError: The packed data is cut short or corrupt.
         OSError: The file cannot be opened or read.
     """
-    window = LineWindow(iter_line_blocks(source.path, chunk_lines))
+    window = LineWindow(recorded_blocks(source.path, chunk_lines))
     recording = _Recording(source, SnapshotSymbols(window))
     for block in window:
         yield recording.decode(block)

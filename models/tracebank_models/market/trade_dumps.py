@@ -41,7 +41,8 @@ _OKX_LINE = re.compile(rb"\d+,(?:buy|sell)," + _NUMBER + rb"," + _NUMBER + rb",\
 _KRAKEN_NAME = re.compile(r"(?P<symbol>[A-Z0-9]{5,}?)(?:_(?P<minutes>\d+))?\.csv(\.(gz|zip|zst))?")
 _KRAKEN_TRADE = re.compile(rb"\d{10}(?:\.\d+)?(?:," + _NUMBER + rb"){2}")
 _KRAKEN_BAR = re.compile(rb"\d{10}(?:," + _NUMBER + rb"){5},\d+")
-_BYBIT_INVERSE = r"USD([FGHJKMNQUVXZ]\d{2})?$"
+BYBIT_INVERSE = r"USD([FGHJKMNQUVXZ]\d{2})?$"
+"""How names of Bybit's inverse contracts end: BTCUSD, BTCUSDZ24."""
 
 _Made = Mapping[str, pl.Expr | str | None]
 
@@ -146,7 +147,7 @@ def _bybit_or_bitmex(names: list[str], header: bytes, texts: list[bytes], _path:
         more: tuple[Field, ...] = (text("trdType"),) if "trdType" in names else ()
     else:
         time, size, more = time_of("timestamp", seconds_time("timestamp"), form=" in s"), quantity("size"), ()
-        inverse = pl.col("symbol").str.contains(_BYBIT_INVERSE)
+        inverse = pl.col("symbol").str.contains(BYBIT_INVERSE)
         venue = pl.when(inverse).then(pl.lit("bybit_inverse")).otherwise(pl.lit("bybit_linear"))
     side = choice("side", _SIDES, empty="unknown")
     made: _Made = {"ts": pl.col("timestamp"), "venue": venue, "symbol": pl.col("symbol"), "qty": pl.col("size")}
