@@ -136,6 +136,25 @@ def test_bars_agree_with_polars(home: Settings, recorded: Manifest) -> None:
     )
 
 
+def test_tables_without_rows_are_made_and_bars_of_files_come_before_computed_ones(
+    home: Settings, relational: RelationalStore, tmp_path: Path
+) -> None:
+    midnight = 1_723_075_200
+    (tmp_path / "XBTUSD.csv").write_text(f"{midnight},57000,1\n{midnight + 60},57001,2\n{midnight + 61},57002,2\n")
+    (tmp_path / "XBTUSD_1.csv").write_text(f"{midnight},57000,57010,56990,57005,7.5,12\n")
+    ingest_paths(home, [tmp_path])
+
+    bars = open_series(home).read(BARS).sort("ts").select("open", "high", "close", "volume", "vwap", "interval_s")
+    assert bars.rows() == [(57000, 57010, 57005, 7.5, None, 60), (57001, 57002, 57002, 4.0, 57001.5, 60)]
+    with relational.session() as session:
+        made = {entry.asset_key: entry.rows for entry in session.scalars(select(Materialization))}
+        left = session.scalars(select(IngestCount).where(IngestCount.stored.is_(None))).all()
+    for table in FILE_TABLES:
+        assert made[f"market/{table}"] == (3 if table == "trades" else 0)
+    assert not left, "lines of bars are settled too"
+    assert all(measure.passed for measure in _checks(relational).values() if measure.check_name == "line_accounting")
+
+
 def test_quality_finds_what_was_planted_and_nothing_else(
     home: Settings, relational: RelationalStore, recorded: Manifest
 ) -> None:
