@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, S
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import ObservedInstrument
 from tracebank_models.market.pipeline import Accounting, TooManyBadLines, in_time_order, load, scan
+from tracebank_models.market.price_ticks import common_step
 
 MIDNIGHT_MS = 1_723_161_600_000
 AUGUST_8, AUGUST_9 = date(2024, 8, 8), date(2024, 8, 9)
@@ -235,9 +237,17 @@ def test_a_scan_tells_what_a_file_holds(tmp_path: Path) -> None:
         assert found.first_ts_ns == (MIDNIGHT_MS - 1) * 10**6
         assert found.last_ts_ns == (MIDNIGHT_MS + 7) * 10**6
         assert found.instruments == [
-            ObservedInstrument("binance_spot", "BTCUSDT", 0.025, 0.001),
-            ObservedInstrument("binance_spot", "ETHUSDT", 0.2, 1.0),
+            ObservedInstrument("binance_spot", "BTCUSDT", None, None),
+            ObservedInstrument("binance_spot", "ETHUSDT", None, None),
         ]
+
+
+def test_what_the_content_contradicts_is_told(tmp_path: Path) -> None:
+    named = source(tmp_path, "a", trade(1))
+    assert scan(replace(named, symbol="BTCUSDT", venue="binance_us")).contradictions == []
+    assert scan(replace(named, symbol="ETHUSDT")).contradictions == [
+        f"{named.path}: symbol 'ETHUSDT' is not used: the content names BTCUSDT"
+    ]
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
@@ -364,8 +374,38 @@ def test_trades_and_aggregate_trades_of_two_files_do_not_double_the_volume(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("prices", "tick"), [(["10.5", "11.0", "10"], 0.5), (["0.05", "0.15", "2600.00"], 0.05), (["3", "7"], 1.0)]
+    ("prices", "tick"),
+    [
+        ([f"{10 + at / 2}" for at in range(10)], 0.5),
+        (["2600.00", *(f"{0.05 + at / 10:.2f}" for at in range(9))], 0.05),
+        ([str(4 * at) for at in range(3, 12)] + ["7"], 1.0),
+        (["-0.25", "0", *(str(at) for at in range(1, 10))], 0.25),
+        (["64336.00"] * 50, None),
+        (["61000", "61500"], None),
+        ([str(500 * at) for at in range(1, 10)] + ["0"] * 9, None),
+    ],
 )
-def test_the_tick_is_the_step_all_prices_are_multiples_of(tmp_path: Path, prices: list[str], tick: float) -> None:
-    found = scan(source(tmp_path, "a", *(trade(at, price=price) for at, price in enumerate(prices))))
-    assert found.instruments == [ObservedInstrument("binance_spot", "BTCUSDT", tick, 0.001)]
+@pytest.mark.parametrize("chunk_lines", [3, 100])
+def test_the_tick_is_the_step_that_ten_different_prices_are_multiples_of(
+    tmp_path: Path, prices: list[str], tick: float | None, chunk_lines: int
+) -> None:
+    trades = (trade(at, price=price, qty="2") for at, price in enumerate(prices))
+    found = scan(source(tmp_path, "a", *trades), chunk_lines=chunk_lines)
+    assert found.instruments == [ObservedInstrument("binance_spot", "BTCUSDT", tick, None)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "step"),
+    [
+        (0.02, 0.05, 0.01),
+        (0.1, 64336.0, 0.1),
+        (1e-8, 1.5, 1e-8),
+        (None, 0.5, 0.5),
+        (0.5, None, 0.5),
+        (None, None, None),
+    ],
+)
+def test_the_step_of_two_files_is_what_both_are_multiples_of(
+    one: float | None, other: float | None, step: float | None
+) -> None:
+    assert common_step(one, other) == step

@@ -1,6 +1,7 @@
 """Registering market files: found in folders, known by their hash, scanned once, written to the catalogue."""
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from tracebank_models.market.codecs import UnreadableFileError
 from tracebank_models.market.formats import UnknownFormatError, source_of
 from tracebank_models.market.lobster import is_orderbook
 from tracebank_models.market.pipeline import TooManyBadLines, scan
+
+_LOG = logging.getLogger(__name__)
 
 
 class RegistrationError(ValueError):
@@ -102,6 +105,8 @@ def _register_one(
     if not catalogue.registered(relational, sha256, path):
         result = scan(_source(path, venue, symbol), max_rejected_share=max_rejected_share)
         catalogue.register(relational, sha256, result)
+        for line in result.contradictions:
+            _LOG.warning(line)
         done.new += 1
         done.lines += result.lines
         done.rejected += len(result.rejected)

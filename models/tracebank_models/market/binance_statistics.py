@@ -23,7 +23,6 @@ from tracebank_models.market.cells import (
     optional,
     price,
     quantity,
-    rate,
     text,
     time_of,
     without_nothing,
@@ -62,7 +61,7 @@ _KINDS = {
         "derivative_tickers",
         ("calc_time", "funding_interval_hours", "last_funding_rate"),
         "calc_time",
-        (epoch("calc_time", "ms", "us"), optional(quantity("funding_interval_hours")), rate("last_funding_rate")),
+        (epoch("calc_time", "ms", "us"), optional(quantity("funding_interval_hours")), price("last_funding_rate")),
         {
             **dict.fromkeys(TICKER_VALUES),
             "event": "funding",
@@ -91,7 +90,7 @@ _KINDS = {
         "timestamp",
         (
             time_of("timestamp", iso_time("timestamp")),
-            rate("percentage"),
+            price("percentage"),
             quantity("depth"),
             quantity("notional"),
         ),

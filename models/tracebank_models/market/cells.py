@@ -40,21 +40,15 @@ def whole(name: str) -> Field:
 
 
 def price(name: str) -> Field:
-    """A finite number above zero."""
-    within = (pl.col(name) > 0) & (pl.col(name) <= MAX_PRICE)  # NaN passes neither: it compares as the largest number
-    return Field(name, number(name), f"a number above 0 and up to {MAX_PRICE:g}", within)
+    """A finite number; spreads, power and oil have traded at zero and below."""
+    within = pl.col(name).abs() <= MAX_PRICE  # NaN does not pass: it compares as the largest number
+    return Field(name, number(name), f"a number from {-MAX_PRICE:g} to {MAX_PRICE:g}", within)
 
 
-def quantity(name: str, *, zero: bool = True) -> Field:
-    """A finite number from zero, or above it."""
-    least = pl.col(name) >= 0 if zero else pl.col(name) > 0
-    allowed = f"a number {'from' if zero else 'above'} 0 {'' if zero else 'and '}up to {MAX_QUANTITY:g}"
-    return Field(name, number(name), allowed, least & (pl.col(name) <= MAX_QUANTITY))
-
-
-def rate(name: str) -> Field:
-    """A finite number of either sign."""
-    return Field(name, number(name), f"a number from {-MAX_PRICE:g} to {MAX_PRICE:g}", pl.col(name).abs() <= MAX_PRICE)
+def quantity(name: str) -> Field:
+    """A finite number from zero."""
+    within = (pl.col(name) >= 0) & (pl.col(name) <= MAX_QUANTITY)
+    return Field(name, number(name), f"a number from 0 to {MAX_QUANTITY:g}", within)
 
 
 def optional(field: Field) -> Field:
@@ -186,6 +180,12 @@ def without_nothing(rows: pl.DataFrame, qty: str, kind: str, ignored: dict[str, 
     if kept.height < rows.height:
         ignored[f"{kind}:nothing"] = ignored.get(f"{kind}:nothing", 0) + rows.height - kept.height
     return kept
+
+
+def resting(price: str, qty: str, column: str | None = None) -> pl.Expr:
+    """A column of a level (the price unless named): null where price and quantity are both 0, so that nothing rests."""
+    nothing = (pl.col(price) == 0) & (pl.col(qty) == 0)
+    return pl.when(~nothing.fill_null(False)).then(pl.col(column or price))
 
 
 def conform(table: str, rows: pl.DataFrame, **columns: pl.Expr | str | None) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pyroaring import BitMap64
 
-_ID_SPACES = {"trades": "trade", "aggTrades": "aggTrade"}
+_ID_SPACES = {"trades": "trade", "aggTrades": "aggTrade", "optionTrade": "trade"}
 BY_TIME = {"bars": "interval_s", "depth_bands": "percent"}
 """Tables whose rows are named by their time and one more column, whatever they were read from."""
 

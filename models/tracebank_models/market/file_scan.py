@@ -64,6 +64,17 @@ class FileScan:
     last_ts_ns: int | None = None
     instruments: list[ObservedInstrument] = field(default_factory=list)
 
+    @property
+    def contradictions(self) -> list[str]:
+        """What was said of the file and its content contradicts, one line each: the content was believed."""
+        said = {"venue": self.source.venue, "symbol": self.source.symbol}
+        found = {name: sorted({getattr(seen, name) for seen in self.instruments}) for name in said}
+        return [
+            f"{self.source.path}: {name} {value!r} is not used: the content names {', '.join(found[name])[:200]}"
+            for name, value in said.items()
+            if value and found[name] and value.casefold() not in map(str.casefold, found[name])
+        ]
+
 
 def scan(source: Source, *, chunk_lines: int = 65536, max_rejected_share: float = MAX_REJECTED_SHARE) -> FileScan:
     """Read a file once and report what it holds.

@@ -23,10 +23,11 @@ from tracebank_models.market.cells import (
     optional,
     price,
     quantity,
-    rate,
+    resting,
     text,
     time_of,
     whole,
+    without_nothing,
 )
 from tracebank_models.market.chunks import BOOK_DEPTH, TICKER_VALUES, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
@@ -49,7 +50,7 @@ _FIELDS: dict[str, tuple[Field, ...]] = {
         *_KEY_FIELDS,
         choice("side", _TRADE_SIDES, empty="unknown"),
         price("price"),
-        quantity("amount", zero=False),
+        quantity("amount"),
     ),
     "quotes": (
         *_KEY_FIELDS,
@@ -66,7 +67,7 @@ _FIELDS: dict[str, tuple[Field, ...]] = {
     "derivative_ticker": (
         *_KEY_FIELDS,
         time_of("funding_timestamp", epoch_time(integer("funding_timestamp"), "us"), form=" in us", optional=True),
-        *(optional(rate(name)) for name in _TICKER),
+        *(optional(price(name)) for name in _TICKER),
     ),
 }
 
@@ -90,6 +91,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 
     Kinds in the accounting are tardis's own names of the data types. Venue and symbol are the columns `exchange` and
     `symbol`; `clock` is "local" where the two times are equal, which is how tardis marks an exchange without times.
+    A trade of nothing is ignored; a level whose price and amount are both 0 is empty.
     `seq` is the id of a trade if the ids of the file are whole numbers; otherwise it numbers lines (depth: events) and
     `has_ids` is false. Of a snapshot the first ten levels are kept. Liquidations have the columns of trades: the name
     of the file, or of a folder above it, tells them apart.
@@ -181,6 +183,7 @@ def _trade_chunks(path: Path, kind: str, names: list[str], chunk_lines: int) -> 
             numeric = bool((numbers >= 0).fill_null(False).all())
             id_field = whole("id") if numeric else any_id
         seq = pl.col("id") if numeric else pl.col("line")
+        rows = without_nothing(rows, "amount", kind, decoded.ignored)
         made = {**shared_columns(kind), "seq": seq, "qty": pl.col("amount"), "average_price": None}
         if kind == "trades":
             del made["average_price"]
@@ -203,13 +206,21 @@ def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> Dec
     elif kind.startswith("book_snapshot"):
         levels = _levels(names)
         cells = {
-            f"{side}_{what}_{level}": pl.col(f"{side}s[{level}].{cell}") if level < levels else None
+            f"{side}_{what}_{level}": _level(f"{side}s[{level}]", cell) if level < levels else None
             for side in ("bid", "ask")
             for what, cell in (("price", "price"), ("qty", "amount"))
             for level in range(BOOK_DEPTH)
         }
         chunk.frames["book"] = conform("book", decoded.rows, **shared, state="whole", **cells)
     else:
-        amounts = {f"{side}_qty": pl.col(f"{side}_amount") for side in ("bid", "ask")}
-        chunk.frames["quotes"] = conform("quotes", decoded.rows, **shared, **amounts)
+        cells = {
+            f"{side}_{what}": resting(f"{side}_price", f"{side}_amount", f"{side}_{cell}")
+            for side in ("bid", "ask")
+            for what, cell in (("price", "price"), ("qty", "amount"))
+        }
+        chunk.frames["quotes"] = conform("quotes", decoded.rows, **shared, **cells)
     return chunk
+
+
+def _level(name: str, cell: str) -> pl.Expr:
+    return resting(f"{name}.price", f"{name}.amount", f"{name}.{cell}")
