@@ -165,14 +165,12 @@ def test_the_side_of_a_quote_that_is_empty_is_null(path: Path) -> None:
 def test_the_market_is_told_by_the_fields_unless_the_source_names_it(
     path: Path, stream: str, data: dict[str, Any], venue: str
 ) -> None:
-    bare = LOCAL, json.dumps(data).encode()
-    for sent in (line(stream, data), *([b"%d %s" % bare] if "e" in data else [])):
-        (chunk,) = read(path, [sent], venue="binance_us")
-        assert chunk.trades is None or chunk.trades["venue"].to_list() == ["binance_us"]
-        (chunk,) = read(path, [sent])
-        expected = venue
-        frames = [chunk.trades, chunk.quotes, chunk.depth.events if chunk.depth else None]
-        assert [frame["venue"].to_list() for frame in frames if frame is not None] == [[expected]]
+    bare = b"%d %s" % (LOCAL, json.dumps(data | {"e": data.get("e", "bookTicker")}).encode())
+    for sent in (line(stream, data), bare):
+        for named, expected in ((None, venue), ("binance_us", "binance_us")):
+            (chunk,) = read(path, [sent], venue=named)
+            frames = [chunk.trades, chunk.quotes, chunk.depth.events if chunk.depth else None]
+            assert [frame["venue"].to_list() for frame in frames if frame is not None] == [[expected]]
 
 
 @pytest.mark.parametrize("chunk_lines", [1, 2, 100])

@@ -21,6 +21,7 @@ from tracebank_models.market.binance_venues import Venues
 from tracebank_models.market.cells import resting
 from tracebank_models.market.chunks import BOOK_DEPTH, BOOK_LEVELS, DECODED, DepthEvents
 from tracebank_models.market.depth_levels import Levels, Price, Quantity, read_levels
+from tracebank_models.market.stream_lines import SNAPSHOT_KIND
 from tracebank_models.market.timestamps import NO_TIME, time_column, to_nanoseconds
 
 ABSENT = NO_TIME
@@ -200,7 +201,8 @@ def depth_keys(messages: Messages, venues: Venues, symbol: str = "") -> pl.DataF
     snapshot = bool(messages.items) and isinstance(messages.items[0], DepthSnapshot)
     time = messages.column("T", np.int64)
     previous = np.full(len(time), ABSENT) if snapshot else messages.column("pu", np.int64)
-    timeless, doubtful = time == ABSENT, np.full(len(time), snapshot) & (time == ABSENT)
+    timeless = time == ABSENT
+    doubtful = timeless & (messages.kind == SNAPSHOT_KIND)  # a stream of snapshots without a time is spot's
     exchange = time if snapshot else np.where(timeless, messages.column("E", np.int64), time)
     spot = timeless & (previous == ABSENT)
     frame = _keys(messages, venues, exchange, messages.column("u", np.int64), spot, doubtful, symbol)

@@ -30,6 +30,7 @@ from tracebank_models.market.cells import (
 from tracebank_models.market.chunks import TICKER_VALUES, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import decode_block, numbered_blocks
+from tracebank_models.market.instruments import COIN_MARGINED, COINM, USDM
 
 _NAME = re.compile(r"(?P<symbol>[^-]+)-(?P<kind>fundingRate|metrics|bookDepth|liquidationSnapshot)-\d{4}-\d{2}.*")
 _UNNAMED_FUNDING = re.compile(rb"\d{13},\d+,-?\d+(\.\d+)?([eE]-?\d+)?")
@@ -194,8 +195,7 @@ def _key(source: Source, kind: str, names: list[str]) -> _Made:
         raise ValueError(f"{source.path}: symbol is in neither the name nor the lines: pass --symbol, e.g. BTCUSDT")
     of_rows = pl.col("symbol") if "symbol" in names else pl.lit(symbol)
     market = next((VENUES[part] for part in reversed(source.path.parent.parts) if part in ("um", "cm")), None)
-    coin = of_rows.str.contains(r"USD_(PERP|\d{6})$")
-    told = pl.when(coin).then(pl.lit("binance_coinm")).otherwise(pl.lit("binance_usdm"))
+    told = pl.when(of_rows.str.contains(COIN_MARGINED)).then(pl.lit(COINM)).otherwise(pl.lit(USDM))
     venue = source.venue or market or told
     return {"local_ts": None, "clock": "exchange", "venue": venue, "symbol": of_rows, "kind": kind}
 

@@ -15,15 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracebank_models.market.instruments import COIN_MARGINED, COINM, OPTION, OPTIONS, SPOT, USDM
 from tracebank_models.market.stream_lines import StreamLines
-
-SPOT, USDM, COINM, OPTIONS = "binance_spot", "binance_usdm", "binance_coinm", "binance_options"
 
 LOOK_AHEAD_LINES = 4096
 """Lines at the start of a file whose messages tell the market of those that by themselves are in doubt."""
 
-_OPTION = r"^[^-]+-\d{6}-\d+(\.\d+)?-[CP]$"
-_COIN_MARGINED = r"^[^_]+USD_(PERP|\d{6})$"
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -50,9 +47,9 @@ class Venues:
             return pl.repeat(self.given, len(symbol), dtype=pl.String, eager=True).alias("venue")
         doubt, spot_like, name = pl.lit(pl.Series(doubtful)), pl.lit(pl.Series(spot)), pl.col("symbol")
         return pl.DataFrame([symbol.alias("symbol")]).select(
-            pl.when(name.str.contains(_OPTION))
+            pl.when(name.str.contains(OPTION))
             .then(pl.lit(OPTIONS))
-            .when(name.str.contains(_COIN_MARGINED))
+            .when(name.str.contains(COIN_MARGINED))
             .then(pl.lit(COINM))
             .when(doubt & name.is_in(list(self.futures)))
             .then(pl.lit(USDM))

@@ -19,14 +19,14 @@ from tracebank_models.market.cells import conform, epoch, flag, price, quantity,
 from tracebank_models.market.chunks import DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import Decoded, decode_block, numbered_blocks
+from tracebank_models.market.instruments import COIN_MARGINED, COINM, SPOT, USDM
 
-VENUES = {"spot": "binance_spot", "um": "binance_usdm", "cm": "binance_coinm"}
+VENUES = {"spot": SPOT, "um": USDM, "cm": COINM}
 """Venue by market, the market named as in the archive's folders; the same names as for recorded streams."""
 
 _NUMBER = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _FLAG = rb"(?i:true|false)"
 _NAME = re.compile(r"(?P<symbol>[^-]+)-(?P<kind>trades|aggTrades|bookTicker)-\d{4}-\d{2}(-\d{2})?\b.*")
-_COIN_MARGINED = re.compile(r"[^_]+USD_(PERP|\d{6})")
 _ALIASES = {
     "tradeid": "id",
     "aggtradeid": "id",
@@ -199,7 +199,7 @@ def _venue(path: Path, layout: _Layout, symbol: str) -> str:
 
 def _futures_market(layout: _Layout, symbol: str) -> str:
     """USD-M or COIN-M: the symbols of COIN-M end in USD_PERP or USD_<yymmdd>, and no other symbols do."""
-    return "cm" if "baseqty" in layout.columns or _COIN_MARGINED.fullmatch(symbol) else "um"
+    return "cm" if "baseqty" in layout.columns or re.match(COIN_MARGINED, symbol) else "um"
 
 
 def _of_header(line: bytes) -> _Layout | None:

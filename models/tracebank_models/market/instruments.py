@@ -8,10 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-_BYBIT_QUOTES: Final = ("USDT", "USDC", "PERP", "USDE", "USDQ", "EUR", "BRL", "BRZ", "BTC", "ETH", "DAI")
-_KRAKEN_QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "CAD", "JPY", "AUD", "CHF", "XBT", "ETH", "DAI")
+SPOT, USDM, COINM, OPTIONS = "binance_spot", "binance_usdm", "binance_coinm", "binance_options"
+"""Binance's markets as venues."""
+
+COIN_MARGINED: Final = r"^[^_]+USD_(PERP|\d{6})$"
+OPTION: Final = r"^[^-]+-\d{6}-\d+(\.\d+)?-[CP]$"
+"""Shapes of symbols that COIN-M and options have, and no other market of Binance."""
+
 _EQUITY_VENUES: Final = ("nasdaq", "nyse")
-_KINDS: Final = {"binance_spot": "spot", "binance_usdm": "linear"}
+_KINDS: Final = {SPOT: "spot", USDM: "linear"}
 _QUOTES: Final = {
     "spot": (
         *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDS", "USD1", "PAX", "DAI", "XUSD", "RLUSD", "BFUSD"),
@@ -22,6 +27,8 @@ _QUOTES: Final = {
     "linear": ("USDT", "USDC", "BUSD", "BTC"),
 }
 """Assets that prices are in, by kind, from the lists of symbols of data.binance.vision. Spot has none in USD."""
+_BYBIT_QUOTES: Final = ("USDT", "USDC", "PERP", "USDE", "USDQ", "EUR", "BRL", "BRZ", "BTC", "ETH", "DAI")
+_KRAKEN_QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "CAD", "JPY", "AUD", "CHF", "XBT", "ETH", "DAI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,9 @@ def instrument_units(venue: str, symbol: str) -> InstrumentUnits:
         return InstrumentUnits("equity", "USD", "shares")
     if venue.startswith("synthetic"):
         return InstrumentUnits("synthetic", "USD", symbol)
-    if venue == "binance_coinm":
+    if venue == COINM:
         return InstrumentUnits("inverse", "USD", "contracts")
-    if venue == "binance_options":
+    if venue == OPTIONS:
         return InstrumentUnits("option", "USDT", "contracts")
     if venue not in _KINDS:
         return _of_other_venues(venue, symbol)
