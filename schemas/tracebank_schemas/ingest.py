@@ -19,11 +19,17 @@ class Instrument(Base):
 
     venue: Mapped[str] = mapped_column(String(64), primary_key=True, doc="e.g. binance_spot")
     symbol: Mapped[str] = mapped_column(String(64), primary_key=True, doc="the venue's own name")
-    kind: Mapped[str] = mapped_column(String(32), doc="spot, linear, inverse, equity or synthetic")
-    price_unit: Mapped[str] = mapped_column(String(32), doc="unit of prices, e.g. USDT")
-    qty_unit: Mapped[str] = mapped_column(String(32), doc="unit of quantities, e.g. BTC or contracts")
-    price_tick: Mapped[float | None] = mapped_column(Float, doc="smallest price step seen, price_unit")
-    qty_step: Mapped[float | None] = mapped_column(Float, doc="smallest quantity step seen, qty_unit")
+    kind: Mapped[str | None] = mapped_column(
+        String(32), doc="spot, linear, inverse, option, equity or synthetic; null where the venue is not known"
+    )
+    price_unit: Mapped[str | None] = mapped_column(String(32), doc="unit of prices, e.g. USDT; null where not known")
+    qty_unit: Mapped[str | None] = mapped_column(
+        String(32), doc="unit of quantities, e.g. BTC or contracts; null where not known"
+    )
+    price_tick: Mapped[float | None] = mapped_column(
+        Float, doc="step that all prices of a file of ten different ones or more are multiples of, price_unit"
+    )
+    qty_step: Mapped[float | None] = mapped_column(Float, doc="the same of quantities, qty_unit")
     first_ts: Mapped[datetime | None] = mapped_column(doc="first row seen, UTC")
     last_ts: Mapped[datetime | None] = mapped_column(doc="last row seen, UTC")
 
@@ -58,7 +64,7 @@ class IngestCount(Base):
     venue: Mapped[str] = mapped_column(String(64), primary_key=True)
     symbol: Mapped[str] = mapped_column(String(64), primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day of ts")
-    table_name: Mapped[str] = mapped_column(String(32), primary_key=True, doc="trades, quotes or book")
+    table_name: Mapped[str] = mapped_column(String(32), primary_key=True, doc="series table that they are rows of")
     kind: Mapped[str] = mapped_column(String(64), primary_key=True, doc="stream or record kind in the file")
     lines: Mapped[int] = mapped_column(doc="lines found")
     stored: Mapped[int | None] = mapped_column(doc="lines stored; null until the partition is loaded")

@@ -51,7 +51,7 @@ def chunks_of(path: Path, chunk_lines: int = 65536, **said: str) -> list[Decoded
     for chunk in chunks:
         rows = 0
         for table in ("trades", "quotes"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             if frame is not None:
                 assert dict(frame.schema) == {
                     name: pl.Schema({name: dtype})[name] for name, dtype in DECODED[table].items()
@@ -177,10 +177,10 @@ def test_what_is_no_archive_does_not_match_and_says_so(tmp_path) -> None:
 
 
 BAD = {
-    b"1,-2.0,3.0,6.0,1723075200014,True,True": "price: '-2.0' is not allowed: a number above 0",
+    b"1,2e15,3.0,6.0,1723075200014,True,True": "price: '2e15' is not allowed: a number from -1e+15 to 1e+15",
     b"1,NaN,3.0,6.0,1723075200014,True,True": "price: 'NaN'",
     b"1,inf,3.0,6.0,1723075200014,True,True": "price: 'inf'",
-    b"1,2.0,0,6.0,1723075200014,True,True": "qty: '0'",
+    b"1,2.0,-1,6.0,1723075200014,True,True": "qty: '-1' is not allowed: a number from 0",
     b"1,2.0,nan,6.0,1723075200014,True,True": "qty: 'nan'",
     b"1,2.0,3.0,6.0,1723075200,True,True": "time: '1723075200' is not allowed: a time from 2000 to 2099 in ms or us",
     b"1,2.0,3.0,6.0,99999999999999999999,True,True": "time: '99999999999999999999'",
@@ -213,11 +213,18 @@ def test_a_cut_first_line_does_not_decide_the_layout(tmp_path) -> None:
     assert [(bad.line, bad.reason) for bad in chunk.rejected] == [(1, "the line has 6 fields, not 7")]
 
 
-def test_a_quote_with_a_price_of_nothing_is_rejected(tmp_path) -> None:
-    line = b"4307082988119,0,5,0.02634900,2385.00000000,1711756800080,1711756800087\n"
-    (chunk,) = chunks_of(packed(tmp_path / "A-bookTicker-2024-03-30.zip", TICKER + line))
-    assert [bad.reason.split(":")[0] for bad in chunk.rejected] == ["bestbidprice"]
-    assert chunk.quotes.height == 2
+def test_a_quote_at_zero_is_one_and_a_side_of_nothing_is_empty(tmp_path) -> None:
+    lines = (b"4307082988119,0,%d,0.02634900,2385.00000000,1711756800080,1711756800087\n" % qty for qty in (5, 0))
+    (chunk,) = chunks_of(packed(tmp_path / "A-bookTicker-2024-03-30.zip", TICKER + b"".join(lines)))
+    assert chunk.quotes.select("bid_price", "bid_qty").rows()[-2:] == [(0.0, 5.0), (None, None)]
+
+
+def test_trades_of_nothing_are_ignored_and_prices_below_zero_stored(tmp_path) -> None:
+    numbers = ((3, b"-2.5", b"3.0"), (4, b"5", b"0.000"), (5, b"0", b"2"))
+    lines = b"".join(b"%d,%b,%b,6.0,1723075200014,True,True\n" % number for number in numbers)
+    (chunk,) = chunks_of(packed(tmp_path / "BTCUSDT-trades-2024-08-08.zip", lines))
+    assert chunk.trades.select("seq", "price").rows() == [(3, -2.5), (5, 0.0)]
+    assert chunk.ignored == {"trades:nothing": 1}
 
 
 def test_members_of_one_archive_may_each_have_a_header(tmp_path) -> None:

@@ -4,6 +4,7 @@ import gzip
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,8 +50,7 @@ def write_parquet(folder: Path, rows: list[dict] | pa.Table, name: str = "t.parq
 def chunks_of(path: Path, chunk_lines: int = 65536, **said: str) -> list[DecodedChunk]:
     chunks = list(columns.read(Source(path, "columns", **said), chunk_lines=chunk_lines))
     for chunk in chunks:
-        frames = {table: getattr(chunk, table) for table in DECODED if getattr(chunk, table) is not None}
-        ((table, frame),) = frames.items()
+        ((table, frame),) = chunk.frames.items()
         assert frame.schema == pl.Schema(DECODED[table])
         assert frame.height + sum(chunk.ignored.values()) + len(chunk.rejected) == chunk.lines <= chunk_lines
     return chunks
@@ -159,8 +159,8 @@ def test_other_types_of_parquet_columns(tmp_path) -> None:
 
 
 BAD = {
-    "price": ["-1", "NaN", "0", "inf", "", "x", "1e300"],
-    "qty": ["-1", "nan", "0"],
+    "price": ["-1e16", "NaN", "inf", "-inf", "", "x", "1e300"],
+    "qty": ["-1", "nan"],
     "ts": ["", "2024-08-08", "1999-12-31T23:59:59Z", "2100-01-01T00:00:00Z", "2024-02-30T00:00:00Z", "12", "soon"],
     "local_ts": ["soon", "9999-01-01T00:00:00Z"],
     "side": ["hold", ""],
@@ -186,11 +186,37 @@ def test_a_bad_cell_rejects_its_row_with_the_reason(tmp_path, write, name, value
 
 
 def test_numbers_of_parquet_are_checked_too(tmp_path) -> None:
-    rows = [TRADE | {"price": price} for price in (1.0, float("nan"), float("inf"), -1.0, None)]
+    rows = [TRADE | {"price": price} for price in (1.0, float("nan"), float("inf"), -float("inf"), None)]
     (chunk,) = chunks_of(write_parquet(tmp_path, rows))
     assert [(bad.line, bad.reason.split(" is not")[0]) for bad in chunk.rejected] == [
-        (2, "price: nan"), (3, "price: inf"), (4, "price: -1.0"), (5, "price: an empty cell"),
+        (2, "price: nan"), (3, "price: inf"), (4, "price: -inf"), (5, "price: an empty cell"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_prices_at_and_below_zero_are_stored_and_trades_of_nothing_ignored(tmp_path, write) -> None:
+    trades = [TRADE | {"price": price, "qty": qty} for price, qty in ((-37.63, 1.0), (0.0, 2.0), (-1.0, 0.0))]
+    (chunk,) = chunks_of(write(tmp_path, trades))
+    assert chunk.trades.select("price", "qty").rows() == [(-37.63, 1.0), (0.0, 2.0)]
+    assert chunk.ignored["trades:nothing"] == 1
+    quotes = [QUOTE | {"bid_price": -2.5, "ask_price": 0.0, "ask_qty": qty} for qty in (1.0, 0.0)]
+    (chunk,) = chunks_of(write(tmp_path, quotes))
+    assert chunk.quotes.select("bid_price", "ask_price", "ask_qty").rows() == [(-2.5, 0.0, 1.0), (-2.5, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "index"),
+    [("csv", None), ("csv", "ts"), *(("parquet", index) for index in (None, "row", "ts", ["symbol", "row"]))],
+)
+def test_the_index_of_a_pandas_frame_is_left_out_unless_it_is_a_column(tmp_path, index, suffix) -> None:
+    frame = pd.DataFrame([TRADE, TRADE | {"seq": 8}, TRADE | {"seq": 9}], index=pd.Index([3, 4, 5], name="row"))
+    frame = frame.rename_axis(None) if index is None else frame.reset_index().set_index(index)
+    frame = frame.drop(columns="row", errors="ignore").query("seq != 8")
+    path = tmp_path / f"t.{suffix}"
+    frame.to_csv(path) if suffix == "csv" else frame.to_parquet(path)
+    (chunk,) = chunks_of(path)
+    assert chunk.trades["seq"].to_list() == [7, 9]
+    assert chunk.trades["ts"].dt.timestamp("ns").to_list() == [NS, NS]
 
 
 def test_quoted_csv_and_packed_csv(tmp_path) -> None:

@@ -162,8 +162,6 @@ BAD_MESSAGES = {
     "34200.-5,1,1,18,5853300,1": "time: '34200.-5'",
     "34200.0,0,1,18,5853300,1": "type: '0' is not allowed: a whole number from 1 to 7",
     "34200.0,8,1,18,5853300,1": "type: '8'",
-    "34200.0,4,1,18,-5853300,1": "price: '-5853300'",
-    "34200.0,4,1,0,5853300,1": "size: '0'",
     "34200.0,1,1,-3,5853300,1": "size: '-3'",
     "34200.0,1,1,18,NaN,1": "price: 'NaN'",
     "34200.0,5,1,18,5853300,0": "direction: '0' is not allowed: 1 or -1",
@@ -171,7 +169,7 @@ BAD_MESSAGES = {
     "": "the line is blank, but that of the order book is not",
 }
 BAD_BOOKS = {
-    "0,200,5853300,18,5859800,100,5853000,150": "order book: ask_price_0: '0' is not allowed: a whole number above 0",
+    "99999999990,200,5853300,18,5859800,100,5853000,150": "order book: ask_price_0: '99999999990' is not allowed: a",
     "5859400,-2,5853300,18,5859800,100,5853000,150": "order book: ask_qty_0: '-2'",
     "5859400,200,5853300,18,5859800,100,9999999999.5,150": "order book: bid_price_1: '9999999999.5'",
     "5859400,200,5853300,18": "order book: the line has 4 fields, not 8",
@@ -194,6 +192,13 @@ def test_a_bad_line_of_the_book_rejects_its_message_and_trade(tmp_path, book) ->
     assert chunk.companions["trades"]["line"].to_list() == [3]
     assert [(bad.line, bad.text) for bad in chunk.rejected] == [(2, book)]
     assert chunk.rejected[0].reason.startswith(BAD_BOOKS[book])
+
+
+def test_prices_below_zero_are_stored_and_an_execution_of_nothing_is_no_trade(tmp_path) -> None:
+    messages = ["34200.0,4,1,18,-376300,1", "34200.1,4,1,0,5853300,1", "34200.2,5,1,3,0,1"]
+    (chunk,) = chunks_of(write_pair(tmp_path, messages, ["-376300,200,-386300,18,-366300,100,0,5"] * 3))
+    assert chunk.companions["trades"].select("price", "qty").rows() == [(-37.63, 18.0), (0.0, 3.0)]
+    assert chunk.book.select("ask_price_0", "bid_price_0", "bid_price_1").rows() == [(-37.63, -38.63, 0.0)] * 3
 
 
 def test_a_bad_first_line_does_not_decide_the_columns(tmp_path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, Source
+from tracebank_models.market.cells import conform
+from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, Source
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import ObservedInstrument
 from tracebank_models.market.pipeline import Accounting, TooManyBadLines, in_time_order, load, scan
+from tracebank_models.market.price_ticks import common_step
 
 MIDNIGHT_MS = 1_723_161_600_000
 AUGUST_8, AUGUST_9 = date(2024, 8, 8), date(2024, 8, 9)
@@ -233,9 +237,17 @@ def test_a_scan_tells_what_a_file_holds(tmp_path: Path) -> None:
         assert found.first_ts_ns == (MIDNIGHT_MS - 1) * 10**6
         assert found.last_ts_ns == (MIDNIGHT_MS + 7) * 10**6
         assert found.instruments == [
-            ObservedInstrument("binance_spot", "BTCUSDT", 0.025, 0.001),
-            ObservedInstrument("binance_spot", "ETHUSDT", 0.2, 1.0),
+            ObservedInstrument("binance_spot", "BTCUSDT", None, None),
+            ObservedInstrument("binance_spot", "ETHUSDT", None, None),
         ]
+
+
+def test_what_the_content_contradicts_is_told(tmp_path: Path) -> None:
+    named = source(tmp_path, "a", trade(1))
+    assert scan(replace(named, symbol="BTCUSDT", venue="binance_us")).contradictions == []
+    assert scan(replace(named, symbol="ETHUSDT")).contradictions == [
+        f"{named.path}: symbol 'ETHUSDT' is not used: the content names BTCUSDT"
+    ]
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
@@ -301,6 +313,45 @@ def test_rows_beside_lines_are_stored_and_no_line_is_counted_twice(tmp_path: Pat
     assert sum(entry.rows for entry in accounting.lines) == 5
 
 
+def _bars(kind: str, *minutes: int, interval_s: int = 60) -> pl.DataFrame:
+    schema = {"ts": pl.Datetime("ns", "UTC"), "venue": pl.String, "symbol": pl.String, "kind": pl.String}
+    rows = [(MIDNIGHT_MS * 10**6 + minute * 60 * 10**9, "v", "S", kind, interval_s) for minute in minutes]
+    return pl.DataFrame(rows, schema={**schema, "interval_s": pl.Int64}, orient="row")
+
+
+def test_bars_are_told_by_time_and_length_whatever_they_were_read_from() -> None:
+    seen = SeenIds()
+    assert seen.repeats("bars", _bars("klines", 0, 1, 1)).tolist() == [False, False, True]
+    assert seen.repeats("bars", _bars("columns", 1, 2)).tolist() == [True, False]
+    assert not seen.repeats("bars", _bars("klines", 0, interval_s=300)).any()
+
+
+def test_a_line_of_several_rows_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue may send a list of trades in one message, and rows of tables that have no kind of line of their own."""
+    path = tmp_path / "trades"
+    rows = pl.DataFrame(
+        {"ts": [MIDNIGHT_MS] * 4, "price": 1.0, "qty": 1.0, "seq": [1, 2, 3, 2], "line": [1, 1, 1, 3]},
+        schema_overrides={"ts": pl.Datetime("ms", "UTC")},
+    ).with_columns(symbol=pl.Series(["A", "B", "A", "B"]), venue=pl.lit("v"), side=pl.lit("buy"))
+    trades = conform("trades", rows, kind="trade", local_ts=None, clock="exchange")
+    ended = conform("liquidations", rows, kind="trade", local_ts=None, clock="exchange", average_price=None)
+    chunk = DecodedChunk(3, {"trades": trades}, ignored={"blank": 1}, companions={"liquidations": ended[:1]})
+    module = SimpleNamespace(read=lambda _source, *, chunk_lines: (part for part in [chunk]))
+    for name in ("pipeline", "file_scan"):
+        monkeypatch.setattr(f"tracebank_models.market.{name}.reader", lambda _name: module)
+    accounting = Accounting()
+    found = loaded(Source(path, "fake"), accounting=accounting)
+    assert (found["trades"].height, found["liquidations"].height) == (3, 1)
+    assert accounting.unaccounted(path) == 0
+    assert [(entry.symbol, entry.table, entry.lines, entry.rows) for entry in accounting.lines[1:]] == [
+        ("A", "trades", 1, 2), ("B", "trades", 1, 1), ("A", "liquidations", 0, 1),
+    ]  # fmt: skip
+    counts = scan(Source(path, "fake")).counts
+    assert sorted(counts.select("symbol", "table", "lines", "records").rows()) == [
+        ("A", "liquidations", 0, 1), ("A", "trades", 1, 2), ("B", "trades", 1, 2),
+    ]  # fmt: skip
+
+
 def test_numbers_of_lines_are_no_ids(tmp_path: Path) -> None:
     """Two files without ids number their rows alike, and none of the second's is a duplicate."""
     head = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"
@@ -323,8 +374,38 @@ def test_trades_and_aggregate_trades_of_two_files_do_not_double_the_volume(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("prices", "tick"), [(["10.5", "11.0", "10"], 0.5), (["0.05", "0.15", "2600.00"], 0.05), (["3", "7"], 1.0)]
+    ("prices", "tick"),
+    [
+        ([f"{10 + at / 2}" for at in range(10)], 0.5),
+        (["2600.00", *(f"{0.05 + at / 10:.2f}" for at in range(9))], 0.05),
+        ([str(4 * at) for at in range(3, 12)] + ["7"], 1.0),
+        (["-0.25", "0", *(str(at) for at in range(1, 10))], 0.25),
+        (["64336.00"] * 50, None),
+        (["61000", "61500"], None),
+        ([str(500 * at) for at in range(1, 10)] + ["0"] * 9, None),
+    ],
 )
-def test_the_tick_is_the_step_all_prices_are_multiples_of(tmp_path: Path, prices: list[str], tick: float) -> None:
-    found = scan(source(tmp_path, "a", *(trade(at, price=price) for at, price in enumerate(prices))))
-    assert found.instruments == [ObservedInstrument("binance_spot", "BTCUSDT", tick, 0.001)]
+@pytest.mark.parametrize("chunk_lines", [3, 100])
+def test_the_tick_is_the_step_that_ten_different_prices_are_multiples_of(
+    tmp_path: Path, prices: list[str], tick: float | None, chunk_lines: int
+) -> None:
+    trades = (trade(at, price=price, qty="2") for at, price in enumerate(prices))
+    found = scan(source(tmp_path, "a", *trades), chunk_lines=chunk_lines)
+    assert found.instruments == [ObservedInstrument("binance_spot", "BTCUSDT", tick, None)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "step"),
+    [
+        (0.02, 0.05, 0.01),
+        (0.1, 64336.0, 0.1),
+        (1e-8, 1.5, 1e-8),
+        (None, 0.5, 0.5),
+        (0.5, None, 0.5),
+        (None, None, None),
+    ],
+)
+def test_the_step_of_two_files_is_what_both_are_multiples_of(
+    one: float | None, other: float | None, step: float | None
+) -> None:
+    assert common_step(one, other) == step

@@ -21,6 +21,7 @@ from tracebank_models.market.depth_levels import read_levels
 
 LOCAL = 1_723_161_254_087_896_568
 EXCHANGE_MS = 1_723_161_255_342
+OPTION = "BTC-251226-126000-C"
 AT_EXCHANGE = datetime(2024, 8, 8, 23, 54, 15, 342_000, tzinfo=UTC)
 
 
@@ -58,7 +59,7 @@ def read(path: Path, lines: list[bytes], chunk_lines: int = 65536, venue: str | 
     chunks = list(recorder.read(Source(path, "recorder", venue), chunk_lines=chunk_lines))
     for chunk in chunks:
         for table in ("trades", "quotes", "book"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             assert frame is None or dict(frame.schema) == DECODED[table]
         rows = [frame for frame in (chunk.trades, chunk.quotes, chunk.book) if frame is not None]
         events = 0 if chunk.depth is None else len(chunk.depth.events)
@@ -74,7 +75,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def frame_of(chunks: list[DecodedChunk], table: str) -> pl.DataFrame:
-    return pl.concat([getattr(chunk, table) for chunk in chunks if getattr(chunk, table) is not None])
+    return pl.concat([chunk.frames[table] for chunk in chunks if table in chunk.frames])
 
 
 def levels_of(chunk: DecodedChunk) -> list[list[tuple[bool, float, float]]]:
@@ -148,15 +149,108 @@ def test_the_side_of_a_quote_that_is_empty_is_null(path: Path) -> None:
         ("btcusdt@depth@100ms", spot_depth(), "binance_spot"),
         ("btcusdt@depth@100ms", usdm(coin_depth(1, 2, 3, s="BTCUSDT")), "binance_usdm"),
         ("btcusd_perp@depth@0ms", coin_depth(1, 2, 3), "binance_coinm"),
+        ("btcusdt@depth@0ms", coin_depth(1, 2, 3, s="BTCUSDT", ps="BTCUSDT", st=1), "binance_usdm"),
+        ("btcusdt_260925@depth", coin_depth(1, 2, 3, s="BTCUSDT_260925", ps="BTCUSDT", st=1), "binance_usdm"),
+        ("btcusd_260925@depth", coin_depth(1, 2, 3, s="BTCUSD_260925", ps="BTCUSD", st=2), "binance_coinm"),
+        ("btcusdt@depth@100ms", spot_depth(pu=9), "binance_usdm"),
+        ("btcusdt@bookTicker", spot_ticker(e="bookTicker", ps="BTCUSDT", T=EXCHANGE_MS, st=1), "binance_usdm"),
+        ("btcusdt@aggTrade", usdm(spot_trade(a=7, f=1, l=2, nq="0.1")), "binance_usdm"),
+        ("dotusd_perp@aggTrade", usdm(spot_trade(a=7, symbol="DOTUSD_PERP")), "binance_coinm"),
+        (f"{OPTION.lower()}@optionTrade", usdm(spot_trade(symbol=OPTION, X="MARKET", S="BUY")), "binance_options"),
+        ("btcusdt@optionTrade", usdm(spot_trade(symbol="ETH-260327-2000.5-P", X="MARKET")), "binance_options"),
+        (f"{OPTION.lower()}@bookTicker", spot_ticker(s=OPTION, T=EXCHANGE_MS), "binance_options"),
+        (f"{OPTION.lower()}@depth@100ms", usdm(coin_depth(1, 2, 3, s=OPTION)), "binance_options"),
     ],
 )
 def test_the_market_is_told_by_the_fields_unless_the_source_names_it(
     path: Path, stream: str, data: dict[str, Any], venue: str
 ) -> None:
-    for named, expected in ((None, venue), ("binance_us", "binance_us")):
-        (chunk,) = read(path, [line(stream, data)], venue=named)
-        frames = [chunk.trades, chunk.quotes, chunk.depth.events if chunk.depth else None]
-        assert [frame["venue"].to_list() for frame in frames if frame is not None] == [[expected]]
+    bare = b"%d %s" % (LOCAL, json.dumps(data | {"e": data.get("e", "bookTicker")}).encode())
+    for sent in (line(stream, data), bare):
+        for named, expected in ((None, venue), ("binance_us", "binance_us")):
+            (chunk,) = read(path, [sent], venue=named)
+            frames = [chunk.trades, chunk.quotes, chunk.depth.events if chunk.depth else None]
+            assert [frame["venue"].to_list() for frame in frames if frame is not None] == [[expected]]
+
+
+@pytest.mark.parametrize("chunk_lines", [1, 2, 100])
+def test_quotes_book_trades_and_snapshots_of_one_instrument_are_of_one_venue(path: Path, chunk_lines: int) -> None:
+    """Those of the first USD-M streams had no time; where nothing else is said of a symbol they are spot's."""
+    quotes = [line("btcusdt@bookTicker", spot_ticker(5)), line("x@bookTicker", spot_ticker(6, s="ETHUSDT"))]
+    plain = line("btcusdt@trade", usdm(spot_trade(1)))
+    futures = [rest(11), line("btcusdt@depth", spot_depth(10, 12, pu=9)), *quotes, plain]
+    spot = [rest(11), line("btcusdt@depth", spot_depth(10, 12)), *quotes, plain]
+    for lines, venue in ((futures, "binance_usdm"), (spot, "binance_spot")):
+        chunks = read(path, lines, chunk_lines)
+        events = [chunk.depth.events for chunk in chunks if chunk.depth]
+        found = pl.concat(
+            [
+                frame.select("symbol", "venue")
+                for frame in (*events, frame_of(chunks, "quotes"), frame_of(chunks, "trades"))
+            ]
+        ).unique()
+        assert sorted(found.rows()) == [("BTCUSDT", venue), ("ETHUSDT", "binance_spot")]
+
+
+def test_depth_that_names_no_symbol_is_of_the_given_one_unless_the_content_says_another(path: Path) -> None:
+    def symbols(*lines: bytes) -> list[str]:
+        path.write_bytes(b"\n".join(lines) + b"\n")
+        (chunk,) = recorder.read(Source(path, "recorder", "binance_spot", "ethusdt"))
+        assert not chunk.rejected
+        return [
+            *(chunk.book["symbol"] if chunk.book is not None else []),
+            *(chunk.depth.events.filter("is_snapshot")["symbol"] if chunk.depth else []),
+        ]
+
+    assert symbols(rest(160), rest(165), rest(171)) == ["ETHUSDT"] * 3
+    assert symbols(line("depth20", PARTIAL), line("@depth5", PARTIAL)) == ["ETHUSDT"]
+    assert symbols(line("btcusdt@depth20", PARTIAL)) == ["BTCUSDT"]
+    assert symbols(line("btcusdt@depth", spot_depth(10, 12)), rest(11)) == ["BTCUSDT"]
+
+
+@pytest.mark.parametrize("chunk_lines", [1, 2, 100])
+def test_partial_depth_without_the_streams_name_is_told_from_differences(path: Path, chunk_lines: int) -> None:
+    def depth(last: int, symbol: str, bids: range, asks: range) -> bytes:
+        sides = {"b": [[str(price), "2"] for price in bids], "a": [[str(price), "1"] for price in asks]}
+        data = usdm(coin_depth(last - 2, last - 1, last, s=symbol, **sides))
+        return b"%d %s" % (LOCAL, json.dumps(data).encode())
+
+    partial = [depth(9 * at, "BTCUSDT", range(50 + at, 45 + at, -1), range(51 + at, 56 + at)) for at in (1, 2, 3)]
+    lines = [
+        *partial,
+        depth(5, "ETHUSDT", range(50, 45, -1), range(51, 56)),
+        depth(9, "ETHUSDT", range(50, 49, -1), range(0)),
+    ]
+    chunks = read(path, lines, chunk_lines)
+    book = frame_of(chunks, "book").select("symbol", "seq", "bid_price_0", "ask_price_0", "bid_price_5", "kind")
+    assert book.rows() == [("BTCUSDT", 9 * at, 50.0 + at, 51.0 + at, None, "depth5") for at in (1, 2, 3)]
+    events = pl.concat([chunk.depth.events for chunk in chunks if chunk.depth])
+    assert events.select("symbol", "seq", "kind").rows() == [("ETHUSDT", 5, "depth"), ("ETHUSDT", 9, "depth")]
+
+
+def test_prices_at_and_below_zero_are_stored(path: Path) -> None:
+    lines = [
+        line("btcusdt@trade", spot_trade(1, p="-37.63")),
+        line("btcusdt@trade", spot_trade(2, p="0.00")),
+        line("btcusdt@trade", spot_trade(3, q="0.00")),
+        line("btcusdt@bookTicker", spot_ticker(b="-1.5", a="0.00")),
+        line("btcusdt@depth", spot_depth(b=[["-2.5", "1"]], a=[["0.00", "2"]])),
+        line("ethusdt@depth5", {"lastUpdateId": 1, "bids": [["-2", "1"]], "asks": [["0", "3"], ["1", "4"]]}),
+    ]
+    chunks = read(path, lines)
+    assert frame_of(chunks, "trades")["price"].to_list() == [-37.63, 0.0]
+    assert chunks[0].ignored == {"trade:nothing": 1}
+    assert frame_of(chunks, "quotes").select("bid_price", "ask_price", "ask_qty").rows() == [(-1.5, 0.0, 1.54698)]
+    assert levels_of(chunks[0]) == [[(True, -2.5, 1.0), (False, 0.0, 2.0)]]
+    assert frame_of(chunks, "book").select("bid_price_0", "ask_price_0", "ask_price_1").rows() == [(-2.0, 0.0, 1.0)]
+
+
+def test_blocks_of_options_are_ignored_by_their_kind(path: Path) -> None:
+    trades = [usdm(spot_trade(at, symbol=OPTION, X=fill)) for at, fill in enumerate(["MARKET", "BLOCK"])]
+    (chunk,) = read(path, [line(f"{OPTION.lower()}@optionTrade", data) for data in trades])
+    assert chunk.ignored == {"optionTrade:BLOCK": 1}
+    assert chunk.trades is not None
+    assert chunk.trades.select("symbol", "seq").rows() == [(OPTION, 0)]
 
 
 def test_differences_keep_their_ids_and_levels(path: Path) -> None:
@@ -339,6 +433,8 @@ def test_the_unit_of_a_time_is_told_by_its_size(path: Path) -> None:
     assert nanoseconds(trades, "ts") == [ms // 10**9 * 10**9, ms, ms + 7000, ms + 9]
 
 
+PARTIAL = {"lastUpdateId": 1, "bids": [["1", "2"]], "asks": []}
+
 BAD_LINES = {
     "malformed": (b'%d {"stream":"btcusdt@trade","data":{"e":"trade",}}' % LOCAL, "malformed"),
     "cut short": (line("btcusdt@trade", spot_trade())[:-9], "receive time and a JSON object|truncated|malformed"),
@@ -351,7 +447,9 @@ BAD_LINES = {
     "bad stream name": (line("btcusdt@tr\x07ade", spot_trade()), "stream name"),
     "missing field": (line("btcusdt@trade", {"e": "trade", "s": "BTCUSDT"}), "missing required field"),
     "wrong type": (line("btcusdt@trade", spot_trade(T="soon")), "Expected `int`"),
-    "negative price": (line("btcusdt@trade", spot_trade(p="-1.0")), r"`float` >= 0.0 - at `\$.p`"),
+    "absurd price": (line("btcusdt@trade", spot_trade(p="-1e16")), r"`float` >= -1e15 - at `\$.p`|at `\$.p`"),
+    "no market": (line("btcusdt@trade", usdm(spot_trade(symbol="ETHUSDT"))), "--venue tells it"),
+    "no symbol": (line("depth5", PARTIAL), "--symbol tells it"),
     "NaN quantity": (line("btcusdt@trade", spot_trade(q="NaN")), r"at `\$.q`"),
     "infinite price": (line("btcusdt@bookTicker", spot_ticker(a="inf")), r"at `\$.a`"),
     "absurd time": (line("btcusdt@trade", spot_trade(T=17)), "outside the years 2000 to 2099"),
@@ -365,7 +463,7 @@ BAD_LINES = {
         "levels: Expected `array` of length 2",
     ),
     "level of words": (line("btcusdt@depth", spot_depth(a=[["1", "many"]])), "levels: Expected `float`"),
-    "level at zero": (line("btcusdt@depth", spot_depth(a=[["0.00", "1"]])), "levels: Expected `float` > 0"),
+    "level out of sight": (line("btcusdt@depth", spot_depth(a=[["-2e10", "1"]])), "levels: Expected `float` >= -1"),
     "no levels": (line("btcusdt@depth", spot_depth(a="none")), "levels: Expected `array`"),
     "partial with bad level": (line("a@depth5", {"lastUpdateId": 1, "bids": [["1", "-2"]], "asks": []}), "levels"),
     "binary": (bytes(range(1, 10)) + b"\x80\xff\x00", "not a receive time and a JSON object"),
@@ -396,9 +494,6 @@ def test_a_bad_line_is_rejected_with_its_reason_and_the_rest_goes_on(path: Path,
     ] * 2
 
 
-PARTIAL = {"lastUpdateId": 1, "bids": [["1", "2"]], "asks": []}
-
-
 def test_the_text_of_a_rejected_line_is_bounded(path: Path) -> None:
     (chunk,) = read(path, [b"x" * 100_000])
     assert chunk.rejected[0].text == "x" * 500
@@ -424,7 +519,7 @@ LINES = st.sampled_from(
 
 
 def summary(chunks: list[DecodedChunk]) -> tuple[Any, ...]:
-    frames = [[row for c in chunks if getattr(c, t) is not None for row in getattr(c, t).rows()] for t in DECODED]
+    frames = [[row for c in chunks if t in c.frames for row in c.frames[t].rows()] for t in DECODED]
     events = [row for chunk in chunks if chunk.depth for row in chunk.depth.events.rows()]
     levels = [level for chunk in chunks if chunk.depth for level in levels_of(chunk)]
     ignored = sorted(kind for chunk in chunks for kind, count in chunk.ignored.items() for _ in range(count))
@@ -440,7 +535,7 @@ def test_what_is_read_does_not_depend_on_the_chunk_size(
     assert summary(read(path, lines)) == summary(read(path, lines, chunk_lines))
 
 
-digits = st.from_regex(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,14})?", fullmatch=True)
+digits = st.from_regex(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,14})?", fullmatch=True)
 
 
 @settings(max_examples=150, deadline=None)
@@ -448,7 +543,7 @@ digits = st.from_regex(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,14})?", fullmatch=True)
 def test_levels_are_the_numbers_that_their_text_says(arrays: list[list[tuple[str, str]]], comma: str) -> None:
     texts = [msgspec.Raw(json.dumps(array, separators=(comma, ":")).encode()) for array in arrays]
     levels = read_levels(texts)
-    bad = {index for index, array in enumerate(arrays) if any(float(price) == 0 for price, _ in array)}
+    bad = {index for index, array in enumerate(arrays) if any(float(qty) < 0 for _, qty in array)}
     good = [level for index, array in enumerate(arrays) if index not in bad for level in array]
     assert set(levels.errors) == bad
     assert levels.counts.tolist() == [0 if index in bad else len(array) for index, array in enumerate(arrays)]
@@ -463,7 +558,7 @@ def test_text_that_is_no_array_of_pairs_is_an_error_as_a_json_parser_says(text: 
     levels = read_levels([msgspec.Raw(b'[["1.5","2"]]'), msgspec.Raw(text.encode()), msgspec.Raw(b"[]")])
     try:
         pairs = [(float(price), float(qty)) for price, qty in json.loads(text)]
-        sound = all(price > 0 and qty >= 0 for price, qty in pairs) and "-" not in text
+        sound = all(qty >= 0 for _, qty in pairs)
     except (ValueError, TypeError):
         pairs, sound = [], False
     if sound and 1 not in levels.errors:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tracebank_models.market import tardis
 from tracebank_models.market.chunks import DECODED, DecodedChunk, Source
+from tracebank_models.market.pipeline import load
 
 T0 = 1598918400000000
 START = datetime(2020, 9, 1, tzinfo=UTC)
@@ -62,7 +63,7 @@ def chunks_of(path: Path, chunk_lines: int = 65536) -> list[DecodedChunk]:
     for chunk in chunks:
         assert stored(chunk) + sum(chunk.ignored.values()) + len(chunk.rejected) == chunk.lines
         for table in ("trades", "quotes", "book"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             assert frame is None or frame.schema == pl.Schema(DECODED[table])
     return chunks
 
@@ -147,7 +148,7 @@ def test_lines_of_a_message_are_one_event_however_the_file_is_cut(tmp_path, chun
     events = pl.concat([depth.events for depth in depths])
     assert events.select("symbol", "seq", "is_snapshot", "line").rows() == [
         ("BTCUSDT", 1, True, 2),
-        ("BTCUSDT", 2, False, 4),  # the second message of one snapshot adds to the first
+        ("BTCUSDT", 2, False, 4),  # of the same time and with other levels: more of the first
         ("BTCUSDT", 3, False, 5),
         ("ETHUSDT", 4, True, 7),
         ("BTCUSDT", 5, False, 8),
@@ -168,10 +169,29 @@ def test_lines_of_a_message_are_one_event_however_the_file_is_cut(tmp_path, chun
         assert np.diff(depth.offsets).tolist() == depth.lines.tolist()
 
 
+@pytest.mark.parametrize("chunk_lines", [1, 3, 4, 100])
+@pytest.mark.parametrize("step", [0, 200])
+def test_every_snapshot_replaces_the_book_where_nothing_else_comes(tmp_path, chunk_lines, step) -> None:
+    """As of Bitget: jumps up and down, a level that is gone, a book between, and an exchange's clock of seconds."""
+    tops = [(84000, 84001), (84005, 84006), (83990, 83991), (83989, 83992), (83989, 83990)]
+    lines = [
+        f"bitget,{symbol},{T0 + step * at},{T0 + 200 * at + 10 + late},true,{side},{shift + price},1"
+        for at, (bid, ask) in enumerate(tops)
+        for late, symbol, shift in ((0, "BTCUSDT", 0), (1, "ETHUSDT", 10**6))
+        for side, price in (("bid", bid), ("bid", bid - 1), ("ask", ask), ("ask", ask + 1))
+    ]
+    path = packed(tmp_path, "d.csv.gz", DEPTH_HEADER + "\n".join(lines))
+    loaded = load([Source(path, "tardis")], chunk_lines=chunk_lines)
+    books = pl.concat([chunk.batches["book"] for chunk in loaded if "book" in chunk.batches])
+    for symbol, shift in (("BTCUSDT", 0), ("ETHUSDT", 10**6)):
+        found = books.filter(symbol=symbol).select("bid_price_0", "ask_price_0", "bid_price_1", "bid_price_2", "state")
+        assert found.rows() == [(bid + shift, ask + shift, bid + shift - 1, None, "whole") for bid, ask in tops]
+
+
 BAD_DEPTH = {
     f"binance,BTCUSDT,{T0},{T0 + 5},yes,bid,100.5,2": "is_snapshot: 'yes' is not allowed: true or false",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,buy,100.5,2": "side: 'buy' is not allowed: bid or ask",
-    f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,-100.5,2": "price: '-100.5'",
+    f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,-1e16,2": "price: '-1e16' is not allowed: a number from -1e+15",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,100.5,NaN": "amount: 'NaN'",
     f"binance,BTCUSDT,{T0},{T0 + 5},true,bid,100.5,-1": "amount: '-1' is not allowed: a number from 0",
     f"binance,BTCUSDT,{T0 // 1000},{T0 + 5},true,bid,100.5,1": "timestamp: '1598918400000' is not allowed: a time",
@@ -195,7 +215,7 @@ def test_a_bad_line_inside_a_message_leaves_the_message_whole(tmp_path, line) ->
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("side", "hold"), ("price", "0"), ("amount", "0"), ("amount", "nan"), ("price", "1e400"), ("timestamp", "12")],
+    [("side", "hold"), ("price", "nan"), ("amount", "-1"), ("amount", "nan"), ("price", "1e400"), ("timestamp", "12")],
 )
 def test_a_bad_trade_is_rejected(tmp_path, field, value) -> None:
     header = TRADES.splitlines()[0]
@@ -203,6 +223,25 @@ def test_a_bad_trade_is_rejected(tmp_path, field, value) -> None:
     (chunk,) = chunks_of(packed(tmp_path, "t.csv.gz", TRADES + ",".join(cells.values())))
     assert [bad.reason.split(" is not")[0] for bad in chunk.rejected] == [f"{field}: {value!r}"]
     assert chunk.trades.height == 4
+
+
+def test_prices_at_and_below_zero_are_stored_and_nothing_is_not(tmp_path) -> None:
+    row = f"deribit,A-FS-B,{T0},{T0 + 5},"
+    trades = "".join(f"{row}{at},buy,{price},{qty}\n" for at, price, qty in ((1, -12.5, 10), (2, 0, 1), (3, 7.5, 0)))
+    (chunk,) = chunks_of(packed(tmp_path, "t.csv.gz", TRADES.splitlines()[0] + "\n" + trades))
+    assert chunk.trades.select("seq", "price").rows() == [(1, -12.5), (2, 0.0)]
+    assert chunk.ignored == {"header": 1, "trades:nothing": 1}
+    quotes = QUOTES.splitlines()[0] + f"\n{row}1,-0.5,-1,2\n{row}0,0,0,3\n"
+    (chunk,) = chunks_of(packed(tmp_path, "q.csv.gz", quotes))
+    sides = chunk.quotes.select("bid_price", "bid_qty", "ask_price", "ask_qty").rows()
+    assert sides == [(-1.0, 2.0, -0.5, 1.0), (0.0, 3.0, None, None)]
+    book = f"{snapshot_header(2)}\n{row}-1,5,-2,6,0,7,0,0\n"
+    (chunk,) = chunks_of(packed(tmp_path, "s.csv.gz", book))
+    levels = ("ask_price_0", "bid_price_0", "ask_price_1", "ask_qty_1", "bid_price_1", "bid_qty_1")
+    assert chunk.book.select(levels).rows() == [(-1.0, -2.0, 0.0, 7.0, None, None)]
+    depth = f"{DEPTH_HEADER}{row}true,bid,-3,1\n{row}true,ask,0,2\n"
+    (chunk,) = chunks_of(packed(tmp_path, "d.csv.gz", depth))[1:]
+    assert chunk.depth.price.tolist() == [-3.0, 0.0]
 
 
 def test_columns_go_by_name_and_not_by_place(tmp_path) -> None:
@@ -220,8 +259,6 @@ def test_other_files_are_refused(tmp_path) -> None:
     assert not tardis.matches([TRADES.splitlines()[1].encode()], tmp_path / "x")
     with pytest.raises(ValueError, match="columns 'a,b' are not allowed: those of trades, quotes"):
         chunks_of(packed(tmp_path, "t.csv.gz", "a,b\n1,2\n"))
-    with pytest.raises(ValueError, match="'liquidations' is not allowed"):
-        chunks_of(packed(tmp_path, "bitmex_liquidations_2020-09-01_XBTUSD.csv.gz", TRADES))
     assert chunks_of(packed(tmp_path, "empty.csv.gz", "")) == []
 
 
@@ -229,6 +266,7 @@ LEVELS = st.tuples(
     st.sampled_from(["A", "B"]),
     st.integers(0, 6),
     st.booleans(),
+    st.sampled_from([0, 0, 10]),
     st.sampled_from(["bid", "ask"]),
     st.integers(1, 10**6),
     st.integers(0, 10**6),
@@ -243,8 +281,8 @@ LEVELS = st.tuples(
 def test_events_and_accounting_do_not_depend_on_where_the_file_is_cut(tmp_path_factory, rows, chunk_lines) -> None:
     lines = []
     for row in rows:
-        symbol, local, snapshot, side, price, amount = row if isinstance(row, tuple) else ("", 0, False, "", 0, 0)
-        good = f"x,{symbol},{T0},{T0 + 1 + local},{str(snapshot).lower()},{side},{price / 100},{amount / 100}"
+        symbol, local, snapshot, late, side, price, amount = row if isinstance(row, tuple) else ("", *[0] * 6)
+        good = f"x,{symbol},{T0 + late},{T0 + 1 + local},{str(snapshot).lower()},{side},{price / 100},{amount / 100}"
         lines.append(good if isinstance(row, tuple) else row)
     path = packed(tmp_path_factory.mktemp("tardis"), "d.csv.gz", DEPTH_HEADER + "\n".join(lines) + "\n")
     chunks = chunks_of(path, chunk_lines)
@@ -252,12 +290,17 @@ def test_events_and_accounting_do_not_depend_on_where_the_file_is_cut(tmp_path_f
     events = pl.concat([chunk.depth.events for chunk in chunks])
     levels = [row for row in rows if isinstance(row, tuple)]
     messages = [(key, list(group)) for key, group in groupby(levels, key=lambda row: row[:3])]
-    was: dict[str, bool] = {}
+    before: dict[str, tuple[int, set]] = {}
     expected = []
-    for number, ((symbol, local, snapshot), _) in enumerate(messages, 1):
-        expected.append((symbol, number, T0 + 1 + local, snapshot and not was.get(symbol, False)))
-        was[symbol] = snapshot
+    for number, ((symbol, local, snapshot), group) in enumerate(messages, 1):
+        sides = [(row[4], row[5]) for row in group]
+        time, earlier = before.get(symbol, (None, []))
+        bids, asks = ({price for side, price in earlier + sides if side == which} for which in ("bid", "ask"))
+        apart = len(bids) + len(asks) == len(earlier + sides) and max(bids, default=0) < min(asks, default=10**9)
+        goes_on = group[-1][3] == time and apart
+        expected.append((symbol, number, T0 + 1 + local, snapshot and not goes_on))
+        before[symbol] = (group[-1][3], sides) if snapshot else (None, [])
     assert events.select("symbol", "seq", pl.col("local_ts").dt.epoch("us"), "is_snapshot").rows() == expected
     sizes = [int(size) for chunk in chunks for size in chunk.depth.lines]
     assert sizes == [len(group) for _, group in messages]
-    assert [float(p) for chunk in chunks for p in chunk.depth.price] == [row[4] / 100 for row in levels]
+    assert [float(p) for chunk in chunks for p in chunk.depth.price] == [row[5] / 100 for row in levels]

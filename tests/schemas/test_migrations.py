@@ -16,6 +16,7 @@ import tracebank_schemas
 from tracebank.settings import Settings
 from tracebank.stores.migrations import _config, revision, status
 from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank_schemas.ingest import Instrument
 from tracebank_schemas.ledger import Materialization
 
 NEW_MODEL = '''"""A model that was just written down."""
@@ -68,6 +69,23 @@ def test_homes_of_every_revision_upgrade_and_keep_their_ledger(both: Settings, m
         row = session.scalars(select(Materialization)).one().row()
     assert {name: row[name] for name in told} == told
     assert (row["content"], row["parts"]) == ("", [])
+    relational.close()
+
+
+def test_units_that_were_guessed_are_not_known_any_more(both: Settings) -> None:
+    relational = open_relational(both)
+    guessed = {"bitget": ("unknown", "USDT", "BTC"), "binance_coinm": ("inverse", "TUSD", "contracts")}
+    with relational.connection() as connection:
+        command.upgrade(_config(connection), "0004")
+        for venue, values in guessed.items():
+            statement = (
+                "INSERT INTO instruments (venue, symbol, kind, price_unit, qty_unit) VALUES (:v, 's', :k, :p, :q)"
+            )
+            connection.execute(text(statement), dict(zip("vkpq", (venue, *values), strict=True)))
+    upgrade(both)
+    with relational.session() as session:
+        found = {row.venue: (row.kind, row.price_unit, row.qty_unit) for row in session.scalars(select(Instrument))}
+    assert found == {"bitget": (None, None, None), "binance_coinm": ("inverse", "USD", "contracts")}
     relational.close()
 
 

@@ -1,6 +1,6 @@
-"""Assets of group `market`: registered files, and the trades, quotes, books, bars and quality made of them."""
+"""Assets of group `market`: registered files, the tables and bars that are read from them, and their quality."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
@@ -19,15 +19,19 @@ from tracebank_assets.dialects import query_text
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
-from tracebank_assets.materialised import Figure, Materialised, materialised
+from tracebank_assets.materialised import Figure, materialised
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.order_book import Gap
 from tracebank_schemas.ingest import IngestFile
-from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
+from tracebank_schemas.market import BARS, BOOK, DEPTH_BANDS, DERIVATIVE_TICKERS, LIQUIDATIONS, QUOTES, TRADES
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.series import Day, Partition, SeriesTable
 
-FILE_TABLES: dict[str, SeriesTable] = {table.name: table for table in (TRADES, QUOTES, BOOK)}
+FILE_TABLES: dict[str, SeriesTable] = {
+    table.name: table for table in (TRADES, QUOTES, BOOK, DERIVATIVE_TICKERS, LIQUIDATIONS, DEPTH_BANDS)
+}
+"""Tables that are read from files alone. Each has an asset that is made for every day and symbol, without rows where no
+file has any: a partition that is not there would look as if it had been forgotten."""
 FAILED_FILES = "failed"
 """Under this name a run tells which files it could not register, and why."""
 
@@ -99,19 +103,22 @@ def _usual_folders(settings: Settings) -> list[Path]:
     partitions_def=DAY_BY_SYMBOL,
 )
 def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
-    """Trades, quotes and books of one day and symbol, read from the registered files in one pass."""
+    """What the registered files hold of one day and symbol, table by table, read in one pass."""
     day, symbol = day_and_symbol(context)
     tables = [table for name, table in FILE_TABLES.items() if market_key(name) in context.selected_asset_keys]
-    files = catalogue.files_of(stores.relational, day, symbol)
-    if not files:
+    if not catalogue.files_of(stores.relational, day, symbol):
         raise dg.Failure(f"no registered file holds {symbol} on {day}; register one with 'tracebank ingest PATH'")
+    files = catalogue.files_of(stores.relational, day, symbol, [table.name for table in tables])
     with ExitStack() as stack:
         partition: Partition = {"day": day, "symbol": symbol}
         written = {
             table.name: stack.enter_context(materialised(context, stores, table, partition, key=market_key(table.name)))
             for table in tables
         }
-        accounts, gaps = _load(stores, written, files, day, symbol)
+        for made in written.values():
+            made.inputs |= _versions(files)
+        sinks = {name: made.write for name, made in written.items()}
+        accounts, gaps = _load(stores, sinks, files, day, symbol)
     catalogue.settle(stores.relational, files, list(written), accounts, gaps, day, symbol)
     for name, made in written.items():
         of_table = [account for account in accounts if account.table == name]
@@ -119,23 +126,29 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
         yield made.result(_figures(of_table, made.stored), [check])
 
 
+def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
+    return {file.source.path.name: file.sha256 for file in files}
+
+
 def _load(
-    stores: Stores, written: Mapping[str, Materialised], files: list[catalogue.RegisteredFile], day: date, symbol: str
+    stores: Stores,
+    sinks: Mapping[str, Callable[[pl.DataFrame], None]],
+    files: list[catalogue.RegisteredFile],
+    day: date,
+    symbol: str,
 ) -> tuple[list[LineAccounting], list[tuple[Path, Gap]]]:
     """Read the files into the tables; return what became of their lines, and the gaps that were met."""
     from tracebank_models.market.pipeline import Accounting, load
 
     accounting, gaps = Accounting(), []
-    for made in written.values():
-        made.inputs |= {file.source.path.name: file.sha256 for file in files}
     sources = [file.source for file in files]
     with track(f"loading {symbol} of {day}", catalogue.lines_in(stores.relational, files)) as advance:
-        for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting):
+        for chunk in load(sources, day=day, symbol=symbol, tables=list(sinks), accounting=accounting):
             gaps += [(chunk.path, gap) for gap in chunk.gaps]
             for name, frame in chunk.batches.items():
-                written[name].write(frame)
+                sinks[name](frame)
             advance(chunk.lines)
-    return [account for account in accounting.lines if account.table in written], gaps
+    return [account for account in accounting.lines if account.table in sinks], gaps
 
 
 def _figures(accounts: list[LineAccounting], stored: TableSize) -> dict[str, Figure]:
@@ -147,28 +160,44 @@ def _figures(accounts: list[LineAccounting], stored: TableSize) -> dict[str, Fig
     }
 
 
+_BARS_OF = [RAW_FILES, market_key("trades"), market_key("quotes")]
+
+
 @artifact(
     GROUP,
     BARS,
-    deps=[market_key("trades"), market_key("quotes")],
+    checks=checks.TABLE_CHECKS,
+    deps=_BARS_OF,
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],
 )
 def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """One-minute bars: OHLCV, VWAP, number of trades and mean spread, computed in SQL where the rows lie."""
+    """Bars that files hold, and one-minute bars of the trades: OHLCV, VWAP, number of trades and mean spread, computed
+    in SQL where the rows lie. Where a file has the bar of a minute, that is the one.
+    """
     day, symbol = day_and_symbol(context)
+    files = catalogue.files_of(stores.relational, day, symbol, [BARS.name])
+    held = [pl.DataFrame(schema=BARS.polars_schema)]
     with materialised(context, stores, BARS, {"day": day, "symbol": symbol}) as made:
-        frame = _query_day(stores, "bars.sql", day, symbol)
-        made.write(frame.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items()))
-    return made.result()
+        for key in _BARS_OF[1:]:
+            made.used(key, context.partition_key)
+        made.inputs |= _versions(files)
+        accounts, _ = _load(stores, {BARS.name: held.append}, files, day, symbol)
+        of_files = pl.concat(held)
+        computed = _query_day(stores, "bars.sql", day, symbol)
+        computed = computed.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())
+        computed = computed.join(of_files, on=BARS.unique_key, how="anti")
+        made.write(pl.concat([of_files, computed]))
+    catalogue.settle(stores.relational, files, [BARS.name], accounts, [], day, symbol)
+    return made.result(checks=[checks.table_check(accounts, made.stored.rows - computed.height)])
 
 
 @artifact(
     GROUP,
     QualityMeasure,
     checks={name: what for name, (what, _) in checks.QUALITY_CHECKS.items()},
-    deps=[market_key(name) for name in FILE_TABLES],
+    deps=[market_key(name) for name in (*FILE_TABLES, BARS.name)],
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -16,11 +15,11 @@ from tracebank_models.market.chunks import Source
 from tracebank_models.market.file_scan import FileScan
 from tracebank_models.market.instruments import instrument_units
 from tracebank_models.market.order_book import Gap
+from tracebank_models.market.price_ticks import common_step
 from tracebank_models.market.unpacking import packed, size_of
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_Ordered = TypeVar("_Ordered", float, datetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +107,25 @@ def _merge_instruments(relational: RelationalStore, session: Session, scan: File
             kind=units.kind,
             price_unit=units.price_unit,
             qty_unit=units.qty_unit,
-            price_tick=_least(seen.price_tick, known and known.price_tick),
-            qty_step=_least(seen.qty_step, known and known.qty_step),
-            first_ts=_least(first, known and known.first_ts),
+            price_tick=common_step(seen.price_tick, known.price_tick if known else None),
+            qty_step=common_step(seen.qty_step, known.qty_step if known else None),
+            first_ts=min((value for value in (first, known and known.first_ts) if value), default=None),
             last_ts=max((value for value in (last, known and known.last_ts) if value), default=None),
         )
         rows.append(row.row())
     relational.upsert(session, Instrument, rows)
 
 
-def _least(one: _Ordered | None, other: _Ordered | None) -> _Ordered | None:
-    found = [value for value in (one, other) if value is not None]
-    return min(found) if found else None
-
-
-def files_of(relational: RelationalStore, day: date, symbol: str) -> list[RegisteredFile]:
-    """Files that hold rows of a day and symbol, earliest first."""
+def files_of(
+    relational: RelationalStore, day: date, symbol: str, tables: Iterable[str] | None = None
+) -> list[RegisteredFile]:
+    """Files that hold rows of a day and symbol, of any table or of those asked for, earliest first."""
+    held = (IngestCount.day == day) & (IngestCount.symbol == symbol)
+    if tables is not None:
+        held &= IngestCount.table_name.in_(tables)
     query = (
         select(IngestFile)
-        .where(
-            IngestFile.sha256.in_(
-                select(IngestCount.sha256).where(IngestCount.day == day, IngestCount.symbol == symbol)
-            )
-        )
+        .where(IngestFile.sha256.in_(select(IngestCount.sha256).where(held)))
         .order_by(IngestFile.first_ts, IngestFile.path)
     )
     with relational.reading() as session:

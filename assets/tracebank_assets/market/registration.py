@@ -1,5 +1,6 @@
 """Registering market files: held against their checksums, known by their hash, scanned once, written down."""
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from tracebank_models.market.unpacking import size_of
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _CHECKSUM_CHARACTERS = 4096
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ def _register_one(relational: RelationalStore, source: Source, max_rejected_shar
     if not catalogue.registered(relational, sha256, path):
         result = scan(source, max_rejected_share=max_rejected_share)
         catalogue.register(relational, sha256, result)
+        for line in result.contradictions:
+            _LOG.warning(line)
         done.new += 1
         done.lines += result.lines
         done.rejected += len(result.rejected)

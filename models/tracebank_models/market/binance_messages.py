@@ -1,7 +1,8 @@
 """Binance's stream messages: their typed shapes, and columns of them.
 
-Spot, USD-M and COIN-M are told apart by their fields. What wraps a message (a recorder's line, a combined stream),
-which of two streams of one instrument is kept, and order books are not the business of this module.
+Spot, USD-M, COIN-M and options share these shapes; which of them a message is of is told by `binance_venues`. What
+wraps a message (a recorder's line, a combined stream), which of two streams of one instrument is kept, and order books
+are not the business of this module.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracebank_models.market.binance_venues import Venues
+from tracebank_models.market.cells import resting
 from tracebank_models.market.chunks import BOOK_DEPTH, BOOK_LEVELS, DECODED, DepthEvents
 from tracebank_models.market.depth_levels import Levels, Price, Quantity, read_levels
+from tracebank_models.market.stream_lines import SNAPSHOT_KIND
 from tracebank_models.market.timestamps import NO_TIME, time_column, to_nanoseconds
 
 ABSENT = NO_TIME
@@ -32,7 +36,7 @@ _Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Trade(msgspec.Struct, gc=False):
-    """`trade`: spot ones have `M`, futures ones `X` (what kind of fill it was)."""
+    """`trade`, and `optionTrade`: spot ones have `M`, the others `X` (what kind of fill it was)."""
 
     s: _Symbol
     p: Price
@@ -58,7 +62,7 @@ class AggregateTrade(msgspec.Struct, gc=False):
 
 
 class BookTicker(msgspec.Struct, gc=False):
-    """`bookTicker`: spot ones have no time; COIN-M ones have `ps`."""
+    """`bookTicker`: spot ones have no time."""
 
     s: _Symbol
     u: Number
@@ -67,11 +71,10 @@ class BookTicker(msgspec.Struct, gc=False):
     a: Price
     A: Quantity
     T: Number = ABSENT
-    ps: str = ""
 
 
 class DepthUpdate(msgspec.Struct, gc=False):
-    """`depthUpdate`: differences, and the partial depth of futures; futures have `T` and `pu`, COIN-M `ps`."""
+    """`depthUpdate`: differences, and the partial depth of futures; futures have `T` and `pu`."""
 
     s: _Symbol
     E: Number
@@ -81,18 +84,16 @@ class DepthUpdate(msgspec.Struct, gc=False):
     a: msgspec.Raw
     T: Number = ABSENT
     pu: _AnyNumber = ABSENT
-    ps: str = ""
 
 
 class DepthSnapshot(msgspec.Struct, gc=False):
-    """A REST depth snapshot or spot's partial depth; USD-M has `T`, COIN-M also `symbol` and `pair`."""
+    """A REST depth snapshot or spot's partial depth; USD-M has `T`, COIN-M also `symbol`."""
 
     u: Number = msgspec.field(name="lastUpdateId")
     b: msgspec.Raw = msgspec.field(name="bids")
     a: msgspec.Raw = msgspec.field(name="asks")
     T: Number = ABSENT
     s: str = msgspec.field(name="symbol", default="")
-    ps: str = msgspec.field(name="pair", default="")
 
 
 @dataclass(slots=True)
@@ -146,14 +147,17 @@ def decode_messages(
     return Messages(kind, items, line[kept], local[kept], problems)
 
 
-def trade_rows(messages: Messages, venue: str | None) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return `trade` or `aggTrade` messages as rows, and how many were ignored, by kind.
+def trade_rows(messages: Messages, venues: Venues) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return messages of trades as rows, and how many were ignored, by kind.
 
-    Ignored are futures fills outside the order book (insurance fund, auto-deleveraging) and those of nothing.
+    Ignored are fills outside the order book (insurance fund, auto-deleveraging, blocks) and those of nothing.
     """
     spot = np.fromiter((item.M is not None for item in messages.items), np.bool_, len(messages.items))
+    plain = np.fromiter((not item.X for item in messages.items), np.bool_, len(messages.items))
+    doubtful = ~spot & plain & (messages.kind != "aggTrade")
     maker = messages.column("m", np.bool_)
-    frame = _keys(messages, venue, messages.column("T", np.int64), messages.column("seq", np.int64), spot)
+    seq = messages.column("seq", np.int64)
+    frame = _keys(messages, venues, messages.column("T", np.int64), seq, spot, doubtful)
     frame = frame.with_columns(
         pl.Series("price", messages.column("p", np.float64)),
         pl.Series("qty", messages.column("q", np.float64)),
@@ -161,44 +165,49 @@ def trade_rows(messages: Messages, venue: str | None) -> tuple[pl.DataFrame, dic
         messages.texts("X").alias("fill"),
     )
     frame = _without_problems(messages, frame)
-    nothing = (pl.col("price") == 0) | (pl.col("qty") == 0)
+    nothing = pl.col("qty") == 0
     off_book = nothing | ~pl.col("fill").is_in(["", "MARKET"])
     ignored: dict[str, int] = {}
     if frame.select(off_book.any()).item():
-        marks = pl.when(pl.col("fill") != "MARKET").then(pl.col("fill")).otherwise(pl.lit("nothing"))
+        marks = pl.when(pl.col("fill").is_in(["", "MARKET"])).then(pl.lit("nothing")).otherwise(pl.col("fill"))
         counts = frame.filter(off_book).select(pl.concat_str(pl.lit(f"{messages.kind}:"), marks)).to_series()
         ignored = dict(counts.value_counts().iter_rows())
         frame = frame.filter(~off_book)
     return frame.select(list(DECODED["trades"])), ignored
 
 
-def quote_rows(messages: Messages, venue: str | None) -> pl.DataFrame:
+def quote_rows(messages: Messages, venues: Venues) -> pl.DataFrame:
     """Return `bookTicker` messages as rows. The price and quantity of a side that is empty are null."""
     time = messages.column("T", np.int64)
-    frame = _keys(messages, venue, time, messages.column("u", np.int64), time == ABSENT, messages.texts("ps"))
+    frame = _keys(messages, venues, time, messages.column("u", np.int64), time == ABSENT, time == ABSENT)
     sides = {"bid_price": "b", "bid_qty": "B", "ask_price": "a", "ask_qty": "A"}
     frame = frame.with_columns(pl.Series(to, messages.column(of, np.float64)) for to, of in sides.items())
-    for side in ("bid", "ask"):
-        price, qty = pl.col(f"{side}_price"), pl.col(f"{side}_qty")
-        frame = frame.with_columns(pl.when(price > 0).then(price), pl.when(price > 0).then(qty))
+    frame = frame.with_columns(
+        resting(f"{side}_price", f"{side}_qty", f"{side}_{what}")
+        for side in ("bid", "ask")
+        for what in ("price", "qty")
+    )
     return _without_problems(messages, frame).select(list(DECODED["quotes"]))
 
 
-def depth_keys(messages: Messages, venue: str | None, stream_symbol: str = "") -> pl.DataFrame:
+def depth_keys(messages: Messages, venues: Venues, symbol: str = "") -> pl.DataFrame:
     """Return what identifies depth messages: the columns of `DepthEvents.events`, and `item`, the message's index.
 
     Args:
         messages: `DepthUpdate` or `DepthSnapshot` messages.
-        venue: The venue, where the source says so.
-        stream_symbol: The instrument of messages that do not name it.
+        venues: Of the file.
+        symbol: The instrument of messages that do not name it.
     """
     snapshot = bool(messages.items) and isinstance(messages.items[0], DepthSnapshot)
     time = messages.column("T", np.int64)
-    spot = time == ABSENT
-    exchange = time if snapshot else np.where(spot, messages.column("E", np.int64), time)
-    frame = _keys(messages, venue, exchange, messages.column("u", np.int64), spot, messages.texts("ps"), stream_symbol)
+    previous = np.full(len(time), ABSENT) if snapshot else messages.column("pu", np.int64)
+    timeless = time == ABSENT
+    doubtful = timeless & (messages.kind == SNAPSHOT_KIND)  # a stream of snapshots without a time is spot's
+    exchange = time if snapshot else np.where(timeless, messages.column("E", np.int64), time)
+    spot = timeless & (previous == ABSENT)
+    frame = _keys(messages, venues, exchange, messages.column("u", np.int64), spot, doubtful, symbol)
     first = None if snapshot else pl.Series(messages.column("U", np.int64))
-    before = None if snapshot else pl.Series(messages.column("pu", np.int64))
+    before = None if snapshot else pl.Series(previous)
     frame = frame.with_columns(
         pl.lit(first, pl.Int64).alias("first_seq"),
         pl.lit(before, pl.Int64).replace(ABSENT, None).alias("prev_seq"),
@@ -255,38 +264,38 @@ def _with_levels(keys: pl.DataFrame, items: list[Any]) -> tuple[pl.DataFrame, Le
 
 def _keys(
     messages: Messages,
-    venue: str | None,
+    venues: Venues,
     exchange: NDArray[np.int64],
     seq: NDArray[np.int64],
     spot: NDArray[np.bool_],
-    pair: pl.Series | None = None,
-    stream_symbol: str = "",
+    doubtful: NDArray[np.bool_],
+    symbol: str = "",
 ) -> pl.DataFrame:
-    """Return the key columns of messages; lines without a sensible time are noted as problems."""
+    """Return the key columns of messages; lines without a sensible time, a symbol or a venue are noted as problems."""
     time, sensible = to_nanoseconds(exchange)
     has_time = exchange != ABSENT
     unclear = has_time & ~sensible
     timeless = ~has_time & (messages.local == NO_TIME)
     _note(messages, unclear, "the exchange's time is outside the years 2000 to 2099")
     _note(messages, timeless, "neither an exchange time nor a receive time")
-    coin = pl.col("symbol").str.contains("USD_", literal=True)
-    if pair is not None:
-        coin |= pl.Series(pair) != ""
-    names = pl.when(pl.Series(spot)).then(pl.lit("binance_spot")).when(coin).then(pl.lit("binance_coinm"))
+    symbols = messages.texts("s").replace("", symbol)
+    venue = venues.of(symbols, spot, doubtful)
+    _note(messages, (symbols == "").to_numpy(), "no symbol in it, nor in its stream's name: --symbol tells it")
+    _note(messages, venue.is_null().to_numpy(), "neither one of spot (no M) nor of futures (no X): --venue tells it")
     frame = pl.DataFrame(
         [
             time_column("ts", np.where(has_time, time, messages.local)),
             time_column("local_ts", messages.local),
             pl.Series("line", messages.line),
-            messages.texts("s").alias("symbol"),
+            symbols.alias("symbol"),
             pl.Series("seq", seq),
+            venue,
         ]
     )
     return frame.with_columns(
-        pl.when(pl.col("symbol") == "").then(pl.lit(stream_symbol)).otherwise(pl.col("symbol")).alias("symbol"),
         pl.when(pl.Series(has_time)).then(pl.lit("exchange")).otherwise(pl.lit("local")).alias("clock"),
         pl.lit(messages.kind).alias("kind"),
-    ).with_columns((pl.lit(venue) if venue else names.otherwise(pl.lit("binance_usdm"))).alias("venue"))
+    )
 
 
 def _note(messages: Messages, wrong: NDArray[np.bool_], reason: str) -> None:

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import polars as pl
 
-from tracebank_models.market.cells import Field, conform, epoch, flag, price, quantity, whole
+from tracebank_models.market.cells import conform, epoch, flag, price, quantity, resting, whole, without_nothing
 from tracebank_models.market.chunks import DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import Decoded, decode_block, numbered_blocks
+from tracebank_models.market.instruments import COIN_MARGINED, COINM, SPOT, USDM
 
-VENUES = {"spot": "binance_spot", "um": "binance_usdm", "cm": "binance_coinm"}
+VENUES = {"spot": SPOT, "um": USDM, "cm": COINM}
 """Venue by market, the market named as in the archive's folders; the same names as for recorded streams."""
 
 _NUMBER = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _FLAG = rb"(?i:true|false)"
 _NAME = re.compile(r"(?P<symbol>[^-]+)-(?P<kind>trades|aggTrades|bookTicker)-\d{4}-\d{2}(-\d{2})?\b.*")
-_COIN_MARGINED = re.compile(r"[^_]+USD_(PERP|\d{6})")
 _ALIASES = {
     "tradeid": "id",
     "aggtradeid": "id",
@@ -71,25 +71,18 @@ _LAYOUTS = (
 )
 
 
-def _price_of(side: str) -> Field:
-    """The best price of a side; 0 only where nothing rests there."""
-    best = price(f"best{side}price")
-    nothing = (pl.col(f"best{side}price") == 0) & (pl.col(f"best{side}qty") == 0)
-    return Field(best.name, best.value, f"{best.allowed}, or 0 with a quantity of 0", best.valid | nothing)
-
-
 _TRADE_FIELDS = (
     whole("id"),
     epoch("time", "ms", "us"),
     price("price"),
-    quantity("qty", zero=False),
+    quantity("qty"),
     flag("isbuyermaker"),
 )
 _QUOTE_FIELDS = (
     whole("updateid"),
     epoch("transactiontime", "ms", "us"),
     *(quantity(f"best{side}qty") for side in ("bid", "ask")),
-    *(_price_of(side) for side in ("bid", "ask")),
+    *(price(f"best{side}price") for side in ("bid", "ask")),
 )
 
 
@@ -124,7 +117,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 
     Kinds in the accounting are "trades", "aggTrades" and "bookTicker". `seq` is the trade id, the aggregate trade id or
     the update id; `ts` of a bookTicker line is its transaction time. A side of a quote whose price and quantity are
-    both 0 is empty and becomes null.
+    both 0 is empty and becomes null. Trades of nothing (quantity 0: up to a third of some months of futures) are
+    ignored.
 
     Args:
         source: The file. Its symbol comes from its name unless given; its venue is the one given, else that of its
@@ -154,16 +148,16 @@ def _chunk(plan: _Plan, lines: int, decoded: Decoded) -> DecodedChunk:
     chunk = DecodedChunk(lines, ignored=decoded.ignored, rejected=decoded.rejected)
     if plan.layout.kind == "bookTicker":
         sides = {
-            f"{side}_{what}": pl.when((pl.col(f"best{side}price") == 0) & (pl.col(f"best{side}qty") == 0))
-            .then(None)
-            .otherwise(pl.col(f"best{side}{what}"))
+            f"{side}_{what}": resting(f"best{side}price", f"best{side}qty", f"best{side}{what}")
             for side in ("bid", "ask")
             for what in ("price", "qty")
         }
-        chunk.quotes = conform("quotes", rows, ts=pl.col("transactiontime"), seq=pl.col("updateid"), **key, **sides)
+        times = {"ts": pl.col("transactiontime"), "seq": pl.col("updateid")}
+        chunk.frames["quotes"] = conform("quotes", rows, **times, **key, **sides)
     else:
+        rows = without_nothing(rows, "qty", plan.layout.kind, chunk.ignored)
         side = pl.when(pl.col("isbuyermaker")).then(pl.lit("sell")).otherwise(pl.lit("buy"))
-        chunk.trades = conform("trades", rows, ts=pl.col("time"), seq=pl.col("id"), side=side, **key)
+        chunk.frames["trades"] = conform("trades", rows, ts=pl.col("time"), seq=pl.col("id"), side=side, **key)
     return chunk
 
 
@@ -205,7 +199,7 @@ def _venue(path: Path, layout: _Layout, symbol: str) -> str:
 
 def _futures_market(layout: _Layout, symbol: str) -> str:
     """USD-M or COIN-M: the symbols of COIN-M end in USD_PERP or USD_<yymmdd>, and no other symbols do."""
-    return "cm" if "baseqty" in layout.columns or _COIN_MARGINED.fullmatch(symbol) else "um"
+    return "cm" if "baseqty" in layout.columns or re.match(COIN_MARGINED, symbol) else "um"
 
 
 def _of_header(line: bytes) -> _Layout | None:

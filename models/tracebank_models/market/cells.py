@@ -40,16 +40,15 @@ def whole(name: str) -> Field:
 
 
 def price(name: str) -> Field:
-    """A finite number above zero."""
-    within = (pl.col(name) > 0) & (pl.col(name) <= MAX_PRICE)  # NaN passes neither: it compares as the largest number
-    return Field(name, number(name), f"a number above 0 and up to {MAX_PRICE:g}", within)
+    """A finite number; spreads, power and oil have traded at zero and below."""
+    within = pl.col(name).abs() <= MAX_PRICE  # NaN does not pass: it compares as the largest number
+    return Field(name, number(name), f"a number from {-MAX_PRICE:g} to {MAX_PRICE:g}", within)
 
 
-def quantity(name: str, *, zero: bool = True) -> Field:
-    """A finite number from zero, or above it."""
-    least = pl.col(name) >= 0 if zero else pl.col(name) > 0
-    allowed = f"a number {'from' if zero else 'above'} 0 {'' if zero else 'and '}up to {MAX_QUANTITY:g}"
-    return Field(name, number(name), allowed, least & (pl.col(name) <= MAX_QUANTITY))
+def quantity(name: str) -> Field:
+    """A finite number from zero."""
+    within = (pl.col(name) >= 0) & (pl.col(name) <= MAX_QUANTITY)
+    return Field(name, number(name), f"a number from 0 to {MAX_QUANTITY:g}", within)
 
 
 def optional(field: Field) -> Field:
@@ -107,7 +106,7 @@ def epoch_time(count: pl.Expr, *units: str) -> pl.Expr:
 def iso_time(name: str) -> pl.Expr:
     """ISO 8601 text with seconds, at most nine decimals and a zone (else UTC) as a time in UTC; null otherwise."""
     parts = pl.col(name).str.extract_groups(
-        r"^(?<day>\d{4}-\d{2}-\d{2})[T ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
+        r"^(?<day>\d{4}-\d{2}-\d{2})[TD ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
         r" ?(?:Z|UTC|(?<sign>[+-])(?<hours>[01]\d):?(?<minutes>[0-5]\d))?$"
     )
     part = {name: parts.struct.field(name) for name in ("day", "clock", "part", "sign", "hours", "minutes")}
@@ -119,6 +118,15 @@ def iso_time(name: str) -> pl.Expr:
     utc = seconds - east
     within = (utc >= EARLIEST_NS // 10**9) & (utc < LATEST_NS // 10**9)
     return pl.when(within).then(utc * 10**9 + decimals).cast(_UTC_NS)
+
+
+def seconds_time(name: str) -> pl.Expr:
+    """Seconds since 1970 with any decimals, as text, as a time in UTC to the nanosecond; null otherwise."""
+    parts = pl.col(name).str.extract_groups(r"^(?<whole>\d{9,10})(?:\.(?<part>\d+))?$")
+    whole = parts.struct.field("whole").cast(pl.Int64)
+    decimals = parts.struct.field("part").fill_null("").str.slice(0, 9).str.pad_end(9, "0").cast(pl.Int64)
+    within = (whole >= EARLIEST_NS // 10**9) & (whole < LATEST_NS // 10**9)
+    return pl.when(within).then(whole * 10**9 + decimals).cast(_UTC_NS)
 
 
 def _known(name: str) -> pl.Expr:
@@ -164,6 +172,20 @@ def check(
         value = "an empty cell" if cell is None else repr(cell[:80] if isinstance(cell, str) else cell)
         bad.append(RejectedLine(line, f"{field.name}: {value} is not allowed: {field.allowed}", shown(row)))
     return typed.filter(first_bad.is_null()), bad
+
+
+def without_nothing(rows: pl.DataFrame, qty: str, kind: str, ignored: dict[str, int]) -> pl.DataFrame:
+    """Leave out trades whose quantity is zero, and count them in `ignored` as those of `kind` that are of nothing."""
+    kept = rows.filter(pl.col(qty) != 0)
+    if kept.height < rows.height:
+        ignored[f"{kind}:nothing"] = ignored.get(f"{kind}:nothing", 0) + rows.height - kept.height
+    return kept
+
+
+def resting(price: str, qty: str, column: str | None = None) -> pl.Expr:
+    """A column of a level (the price unless named): null where price and quantity are both 0, so that nothing rests."""
+    nothing = (pl.col(price) == 0) & (pl.col(qty) == 0)
+    return pl.when(~nothing.fill_null(False)).then(pl.col(column or price))
 
 
 def conform(table: str, rows: pl.DataFrame, **columns: pl.Expr | str | None) -> pl.DataFrame:

@@ -6,6 +6,8 @@ streamed within its row groups, so that memory is bounded by the rows of a chunk
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +25,11 @@ from tracebank_models.market.cells import (
     optional,
     price,
     quantity,
+    resting,
     text,
     time_of,
     whole,
+    without_nothing,
 )
 from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, RejectedLine, Source
 from tracebank_models.market.codecs import PARQUET_MAGIC, read_head
@@ -40,6 +44,9 @@ book row is whole. `venue` and `symbol` may be lacking where the source names th
 _TELLING = {"book": "bid_price_0", "quotes": "bid_price", "trades": "price"}
 _UNITS = ("ms", "us", "ns")
 _TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
+"""How pandas names the index of a frame when it writes one that has no name; in CSV the header is empty."""
+_OWN = frozenset(name for columns in TABLES.values() for name in columns)
 _WORDS = {
     "clock": ("exchange", "local"),
     "side": ("buy", "sell", "unknown"),
@@ -67,7 +74,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 
     Times are ISO 8601 text, whole numbers since 1970 in ms, us or ns (told by magnitude), or timestamps; UTC unless
     they name another zone. Kinds in the accounting are the names of the tables. A line is a line of CSV or a row of
-    Parquet.
+    Parquet. The index of a pandas frame, named or not, is left out unless it is one of the columns.
 
     Args:
         source: The file; its venue and symbol stand in for those columns where the file lacks them.
@@ -90,8 +97,9 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 def _csv_chunks(source: Source, head: list[bytes], chunk_lines: int) -> Iterator[DecodedChunk]:
     header = next((line for line in head if line.strip()), b"")
     names = _csv_names(head)
-    table = _table(source, dict.fromkeys(names, pl.String()), names)
-    fields = _fields(table, dict.fromkeys(names, pl.String()))
+    used = [name for name in names if not _is_index(name, set())]
+    table = _table(source, dict.fromkeys(used, pl.String()), used)
+    fields = _fields(table, dict.fromkeys(used, pl.String()))
     for first_line, lines in numbered_blocks(source.path, chunk_lines):
         decoded = decode_block(lines, first_line, names, fields, header=header, quoted=True)
         yield _chunk(source, table, len(lines), decoded.rows, decoded.rejected, decoded.ignored)
@@ -99,18 +107,30 @@ def _csv_chunks(source: Source, head: list[bytes], chunk_lines: int) -> Iterator
 
 def _parquet_chunks(source: Source, chunk_lines: int) -> Iterator[DecodedChunk]:
     with parquet_file(source.path) as file:
-        names = file.schema_arrow.names
-        schema = _polars_schema(file.schema_arrow)
+        told = _told_index(file.schema_arrow)
+        names = [name for name in file.schema_arrow.names if not _is_index(name, told)]
+        schema = {name: dtype for name, dtype in _polars_schema(file.schema_arrow).items() if name in names}
         table = _table(source, schema, names)
         fields = _fields(table, schema)
         words = [name for name, dtype in schema.items() if isinstance(dtype, _TEXT_TYPES)]
         done = 0
-        for batch in parquet_batches(source.path, file, chunk_lines):
+        for batch in parquet_batches(source.path, file, chunk_lines, names):
             raw = pl.DataFrame(batch).with_columns(pl.col(words).cast(pl.String))
             raw = raw.with_columns(line=pl.int_range(done + 1, done + 1 + pl.len(), dtype=pl.Int64))
             rows, bad = check(raw, fields, lambda row, raw=raw: _shown(raw, row))  # type: ignore[misc]
             yield _chunk(source, table, batch.num_rows, rows, bad, {})
             done += batch.num_rows
+
+
+def _told_index(schema: pa.Schema) -> set[str]:
+    """Return the columns that pandas, by what it left in the file, wrote as the frame's index."""
+    told = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    return {name for name in told if isinstance(name, str)}
+
+
+def _is_index(name: str, told: set[str]) -> bool:
+    """Tell whether a column is a frame's index and nothing else: an index may also be one of our own columns."""
+    return _UNNAMED_INDEX.fullmatch(name) is not None or (name in told and name not in _OWN)
 
 
 def _polars_schema(schema: pa.Schema) -> dict[str, pl.DataType]:
@@ -126,8 +146,16 @@ def _chunk(
     if "seq" not in rows.columns:
         made["seq"] = pl.col("line")
     chunk = DecodedChunk(lines, ignored=ignored, rejected=rejected, has_ids="seq" in rows.columns)
-    setattr(chunk, table, conform(table, rows, **made))
+    if table == "trades":
+        rows = without_nothing(rows, "qty", table, ignored)
+    else:
+        made |= {name: _of_level(name) for name in rows.columns if "price" in name or "qty" in name}
+    chunk.frames[table] = conform(table, rows, **made)
     return chunk
+
+
+def _of_level(name: str) -> pl.Expr:
+    return resting(name.replace("qty", "price"), name.replace("price", "qty"), name)
 
 
 def _csv_names(head: list[bytes]) -> list[str]:
@@ -184,7 +212,7 @@ def _field(table: str, name: str, dtype: pl.DataType) -> Field:
         return whole(name)
     if "price" in name:
         return price(name) if table == "trades" else optional(price(name))
-    return quantity(name, zero=False) if table == "trades" else optional(quantity(name))
+    return quantity(name) if table == "trades" else optional(quantity(name))
 
 
 def _time_field(name: str, dtype: pl.DataType) -> Field:

@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Price = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+Price = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Quantity = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 _HIGHEST_PRICE = 1e10  # with the eight decimals that exchanges use, a book can still count it in ticks
-_LevelPrice = Annotated[float, msgspec.Meta(gt=0, le=_HIGHEST_PRICE)]
+_LevelPrice = Annotated[float, msgspec.Meta(ge=-_HIGHEST_PRICE, le=_HIGHEST_PRICE)]
 
 _careful = msgspec.json.Decoder(list[tuple[_LevelPrice, Quantity]], strict=False)
 _EXACT = 1 << 53
@@ -42,8 +42,8 @@ def read_levels(texts: list[msgspec.Raw]) -> Levels:
         texts: One JSON array each, such as `[["61737.63","0.5"],["61730.17","0"]]`.
 
     Returns:
-        Their levels in order. A price that is not above zero, a negative or non-finite number, or anything that is no
-        pair of numbers makes its whole array an error.
+        Their levels in order. A negative quantity, a number that is not finite, or anything that is no pair of numbers
+        makes its whole array an error.
     """
     if not texts:
         return Levels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), {})
@@ -122,7 +122,7 @@ def _plain_levels(text, ends, powers, counts, price, qty):  # type: ignore[no-un
                 plain = False
                 break
             value, at = _number(text, at + 1, end, powers)
-            if at < 0 or at >= end or text[at] != 44 or value <= 0 or value > _HIGHEST_PRICE:
+            if at < 0 or at >= end or text[at] != 44 or value > _HIGHEST_PRICE:
                 plain = False
                 break
             size, at = _number(text, at + 1, end, powers)

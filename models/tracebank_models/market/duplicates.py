@@ -13,7 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pyroaring import BitMap64
 
-_ID_SPACES = {"trades": "trade", "aggTrades": "aggTrade"}
+_ID_SPACES = {"trades": "trade", "aggTrades": "aggTrade", "optionTrade": "trade"}
+BY_TIME = {"bars": "interval_s", "depth_bands": "percent"}
+"""Tables whose rows are named by their time and one more column, whatever they were read from."""
 
 
 class SeenIds:
@@ -30,16 +32,20 @@ class SeenIds:
 
         Args:
             table: Name of the table that the rows are for.
-            rows: With `venue`, `symbol`, `kind` and `seq`; ids are not negative.
+            rows: With `venue`, `symbol`, `kind` and `seq`; ids are not negative. Those of bars and bands of depth are
+                their times.
 
         Returns:
             A mask of shape (rows,).
         """
         mask = np.zeros(len(rows), np.bool_)
-        keyed = rows.select("venue", "symbol", pl.col("kind").replace(_ID_SPACES), "seq").with_row_index("row")
-        keyed = keyed.filter(pl.col("seq").is_not_null())
-        for key, part in keyed.partition_by("venue", "symbol", "kind", as_dict=True).items():
-            places, ids = part["row"].to_numpy(), part["seq"].to_numpy()
+        space, own = pl.col("kind").replace(_ID_SPACES), pl.col("seq")
+        if table in BY_TIME:
+            space, own = pl.col(BY_TIME[table]), pl.col("ts").dt.timestamp("ns")
+        keyed = rows.select("venue", "symbol", space.alias("space"), own.alias("id")).with_row_index("row")
+        keyed = keyed.filter(pl.col("id").is_not_null())
+        for key, part in keyed.partition_by("venue", "symbol", "space", as_dict=True).items():
+            places, ids = part["row"].to_numpy(), part["id"].to_numpy()
             mask[places] = self._repeats(self._seen.setdefault((table, *key), BitMap64()), ids)
         return mask
 

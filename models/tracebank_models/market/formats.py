@@ -15,7 +15,17 @@ from typing import Protocol, cast
 from tracebank_models.market.chunks import DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 
-FORMATS = ("recorder", "tardis", "lobster", "binance_vision", "columns")
+FORMATS = (
+    "dbn",
+    "venue_messages",
+    "recorder",
+    "tardis",
+    "lobster",
+    "binance_vision",
+    "binance_statistics",
+    "trade_dumps",
+    "columns",
+)
 """Every format, in the order in which a file is tried against them; each is a module of this package."""
 
 _SEGMENT = re.compile(r"(venue|symbol|day)=(.+)")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tracebank_models.market.cells import Field, conform, integer
+from tracebank_models.market.cells import Field, conform, integer, whole
 from tracebank_models.market.chunks import BOOK_DEPTH, DecodedChunk, RejectedLine, Source
 from tracebank_models.market.csv_blocks import Decoded, decode_block
 from tracebank_models.market.lobster_pair import Pair, aligned_lines, companion, find_pair, is_orderbook, part_of
@@ -57,7 +57,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     Every message gives a book row (kind "message:<type>"; at most the first ten levels; a level that is empty or not in
     the file is null). Messages of type 4 and 5 (a visible or hidden order was executed) and 6 (a cross) give a trade
     as well, in `companions` (kind "message:<type>:trade"): of 4 and 5 the side is the aggressor's, opposite to that
-    of the order; a cross has none. `seq` numbers the lines. Digits of a time beyond nanoseconds are dropped.
+    of the order; a cross has none. An execution of nothing (size 0) gives no trade. `seq` numbers the lines. Digits of
+    a time beyond nanoseconds are dropped.
 
     Args:
         source: The message file; the order-book file lies beside it. The venue is "nasdaq" unless given, symbol and
@@ -100,7 +101,7 @@ def _chunk(source: Source, pair: Pair, lines: range, message: Decoded, book: Dec
     side = pl.when(pl.col("type") == CROSS).then(pl.lit("unknown")).otherwise(side)
     trades = conform(
         "trades",
-        rows.filter(pl.col("type").is_in(EXECUTIONS)),
+        rows.filter(pl.col("type").is_in(EXECUTIONS) & (pl.col("size") > 0)),
         **shared,
         qty=pl.col("size"),
         side=side,
@@ -108,7 +109,7 @@ def _chunk(source: Source, pair: Pair, lines: range, message: Decoded, book: Dec
     )
     books = conform("book", rows, **shared, state="whole", kind=kind, **_book_columns(pair.levels))
     return DecodedChunk(
-        len(lines), book=books, ignored=ignored, rejected=rejected, companions={"trades": trades}, has_ids=False
+        len(lines), {"book": books}, ignored=ignored, rejected=rejected, companions={"trades": trades}, has_ids=False
     )
 
 
@@ -138,23 +139,12 @@ def _leftovers(
 
 
 def _message_fields() -> tuple[Field, ...]:
-    executed = pl.col("type").is_in(EXECUTIONS)
     directed = ~pl.col("type").is_in([CROSS, HALT])
     return (
         Field("time", _nanoseconds("time"), "seconds after midnight, from 0 to 86400", pl.col("time") < DAY_NS),
         Field("type", integer("type"), f"a whole number from 1 to {HALT}", pl.col("type").is_between(1, HALT)),
-        Field(
-            "size",
-            integer("size"),
-            "a whole number from 0, above 0 if executed",
-            pl.col("size") >= executed.cast(pl.Int64),
-        ),
-        Field(
-            "price",
-            integer("price"),
-            "a whole number, above 0 if executed",
-            pl.col("price").is_not_null() & ((pl.col("price") > 0) | ~executed),
-        ),
+        whole("size"),
+        Field("price", integer("price"), "a whole number", pl.col("price").is_not_null()),
         Field("direction", integer("direction"), "1 or -1", pl.col("direction").is_in([BUY, SELL]) | ~directed),
     )
 
@@ -182,9 +172,9 @@ def _book_fields(levels: int) -> list[Field]:
     for level in range(min(levels, BOOK_DEPTH)):
         for side, empty in (("ask", EMPTY_ASK), ("bid", EMPTY_BID)):
             price, qty = f"{side}_price_{level}", f"{side}_qty_{level}"
-            real = (pl.col(price) > 0) | (pl.col(price) == empty)
-            fields.append(Field(price, integer(price), f"a whole number above 0, or {empty} for no level", real))
-            fields.append(Field(qty, integer(qty), "a whole number from 0", pl.col(qty) >= 0))
+            real = pl.col(price).is_between(EMPTY_BID, EMPTY_ASK)
+            allowed = f"a whole number from {EMPTY_BID} to {EMPTY_ASK}, {empty} for no level"
+            fields += [Field(price, integer(price), allowed, real), whole(qty)]
     return fields
 
 

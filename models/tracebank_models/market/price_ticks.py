@@ -6,6 +6,8 @@ own tick may be a multiple of it.
 
 from __future__ import annotations
 
+from math import gcd
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,16 +70,25 @@ def decimals(numbers: NDArray[np.float64], least: int = 0, highest: float = 0.0)
 
 
 class GridStep:
-    """The largest step that all numbers seen so far are whole multiples of: an exchange's tick, or its lot."""
+    """The largest step that all numbers seen so far are whole multiples of: an exchange's tick, or its lot.
+
+    The step of a few numbers says little: one price is a multiple of itself, two are of whatever lies between them. It
+    is told once `ENOUGH` different numbers were seen: the chance that ten random multiples of a tick are all multiples
+    of a larger step too is one in a thousand.
+    """
+
+    ENOUGH = 10
 
     def __init__(self) -> None:
         self._decimals = 0
         self._divisor = 0
+        self._different: set[float] = set()
 
     @property
     def step(self) -> float | None:
-        """The step; None before a number other than 0 was seen."""
-        return float(f"{self._divisor}e-{self._decimals}") if self._divisor else None
+        """The step; None before enough different numbers other than 0 were seen."""
+        told = self._divisor and len(self._different) >= self.ENOUGH
+        return float(f"{self._divisor}e-{self._decimals}") if told else None
 
     def refine(self, numbers: NDArray[np.float64]) -> None:
         """Take more numbers into account.
@@ -85,8 +96,19 @@ class GridStep:
         Args:
             numbers: Finite numbers, any shape.
         """
+        if len(self._different) < self.ENOUGH:
+            self._different.update(np.unique(numbers[numbers != 0])[: 2 * self.ENOUGH].tolist())
         before = self._decimals
         self._decimals = decimals(numbers, before)
         units = np.rint(np.abs(numbers) * 10.0**self._decimals).astype(np.int64)
         held = self._divisor * 10 ** (self._decimals - before)
         self._divisor = int(np.gcd.reduce(units, initial=held)) if held < _MOST_TICKS else 1
+
+
+def common_step(one: float | None, other: float | None) -> float | None:
+    """Return the largest step that two steps are whole multiples of; of one that is not known, the other."""
+    if one is None or other is None:
+        return other if one is None else one
+    places = decimals(np.array([one, other]))
+    units = (round(step * 10**places) for step in (one, other))
+    return float(f"{gcd(*units)}e-{places}")

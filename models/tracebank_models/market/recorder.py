@@ -1,5 +1,7 @@
 """Reader of what a recorder wrote: a local receive time in ns, a space, and a line of Binance's (combined) stream.
 
+What cryptofeed and tardis.dev record is put into this form by `recorded_lines`.
+
 Lines are told apart by `stream_lines` and their data read by `binance_messages`; here is what is true of a whole file:
 which of two streams of the same trades or the same book counts, and the order of lines. Which instrument a REST
 snapshot that names none belongs to is found by `snapshot_symbol`. Books are not built here.
@@ -16,6 +18,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from tracebank_models.market.bare_depth import BareDepth
 from tracebank_models.market.binance_messages import (
     AggregateTrade,
     BookTicker,
@@ -31,10 +34,18 @@ from tracebank_models.market.binance_messages import (
     quote_rows,
     trade_rows,
 )
+from tracebank_models.market.binance_venues import LOOK_AHEAD_LINES, venues_of
 from tracebank_models.market.chunks import DecodedChunk, RejectedLine, Source
-from tracebank_models.market.codecs import iter_line_blocks
+from tracebank_models.market.recorded_lines import as_recorded, recorded_blocks
 from tracebank_models.market.snapshot_symbol import LineWindow, SnapshotSymbols
-from tracebank_models.market.stream_lines import PARTIAL_DEPTH, SNAPSHOT_KIND, StreamLines, kind_of
+from tracebank_models.market.stream_lines import (
+    PARTIAL_DEPTH,
+    SNAPSHOT_KIND,
+    TRADE_KINDS,
+    StreamLines,
+    kind_of,
+    symbol_of,
+)
 
 TEXT_LIMIT = 500
 """Most characters kept of a rejected line."""
@@ -46,7 +57,7 @@ _SHAPES = decoders((Trade, AggregateTrade, BookTicker, DepthUpdate, DepthSnapsho
 
 def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every reader is asked the same question
     """Tell whether a file's first lines are a recorder's: one of them starts as a line of a stream does."""
-    return any(_HEAD.match(line) for line in head)
+    return any(_HEAD.match(line) for line in as_recorded(head))
 
 
 def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
@@ -56,15 +67,15 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     kept and the other ignored: together they would count everything twice.
 
     Args:
-        source: The file; `venue`, where set, is that of all its lines.
+        source: The file; `venue`, where set, is that of all its lines, and `symbol` of depth that names none.
         chunk_lines: Most lines per chunk.
 
     Raises:
         UnreadableFileError: The packed data is cut short or corrupt.
         OSError: The file cannot be opened or read.
     """
-    window = LineWindow(iter_line_blocks(source.path, chunk_lines))
-    recording = _Recording(source, SnapshotSymbols(window))
+    window = LineWindow(recorded_blocks(source.path, chunk_lines))
+    recording = _Recording(source, window)
     for block in window:
         yield recording.decode(block)
 
@@ -72,9 +83,12 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
 class _Recording:
     """What is known of a file while its blocks are decoded one after the other."""
 
-    def __init__(self, source: Source, snapshots: SnapshotSymbols) -> None:
-        self._venue = source.venue
-        self._snapshots = snapshots
+    def __init__(self, source: Source, window: LineWindow) -> None:
+        head = StreamLines(list(window.following(-1, LOOK_AHEAD_LINES)), 1)
+        self._venues = venues_of(head, source.venue)
+        self._bare_depth = BareDepth(head)
+        self._symbol = (source.symbol or "").upper()
+        self._snapshots = SnapshotSymbols(window, self._symbol)
         self._lines_before = 0
         self._kept: dict[tuple[str, str, str], tuple[str, int]] = {}
 
@@ -86,7 +100,7 @@ class _Recording:
         problems = split.problems
         _count(chunk, split.ignored)
         groups = [(stream, messages) for stream in split.groups for messages in self._messages(stream, split)]
-        self._trades(chunk, [messages for _, messages in groups if messages.kind in ("trade", "aggTrade")])
+        self._trades(chunk, [messages for _, messages in groups if messages.kind in TRADE_KINDS])
         self._quotes(chunk, [messages for _, messages in groups if messages.kind == "bookTicker"])
         self._depth(chunk, groups)
         for _, messages in groups:
@@ -109,18 +123,19 @@ class _Recording:
             by_shape[_shape(kind, payloads[0])] = places, payloads
         for its_shape, (its_places, its_payloads) in by_shape.items():
             at = np.array(its_places)
-            yield decode_messages(_SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
+            messages = decode_messages(_SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
+            yield from self._bare_depth.told_apart(stream, messages)
 
     def _trades(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
         frames = []
         for messages in filter(lambda group: group.items, groups):
-            frame, ignored = trade_rows(messages, self._venue)
+            frame, ignored = trade_rows(messages, self._venues)
             frames.append(frame)
             _count(chunk, ignored)
-        chunk.trades = _joined(self._first_kinds("trades", chunk, frames))
+        _put(chunk, "trades", self._first_kinds("trades", chunk, frames))
 
     def _quotes(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
-        chunk.quotes = _joined([quote_rows(messages, self._venue) for messages in groups if messages.items])
+        _put(chunk, "quotes", [quote_rows(messages, self._venues) for messages in groups if messages.items])
 
     def _depth(self, chunk: DecodedChunk, groups: list[tuple[str, Messages]]) -> None:
         """Decode differences, REST snapshots and partial depth."""
@@ -130,7 +145,7 @@ class _Recording:
             if messages.kind == SNAPSHOT_KIND:
                 self._snapshots.name(messages, self._lines_before, [keys for keys, _ in owners])
             if messages.items and messages.kind.startswith("depth"):
-                keys = depth_keys(messages, self._venue, stream.partition("@")[0].upper())
+                keys = depth_keys(messages, self._venues, symbol_of(stream) or self._symbol)
                 owners.append((keys.with_columns(pl.col("item") + len(items)), messages))
                 items += messages.items
         self._snapshots.remember([keys for keys, _ in owners])
@@ -139,7 +154,7 @@ class _Recording:
         flowing = [keys for keys in frames if len(keys) and not PARTIAL_DEPTH.fullmatch(keys["kind"][0])]
         problems: dict[int, str] = {}
         if (joined := _joined(partial)) is not None:
-            chunk.book, problems = book_rows(joined, items)
+            chunk.frames["book"], problems = book_rows(joined, items)
         if (joined := _joined(flowing)) is not None:
             chunk.depth, more = depth_events(joined, items)
             problems |= more
@@ -176,13 +191,18 @@ class _Recording:
 
 def _shape(kind: str, payload: bytes) -> type[msgspec.Struct]:
     """Return the shape of a stored kind; partial depth has one on spot and another on futures."""
-    if kind in ("trade", "aggTrade"):
-        return Trade if kind == "trade" else AggregateTrade
+    if kind in TRADE_KINDS:
+        return AggregateTrade if kind == "aggTrade" else Trade
     if kind == "bookTicker":
         return BookTicker
     if kind == SNAPSHOT_KIND or (PARTIAL_DEPTH.fullmatch(kind) and b'"lastUpdateId"' in payload[:40]):
         return DepthSnapshot
     return DepthUpdate
+
+
+def _put(chunk: DecodedChunk, table: str, frames: list[pl.DataFrame]) -> None:
+    if (rows := _joined(frames)) is not None:
+        chunk.frames[table] = rows
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:

@@ -20,6 +20,9 @@ LOOK_AHEAD_LINES = 4096
 """Lines after a snapshot in which its stream is looked for."""
 
 
+_UNCLEAR = "a snapshot without a symbol that fits none, or several, of the depth streams: --symbol tells it"
+
+
 class _DepthIds(msgspec.Struct, gc=False):
     s: str
     U: int
@@ -59,8 +62,15 @@ class LineWindow:
 class SnapshotSymbols:
     """Names the snapshots of one file."""
 
-    def __init__(self, window: LineWindow) -> None:
+    def __init__(self, window: LineWindow, given: str = "") -> None:
+        """Name snapshots.
+
+        Args:
+            window: The file's lines.
+            given: The symbol of those that no depth stream names, where the source says it.
+        """
         self._window = window
+        self._given = given
         self._before: dict[str, tuple[int, int]] = {}
 
     def remember(self, keys: list[pl.DataFrame]) -> None:
@@ -80,11 +90,11 @@ class SnapshotSymbols:
             if not item.s:
                 before = dict(self._before)
                 _widen(before, [part.filter(pl.col("line") < line) for part in keys])
-                item.s = self._symbol(item.u, before, line - lines_before - 1)
+                item.s = self._symbol(item.u, before, line - lines_before - 1) or self._given
             if item.s:
                 kept.append(index)
             else:
-                messages.problems[line] = "a snapshot without a symbol that fits none, or several, of the depth streams"
+                messages.problems[line] = _UNCLEAR
         messages.items = [messages.items[index] for index in kept]
         at = np.array(kept, np.int64)
         messages.line, messages.local = messages.line[at], messages.local[at]

@@ -21,6 +21,9 @@ SNAPSHOT_KIND = "depth_snapshot"
 PARTIAL_DEPTH = re.compile(r"depth(5|10|20)(@\d+ms)?")
 """Kinds of partial depth: whole snapshots of the best levels."""
 
+TRADE_KINDS = ("trade", "aggTrade", "optionTrade")
+"""Kinds of trades; as bare JSON, those of options call themselves `trade`."""
+
 _DEPTH_DIFFERENCE = re.compile(r"depth(@\d+ms)?")
 _LINE = re.compile(rb"\s*(\d{0,20})\s*(\{.*\})\s*", re.DOTALL)
 _STREAM = re.compile(r"[\w!.@-]*")
@@ -159,7 +162,13 @@ def kind_of(stream: str) -> str:
     return kind if at and not symbol.startswith("!") else stream.removeprefix("!")
 
 
+def symbol_of(stream: str) -> str:
+    """Return the instrument in a stream's name as the exchange writes it; empty where there is none."""
+    symbol, at, _ = stream.partition("@")
+    return symbol.upper() if at and not symbol.startswith("!") else ""
+
+
 def _is_stored(kind: str) -> bool:
-    if kind in ("trade", "aggTrade", "bookTicker", SNAPSHOT_KIND):
+    if kind in (*TRADE_KINDS, "bookTicker", SNAPSHOT_KIND):
         return True
     return _DEPTH_DIFFERENCE.fullmatch(kind) is not None or PARTIAL_DEPTH.fullmatch(kind) is not None

@@ -7,6 +7,7 @@ applying the events is the order book's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -72,15 +73,34 @@ def _starts(rows: pl.DataFrame) -> NDArray[np.int64]:
     return np.flatnonzero(rows.select(changed).to_series().to_numpy())
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message about one book: whether it is (part of) a snapshot, its time in ns, and its levels."""
+
+    is_snapshot: bool
+    ts: int
+    is_bid: NDArray[np.bool_]
+    price: NDArray[np.float64]
+
+    def goes_on_with(self, after: _Message) -> bool:
+        """Tell whether the next one is more of the same snapshot: of the same time, with other levels, uncrossed."""
+        if not (self.is_snapshot and after.is_snapshot and self.ts == after.ts):
+            return False
+        is_bid, price = np.append(self.is_bid, after.is_bid), np.append(self.price, after.price)
+        bids, asks = np.unique(price[is_bid]), np.unique(price[~is_bid])
+        apart = len(bids) + len(asks) == len(price)
+        return apart and bool(bids.max(initial=-np.inf) < asks.min(initial=np.inf))
+
+
 class _Events:
-    """Gathers rows into events, and remembers from block to block their number and each book's last kind of message."""
+    """Gathers rows into events, and remembers from block to block their number and each book's last message."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._last = pl.DataFrame(schema={"venue": pl.String, "symbol": pl.String, "was_snapshot": pl.Boolean})
+        self._last: dict[tuple[object, ...], _Message] = {}
 
     def of(self, rows: pl.DataFrame) -> DepthEvents:
-        """Make one event of each message; only the first of a run of snapshot messages replaces the book."""
+        """Make one event of each message; a snapshot replaces the book unless it goes on with the one just before."""
         starts = _starts(rows)
         offsets = np.append(starts, rows.height)
         number = pl.Series(np.arange(self._count + 1, self._count + len(starts) + 1, dtype=np.int64))
@@ -98,19 +118,32 @@ class _Events:
             first_seq=pl.lit(None, dtype=pl.Int64),
             prev_seq=pl.lit(None, dtype=pl.Int64),
         )
-        return DepthEvents(
-            self._first_of_runs(events).select(EVENT_COLUMNS),
-            offsets,
-            (rows["side"] == "bid").to_numpy(),
-            rows["price"].to_numpy(),
-            rows["amount"].to_numpy(),
-            np.diff(offsets),
-        )
+        is_bid, price = (rows["side"] == "bid").to_numpy(), rows["price"].to_numpy()
+        marks = self._replacing(events, offsets, is_bid, price)
+        events = events.with_columns(is_snapshot=pl.Series(marks, dtype=pl.Boolean)).select(EVENT_COLUMNS)
+        return DepthEvents(events, offsets, is_bid, price, rows["amount"].to_numpy(), np.diff(offsets))
 
-    def _first_of_runs(self, events: pl.DataFrame) -> pl.DataFrame:
-        book = ["venue", "symbol"]
-        joined = events.join(self._last, on=book, how="left", maintain_order="left")
-        before = pl.col("is_snapshot").shift(1).over(book).fill_null(pl.col("was_snapshot")).fill_null(False)
-        latest = events.group_by(book).agg(was_snapshot=pl.col("is_snapshot").last())
-        self._last = pl.concat([self._last, latest]).unique(book, keep="last", maintain_order=True)
-        return joined.with_columns(is_snapshot=pl.col("is_snapshot") & ~before)
+    def _replacing(
+        self, events: pl.DataFrame, offsets: NDArray[np.int64], is_bid: NDArray[np.bool_], price: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Tell which events replace their book.
+
+        Tardis has a run of messages marked as a snapshot stand for one. Some feeds send nothing but snapshots, though
+        (Bitget, five levels of OKX), so that a file is one run: each counts, unless it can be more of the one before.
+        """
+        snapshot, ts = events["is_snapshot"].to_numpy(), events["ts"].dt.timestamp("ns").to_numpy()
+        replacing = snapshot.copy()
+
+        def message(place: int) -> _Message:
+            levels = slice(offsets[place], offsets[place + 1])
+            return _Message(snapshot[place], ts[place], is_bid[levels].copy(), price[levels].copy())
+
+        for book, group in events.with_row_index("place").group_by("venue", "symbol"):
+            places = group["place"].to_numpy()
+            if book in self._last and self._last[book].goes_on_with(message(places[0])):
+                replacing[places[0]] = False
+            again = np.flatnonzero(snapshot[places[1:]] & snapshot[places[:-1]] & (ts[places[1:]] == ts[places[:-1]]))
+            for place, after in zip(places[again], places[again + 1], strict=True):
+                replacing[after] = not message(place).goes_on_with(message(after))
+            self._last[book] = message(places[-1])
+        return replacing

@@ -4,7 +4,7 @@ SELECT symbol,
     count(*) AS books, round(avg(move), 3) AS mean_move_bps
 FROM (
     SELECT symbol, imbalance,
-        1e4 * (lead(mid, 10, mid) OVER (PARTITION BY venue, symbol ORDER BY ts, seq) - mid) / mid AS move
+        1e4 * (lead(mid, 10, mid) OVER (PARTITION BY venue, symbol ORDER BY ts, seq) - mid) / nullif(abs(mid), 0) AS move
     FROM (
         SELECT venue, symbol, ts, seq, (bid_qty_0 - ask_qty_0) / (bid_qty_0 + ask_qty_0) AS imbalance,
             (bid_price_0 + ask_price_0) / 2 AS mid
