@@ -1,5 +1,6 @@
 """`tracebank ingest PATH…`: register market files and materialise the days and symbols that they hold."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.", show_default=False)],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files, or folders of files.", show_default=False)] = None,
     venue: Annotated[str | None, typer.Option(help="Venue, where neither content nor path tells it.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Symbol, where neither content nor path tells it.")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="How files are read that have columns of their own: a TOML file, or a name.")
+    ] = None,
+    mappings: Annotated[bool, typer.Option("--mappings", help="List the mappings that are shipped.")] = False,
     max_rejected_share: Annotated[
         float, typer.Option(help="Share of unreadable lines above which a file is refused whole.")
     ] = 0.01,
@@ -25,6 +30,11 @@ def ingest(
     Files in folders that are of no market are skipped, and named. A file that is refused does not keep the others out;
     the exit code tells of it.
     """
+    if mappings:
+        print_mappings(as_json=as_json)
+        return
+    if not paths:
+        raise click.UsageError("no path is given: files, or folders of files")
     from rich.console import Console
 
     from tracebank.progress import shown_on
@@ -39,7 +49,7 @@ def ingest(
     upgrade(settings)
     try:
         with shown_on(console):
-            done = ingestion.ingest(settings, paths, venue=venue, symbol=symbol, max_rejected_share=max_rejected_share)
+            done = ingestion.ingest(settings, paths, venue=venue, symbol=symbol, mapping=mapping, max_rejected_share=max_rejected_share)
     except RegistrationError as error:
         raise click.UsageError(str(error)) from error
     except RunFailed as error:
@@ -66,3 +76,21 @@ def print_account(done: "Ingested", paths: list[Path]) -> None:
             console.print(f"{what} {files_of(files)}:")
         for line in listed(files, paths):
             console.print(f"  {line}")
+
+
+def print_mappings(*, as_json: bool) -> None:
+    """Print the mappings that are shipped: name, table and what they are for."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tracebank_models.market.mapping import parsed, shipped
+
+    found = {name: parsed(text) for name, text in shipped().items()}
+    if as_json:
+        listed = [{"name": name, "table": one.table, "about": one.about} for name, one in found.items()]
+        sys.stdout.write(json.dumps(listed, indent=2) + "\n")
+        return
+    table = Table("mapping", "table", "what it reads")
+    for name, one in found.items():
+        table.add_row(name, one.table, one.about)
+    Console().print(table)

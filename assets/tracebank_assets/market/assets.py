@@ -48,6 +48,8 @@ class RawFilesConfig(dg.Config):
     """Venue, where neither content nor path tells it."""
     symbol: str | None = None
     """Symbol, where neither content nor path tells it."""
+    mapping: str | None = None
+    """How all the files are read: the name of a mapping, or the path of a TOML file that is one."""
     max_rejected_share: float = 0.01
     """Share of unreadable lines above which a file is refused and nothing of it is written."""
 
@@ -70,6 +72,7 @@ def raw_files(
             paths,
             venue=config.venue,
             symbol=config.symbol,
+            mapping=config.mapping,
             max_rejected_share=config.max_rejected_share,
         )
         if done.failed and not done.hashes:
@@ -127,7 +130,7 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
 
 
 def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
-    return {file.source.path.name: file.sha256 for file in files}
+    return {file.source.path.name: file.version for file in files}
 
 
 def _load(

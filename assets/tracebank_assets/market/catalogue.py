@@ -29,6 +29,13 @@ class RegisteredFile:
     sha256: str
     source: Source
 
+    @property
+    def version(self) -> str:
+        """What its rows depend on: its content, and the mapping by which it is read."""
+        if self.source.mapping is None:
+            return self.sha256
+        return f"{self.sha256} {hashlib.sha256(self.source.mapping.encode()).hexdigest()}"
+
 
 def sha256_of(path: Path) -> str:
     """Hash of a file as it lies on disk, or of a member of an archive."""
@@ -38,13 +45,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def registered(relational: RelationalStore, sha256: str, path: Path) -> bool:
-    """Whether a file of this content is registered; if it is, remember where it lies now."""
+def registered(relational: RelationalStore, sha256: str, path: Path, mapping: str | None = None) -> bool:
+    """Whether a file of this content is registered, by this mapping if one is given; remember where it lies now."""
     with relational.session() as session:
         known = session.get(IngestFile, sha256)
-        if known is not None:
-            known.path = str(path)
-        return known is not None
+        if known is None or mapping not in (None, known.mapping):
+            return False
+        known.path = str(path)
+        return True
 
 
 def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
@@ -56,6 +64,7 @@ def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
         format=source.format,
         venue=source.venue,
         symbol=source.symbol,
+        mapping=source.mapping,
         bytes=size_of(source.path),
         lines=scan.lines,
         rows=int(scan.counts["lines"].sum()),
@@ -67,6 +76,7 @@ def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
     )
     with relational.session() as session:
         relational.upsert(session, IngestFile, [file.row()])
+        session.execute(delete(IngestCount).where(IngestCount.sha256 == sha256))
         relational.upsert(session, IngestCount, _count_rows(sha256, scan))
         session.execute(delete(RejectedRow).where(RejectedRow.sha256 == sha256))
         relational.upsert(session, RejectedRow, _rejected_rows(sha256, scan))
@@ -130,7 +140,9 @@ def files_of(
     )
     with relational.reading() as session:
         return [
-            RegisteredFile(file.sha256, Source(Path(file.path), file.format, file.venue, file.symbol))
+            RegisteredFile(
+                file.sha256, Source(Path(file.path), file.format, file.venue, file.symbol, mapping=file.mapping)
+            )
             for file in session.scalars(query)
         ]
 

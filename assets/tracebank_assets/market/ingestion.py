@@ -21,6 +21,7 @@ from tracebank_assets.market.assets import FAILED_FILES
 from tracebank_assets.market.automation import LOAD_JOB, REGISTER_JOB
 from tracebank_assets.market.partitions import partition_key
 from tracebank_assets.market.survey import RegistrationError, files_of, listed, survey
+from tracebank_models.market.mapping import shipped
 from tracebank_schemas.ingest import IngestCount, IngestFile
 
 _KINDS = ("lines", "stored", "duplicate", "ignored", "rejected")
@@ -56,6 +57,7 @@ def ingest_paths(
     *,
     venue: str | None = None,
     symbol: str | None = None,
+    mapping: str | None = None,
     max_rejected_share: float = 0.01,
 ) -> list[IngestedFile]:
     """Register files and load every partition that they hold, where every file must be read.
@@ -66,7 +68,7 @@ def ingest_paths(
     """
     from tracebank_assets.runs import RunFailed
 
-    done = ingest(settings, paths, venue=venue, symbol=symbol, max_rejected_share=max_rejected_share)
+    done = ingest(settings, paths, venue=venue, symbol=symbol, mapping=mapping, max_rejected_share=max_rejected_share)
     if done.failed:
         raise RunFailed("; ".join(listed(done.failed, paths)))
     return done.files
@@ -78,6 +80,7 @@ def ingest(
     *,
     venue: str | None = None,
     symbol: str | None = None,
+    mapping: str | None = None,
     max_rejected_share: float = 0.01,
 ) -> Ingested:
     """Register files and load every partition that they hold, leaving out those that cannot be read.
@@ -90,13 +93,14 @@ def ingest(
     """
     from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
 
-    found = survey(paths, venue=venue, symbol=symbol)
+    found = survey(paths, venue=venue, symbol=symbol, mapping=mapping)
     if not found.sources:
         raise RegistrationError(_nothing_read(paths, found.failed | found.skipped))
     config = {
         "paths": [str(path.absolute()) for path in paths],
         "venue": venue,
         "symbol": symbol,
+        "mapping": _absolute(mapping),
         "max_rejected_share": max_rejected_share,
     }
     relational = open_relational(settings)
@@ -112,6 +116,11 @@ def ingest(
         return Ingested(_accounts(relational, hashes), found.skipped, failed)
     finally:
         relational.close()
+
+
+def _absolute(mapping: str | None) -> str | None:
+    """A mapping's name, or the absolute path of its file."""
+    return mapping if mapping is None or mapping in shipped() else str(Path(mapping).absolute())
 
 
 def _register(instance: dg.DagsterInstance, config: dict[str, Any]) -> dict[Path, str]:

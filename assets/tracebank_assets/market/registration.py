@@ -41,6 +41,7 @@ def register_paths(
     *,
     venue: str | None = None,
     symbol: str | None = None,
+    mapping: str | None = None,
     max_rejected_share: float = 0.01,
 ) -> Registered:
     """Register files, and files in folders and archives; those that are known by their content are not read again.
@@ -50,6 +51,7 @@ def register_paths(
         paths: files or folders.
         venue: venue of files whose content and path do not tell it.
         symbol: symbol of files whose content and path do not tell it.
+        mapping: name or path of the mapping by which all of them are read; None for as they are known.
         max_rejected_share: share of unreadable lines above which a file is refused whole.
 
     Returns:
@@ -60,24 +62,27 @@ def register_paths(
     """
     if not 0 <= max_rejected_share <= 1:
         raise RegistrationError(f"max_rejected_share: {max_rejected_share} is not accepted; use a share from 0 to 1")
-    found = survey(paths, venue=venue, symbol=symbol)
+    found = survey(paths, venue=venue, symbol=symbol, mapping=mapping)
     done = Registered(skipped=found.skipped, failed=found.failed)
     sizes = {path: size_of(path) for path in found.sources}
     with track("registering files", sum(sizes.values())) as advance:
         for path, source in found.sources.items():
             try:
-                _register_one(relational, source, max_rejected_share, done)
+                _register_one(relational, source, max_rejected_share, done, anew=mapping is not None)
             except (ValueError, OSError) as error:
                 done.failed[path] = reason(error, path)
             advance(sizes[path])
     return done
 
 
-def _register_one(relational: RelationalStore, source: Source, max_rejected_share: float, done: Registered) -> None:
+def _register_one(
+    relational: RelationalStore, source: Source, max_rejected_share: float, done: Registered, *, anew: bool
+) -> None:
+    """Register a file; one that is known `anew`, if it is read by another mapping now."""
     path = source.path
     sha256 = catalogue.sha256_of(path)
     _hold_against_checksum(path, sha256)
-    if not catalogue.registered(relational, sha256, path):
+    if not catalogue.registered(relational, sha256, path, source.mapping if anew else None):
         result = scan(source, max_rejected_share=max_rejected_share)
         catalogue.register(relational, sha256, result)
         for line in result.contradictions:

@@ -13,6 +13,7 @@ from tracebank_models.market.chunks import Source
 from tracebank_models.market.codecs import LongLineError
 from tracebank_models.market.formats import UnknownFormatError, source_of
 from tracebank_models.market.lobster import companion, is_orderbook
+from tracebank_models.market.mapping import MappingError, text_of
 from tracebank_models.market.unpacking import UnknownPackingError, members
 
 CHECKSUM_SUFFIXES = (".checksum", ".sha256")
@@ -29,6 +30,8 @@ class RegistrationError(ValueError):
 class Survey:
     """What becomes of every file at some paths."""
 
+    mapping: str | None = None
+    """Text of the mapping by which files are read."""
     sources: dict[Path, Source] = field(default_factory=dict)
     """Files to read."""
     skipped: dict[Path, str] = field(default_factory=dict)
@@ -37,7 +40,9 @@ class Survey:
     """Files that should be read and cannot be, and why."""
 
 
-def survey(paths: Iterable[Path], *, venue: str | None = None, symbol: str | None = None) -> Survey:
+def survey(
+    paths: Iterable[Path], *, venue: str | None = None, symbol: str | None = None, mapping: str | None = None
+) -> Survey:
     """Look at files, and at all files in folders and in zip archives of several.
 
     Args:
@@ -45,11 +50,15 @@ def survey(paths: Iterable[Path], *, venue: str | None = None, symbol: str | Non
             in a folder or an archive is skipped.
         venue: of all files, instead of what content and path say.
         symbol: of all files, likewise.
+        mapping: name or path of the mapping by which all files are read.
 
     Raises:
-        RegistrationError: a path does not exist.
+        RegistrationError: a path does not exist, or the mapping is none.
     """
-    found = Survey()
+    try:
+        found = Survey(None if mapping is None else text_of(mapping))
+    except MappingError as error:
+        raise RegistrationError(str(error)) from error
     for path in paths:
         if path.is_dir():
             for file in sorted(path.rglob("*")):
@@ -88,7 +97,7 @@ def _look_at(found: Survey, file: Path, strangers: dict[Path, str], *, hidden: b
 
 def _look_into(found: Survey, archive: Path, inside: list[Path], strangers: dict[Path, str]) -> None:
     """Look at the members of an archive; one without a market's counts as one file."""
-    of_archive = Survey()
+    of_archive = Survey(found.mapping)
     for member in inside:
         _tell(of_archive, member, of_archive.skipped)
     if not of_archive.sources and not of_archive.failed:
@@ -104,9 +113,9 @@ def _tell(found: Survey, file: Path, strangers: dict[Path, str]) -> None:
     """Tell the format of a file, or of a member of an archive."""
     try:
         # An order-book file is read with its message file, which is found by its own name or by this one.
-        path = companion(file) if is_orderbook(file) else file
-        found.sources[path] = source_of(path)
-    except (UnknownFormatError, UnknownPackingError, LongLineError) as error:
+        path = companion(file) if is_orderbook(file) and found.mapping is None else file
+        found.sources[path] = source_of(path, found.mapping)
+    except (UnknownFormatError, UnknownPackingError, LongLineError, MappingError) as error:
         why = reason(error, file)
         strangers[file] = why.partition(": one of ")[0] if strangers is found.skipped else why
     except (ValueError, OSError) as error:

@@ -121,10 +121,12 @@ class Source:
 
     path: Path
     format: str
-    """One of "recorder", "binance_vision", "lobster", "tardis" or "columns"."""
+    """One of `formats.FORMATS`."""
     venue: str | None = None
     symbol: str | None = None
     day: date | None = None
+    mapping: str | None = None
+    """Text of the mapping by which a file of format "mapped" is read."""
 
 
 @dataclass(frozen=True, slots=True)
