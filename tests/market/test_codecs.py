@@ -168,8 +168,7 @@ def test_a_bomb_is_refused_by_how_it_expands(
     with pytest.raises(
         UnreadableFileError, match=r"file: the packed data expands more than \d+ times.*; stopped after"
     ):
-        assert sum(map(len, blocks)) < 0, "it comes to an end"
-    assert next(blocks, None) is None
+        list(blocks)
 
 
 def test_a_bomb_behind_honest_lines_is_met_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tracebank_models.market.binance_messages import Messages, Number, Price, Quantity, message_keys, without_problems
+from tracebank_models.market.binance_messages import Messages, Number, message_keys, without_problems
 from tracebank_models.market.binance_venues import Venues
 from tracebank_models.market.binance_vision import VENUES
 from tracebank_models.market.cells import conform, epoch, optional, price, quantity
 from tracebank_models.market.chunks import DECODED, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import decode_block, numbered_blocks
+from tracebank_models.market.depth_levels import Price, Quantity
 from tracebank_models.market.instruments import COIN_MARGINED, COINM
 from tracebank_models.market.timestamps import time_column, to_nanoseconds
 
