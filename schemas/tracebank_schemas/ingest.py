@@ -41,7 +41,7 @@ class IngestFile(Base):
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True, doc="of the file as it lies on disk")
     path: Mapped[str] = mapped_column(Text, doc="where it was last seen")
-    format: Mapped[str] = mapped_column(String(32), doc="recorder, binance_vision, lobster, tardis or columns")
+    format: Mapped[str] = mapped_column(String(32), doc="reader that takes it, e.g. recorder or tardis")
     venue: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
     symbol: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
     bytes: Mapped[int] = mapped_column(doc="size on disk")

@@ -121,7 +121,7 @@ class Source:
 
     path: Path
     format: str
-    """One of "recorder", "binance_vision", "lobster", "tardis" or "columns"."""
+    """One of `formats.FORMATS`."""
     venue: str | None = None
     symbol: str | None = None
     day: date | None = None

@@ -81,8 +81,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     aggressor. Trades of nothing are ignored, and of BitMEX those that are no regular trades.
 
     Args:
-        source: The file; its venue, where given, is that of all rows. Its symbol is that of rows that name none; where
-            it is not given, the file's name tells it.
+        source: The file. Its venue, where given, is that of files without a header, its symbol that of rows that name
+            none; where it is not given, the file's name tells it.
         chunk_lines: Most lines per chunk.
 
     Yields:
@@ -102,7 +102,9 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     if symbol is None and "symbol" not in dump.made:
         raise ValueError(f"{source.path}: symbol is in neither the name nor the lines: pass --symbol, e.g. BTCUSDT")
     always: _Made = {"local_ts": None, "clock": "exchange", "kind": dump.kind, "seq": pl.col("line"), "symbol": symbol}
-    key = {**always, **dump.made} | ({"venue": source.venue} if source.venue else {})
+    key = {**always, **dump.made}
+    if source.venue and dump.header is None:  # a header says whose it is
+        key["venue"] = source.venue
     for first_line, lines in numbered_blocks(source.path, chunk_lines):
         decoded = decode_block(lines, first_line, dump.names, dump.fields, header=dump.header)
         yield _chunk(dump, key, len(lines), decoded)
