@@ -167,11 +167,19 @@ def _okx(names: list[str], header: bytes | None, _texts: list[bytes], path: Path
     named = _OKX_NAME.fullmatch(path.name)
     kind = "aggTrades" if named and named["kind"] == "aggtrades" else "trades"
     made: _Made = {"ts": pl.col("created_time"), "venue": "okx", "qty": pl.col("size"), "seq": pl.col("trade_id")}
-    fields = (whole("trade_id"), epoch("created_time", "ms", "us"), choice("side", _SIDES))
-    fields = (*fields, price("price"), quantity("size"))
+    more: tuple[Field, ...] = ()
     if "instrument_name" in names:
-        fields, made = (*fields, text("instrument_name")), {**made, "symbol": pl.col("instrument_name")}
-    return _Dump(kind, names, header, fields, made, named["symbol"] if named else None, has_ids=True)
+        more, made = (text("instrument_name"),), {**made, "symbol": pl.col("instrument_name")}
+    fields = (whole("trade_id"), epoch("created_time", "ms", "us"), choice("side", _SIDES), *more)
+    return _Dump(
+        kind,
+        names,
+        header,
+        (*fields, price("price"), quantity("size")),
+        made,
+        named["symbol"] if named else None,
+        has_ids=True,
+    )
 
 
 def _kraken(named: re.Match[str], names: list[str], header: bytes, texts: list[bytes]) -> _Dump | None:
