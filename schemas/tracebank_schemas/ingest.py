@@ -41,9 +41,10 @@ class IngestFile(Base):
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True, doc="of the file as it lies on disk")
     path: Mapped[str] = mapped_column(Text, doc="where it was last seen")
-    format: Mapped[str] = mapped_column(String(32), doc="reader that takes it, e.g. recorder or tardis")
+    format: Mapped[str] = mapped_column(String(32), doc="of the file, e.g. recorder, lobster or mapped")
     venue: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
     symbol: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
+    mapping: Mapped[str | None] = mapped_column(Text, doc="text of the mapping by which it is read, else null")
     bytes: Mapped[int] = mapped_column(doc="size on disk")
     lines: Mapped[int] = mapped_column(doc="lines in it")
     rows: Mapped[int] = mapped_column(doc="lines that carry something to store")

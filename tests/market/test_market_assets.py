@@ -21,7 +21,7 @@ from tracebank_assets.definitions import defs
 from tracebank_assets.market.assets import FILE_TABLES
 from tracebank_assets.market.ingestion import ingest_paths
 from tracebank_assets.market.partitions import add_to, partition_key
-from tracebank_assets.market.registration import RegistrationError
+from tracebank_assets.market.survey import RegistrationError
 from tracebank_assets.runs import RunFailed, run_job
 from tracebank_models.market.synthetic_exchange import FeedDefects, Manifest, SyntheticMarket, write_day
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow

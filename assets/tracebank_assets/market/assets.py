@@ -32,6 +32,9 @@ FILE_TABLES: dict[str, SeriesTable] = {
 }
 """Tables that are read from files alone. Each has an asset that is made for every day and symbol, without rows where no
 file has any: a partition that is not there would look as if it had been forgotten."""
+FAILED_FILES = "failed"
+"""Under this name a run tells which files it could not register, and why."""
+
 _SQL = Path(__file__).parent / "sql"
 """Texts of queries, in a folder for each engine; TimescaleDB speaks PostgreSQL's."""
 
@@ -45,16 +48,20 @@ class RawFilesConfig(dg.Config):
     """Venue, where neither content nor path tells it."""
     symbol: str | None = None
     """Symbol, where neither content nor path tells it."""
+    mapping: str | None = None
+    """How all the files are read: the name of a mapping, or the path of a TOML file that is one."""
     max_rejected_share: float = 0.01
     """Share of unreadable lines above which a file is refused and nothing of it is written."""
 
 
 @artifact(GROUP, IngestFile, deps=[SYNTHETIC_DAY], kinds={"python"})
-def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores) -> dg.MaterializeResult:
+def raw_files(
+    context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores
+) -> Iterator[dg.MaterializeResult]:
     """Market files that were registered: known by their content, every line of them accounted for by kind.
 
     Registering scans a file once and writes `ingest_files`, `ingest_counts`, `rejected_rows` and `instruments`. A file
-    with more unreadable lines than `max_rejected_share` is refused whole.
+    with more unreadable lines than `max_rejected_share` is refused whole; the others are registered, then the run fails.
     """
     from tracebank_assets.market.registration import register_paths
 
@@ -65,12 +72,24 @@ def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores:
             paths,
             venue=config.venue,
             symbol=config.symbol,
+            mapping=config.mapping,
             max_rejected_share=config.max_rejected_share,
         )
+        if done.failed and not done.hashes:
+            raise _failure(done.failed)
         made.inputs |= {str(path): sha for path, sha in done.hashes.items()}
         made.wrote(done.lines, done.bytes)
     add_to(context.instance, catalogue.partitions_of(stores.relational, done.hashes.values()))
-    return made.result({"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected})
+    counts = {"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected}
+    yield made.result({**counts, "skipped_files": len(done.skipped), "failed_files": len(done.failed)})
+    if done.failed:
+        raise _failure(done.failed)
+
+
+def _failure(failed: Mapping[Path, str]) -> dg.Failure:
+    files = {str(path): why for path, why in failed.items()}
+    said = "; ".join(f"{path}: {why}" for path, why in files.items())
+    return dg.Failure(said, metadata={FAILED_FILES: dg.MetadataValue.json(files)}, allow_retries=False)
 
 
 def _usual_folders(settings: Settings) -> list[Path]:
@@ -107,6 +126,10 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
         yield made.result(_figures(of_table, made.stored), [check])
 
 
+def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
+    return {file.source.path.name: file.version for file in files}
+
+
 def _load(
     stores: Stores, written: Mapping[str, Materialised], files: list[catalogue.RegisteredFile], day: date, symbol: str
 ) -> tuple[list[LineAccounting], list[tuple[Path, Gap]]]:
@@ -115,7 +138,7 @@ def _load(
 
     accounting, gaps = Accounting(), []
     for made in written.values():
-        made.inputs |= {file.source.path.name: file.sha256 for file in files}
+        made.inputs |= _versions(files)
     sources = [file.source for file in files]
     with track(f"loading {symbol} of {day}", catalogue.lines_in(stores.relational, files)) as advance:
         for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting):
@@ -156,7 +179,7 @@ def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeRes
     with materialised(context, stores, BARS, {"day": day, "symbol": symbol}) as made:
         for key in _BARS_OF[1:]:
             made.used(key, context.partition_key)
-        made.inputs |= {file.source.path.name: file.sha256 for file in files}
+        made.inputs |= _versions(files)
         of_files, accounts = _bars_of_files(files, day, symbol)
         computed = _query_day(stores, "bars.sql", day, symbol)
         computed = computed.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())

@@ -125,6 +125,8 @@ class Source:
     venue: str | None = None
     symbol: str | None = None
     day: date | None = None
+    mapping: str | None = None
+    """Text of the mapping by which a file of format "mapped" is read."""
 
 
 @dataclass(frozen=True, slots=True)
