@@ -91,7 +91,7 @@ def test_every_line_is_accounted_for(tmp_path: Path) -> None:
         b"what",
         b"",
         b'{"result":null,"id":1}',
-        line("kline_1m", 0, {}),
+        line("miniTicker", 0, {}),
         depth(10, 12),
         rest(12),
         depth(11, 12),
@@ -114,7 +114,7 @@ def test_every_line_is_accounted_for(tmp_path: Path) -> None:
         ("", "rejected"): (1, 0, 0, 0, 1),
         ("", "blank"): (1, 0, 0, 1, 0),
         ("", "subscription_reply"): (1, 0, 0, 1, 0),
-        ("", "kline_1m"): (1, 0, 0, 1, 0),
+        ("", "miniTicker"): (1, 0, 0, 1, 0),
     }
     assert fates(accounting, second.path) == {("trades", "trade"): (2, 1, 1, 0, 0), ("book", "depth"): (2, 1, 1, 0, 0)}
     assert accounting.file_lines == {first.path: 14, second.path: 4}
@@ -126,7 +126,7 @@ LINES = st.sampled_from(
     [trade(at % 3, at - 3, symbol) for at in range(6) for symbol in ("BTCUSDT", "ETHUSDT")]
     + [quote(at, at * 20_000_000 - 3) for at in range(4)]
     + [depth(at, at + at % 2, at - 3) for at in range(1, 9)]
-    + [rest(3), rest(6), b"", b"broken", line("kline_1m", 0, {}), trade(1, price="-1")]
+    + [rest(3), rest(6), b"", b"broken", line("miniTicker", 0, {}), trade(1, price="-1")]
 )
 
 

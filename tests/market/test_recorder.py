@@ -395,12 +395,12 @@ def test_what_is_not_market_data_is_ignored_by_kind(path: Path) -> None:
         b'%d {"result":null,"id":1}' % LOCAL,
         b'{"error":{"code":2,"msg":"Invalid request"},"id":3}',
         b"",
-        line("btcusdt@kline_1m", {"e": "kline", "k": {}}),
+        line("btcusdt@miniTicker", {"e": "24hrMiniTicker"}),
         line("!ticker@arr", {"any": "thing"}),
         line("btcusdt@markPrice@1s", {"e": "markPriceUpdate"}),
     ]
     (chunk,) = read(path, lines)
-    kinds = {"subscription_reply": 2, "blank": 1, "kline_1m": 1, "ticker@arr": 1, "markPrice@1s": 1}
+    kinds = {"subscription_reply": 2, "blank": 1, "miniTicker": 1, "ticker@arr": 1, "markPrice@1s": 1}
     assert chunk.ignored == kinds
 
 

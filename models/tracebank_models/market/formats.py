@@ -24,6 +24,7 @@ FORMATS = (
     "tardis",
     "lobster",
     "binance_vision",
+    "binance_klines",
     "binance_statistics",
     "trade_dumps",
     "columns",

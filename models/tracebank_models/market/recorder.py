@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from tracebank_models.market.bare_depth import BareDepth
+from tracebank_models.market.binance_klines import Kline, kline_rows
 from tracebank_models.market.binance_messages import (
     AggregateTrade,
     BookTicker,
@@ -39,6 +40,7 @@ from tracebank_models.market.chunks import DecodedChunk, RejectedLine, Source
 from tracebank_models.market.recorded_lines import as_recorded, recorded_blocks
 from tracebank_models.market.snapshot_symbol import LineWindow, SnapshotSymbols
 from tracebank_models.market.stream_lines import (
+    KLINES,
     PARTIAL_DEPTH,
     SNAPSHOT_KIND,
     TRADE_KINDS,
@@ -52,7 +54,7 @@ TEXT_LIMIT = 500
 
 
 _HEAD = re.compile(rb'\s*(\d{9,20}\s+)?\{\s*"(stream|data|e|lastUpdateId|u|result|id)"\s*:')
-_SHAPES = decoders((Trade, AggregateTrade, BookTicker, DepthUpdate, DepthSnapshot))
+_SHAPES = decoders((Trade, AggregateTrade, BookTicker, Kline, DepthUpdate, DepthSnapshot))
 
 
 def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every reader is asked the same question
@@ -102,6 +104,7 @@ class _Recording:
         groups = [(stream, messages) for stream in split.groups for messages in self._messages(stream, split)]
         self._trades(chunk, [messages for _, messages in groups if messages.kind in TRADE_KINDS])
         self._quotes(chunk, [messages for _, messages in groups if messages.kind == "bookTicker"])
+        self._bars(chunk, [messages for _, messages in groups if KLINES.fullmatch(messages.kind)])
         self._depth(chunk, groups)
         for _, messages in groups:
             problems |= messages.problems
@@ -136,6 +139,14 @@ class _Recording:
 
     def _quotes(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
         _put(chunk, "quotes", [quote_rows(messages, self._venues) for messages in groups if messages.items])
+
+    def _bars(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
+        frames = []
+        for messages in filter(lambda group: group.items, groups):
+            frame, ignored = kline_rows(messages, self._venues)
+            frames.append(frame)
+            _count(chunk, ignored)
+        _put(chunk, "bars", frames)
 
     def _depth(self, chunk: DecodedChunk, groups: list[tuple[str, Messages]]) -> None:
         """Decode differences, REST snapshots and partial depth."""
@@ -195,6 +206,8 @@ def _shape(kind: str, payload: bytes) -> type[msgspec.Struct]:
         return AggregateTrade if kind == "aggTrade" else Trade
     if kind == "bookTicker":
         return BookTicker
+    if KLINES.fullmatch(kind):
+        return Kline
     if kind == SNAPSHOT_KIND or (PARTIAL_DEPTH.fullmatch(kind) and b'"lastUpdateId"' in payload[:40]):
         return DepthSnapshot
     return DepthUpdate
