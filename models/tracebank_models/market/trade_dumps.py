@@ -40,6 +40,7 @@ _OKX_NAME = re.compile(r"(?P<symbol>.+?)-(?P<kind>trades|aggtrades)-\d{4}-\d{2}.
 _OKX_LINE = re.compile(rb"\d+,(?:buy|sell)," + _NUMBER + rb"," + _NUMBER + rb",\d{13}")
 _KRAKEN_NAME = re.compile(r"(?P<symbol>[A-Z0-9]{5,}?)(?:_(?P<minutes>\d+))?\.csv(\.(gz|zip|zst))?")
 _KRAKEN_TRADE = re.compile(rb"\d{10}(?:\.\d+)?(?:," + _NUMBER + rb"){2}")
+_KRAKEN_NUMBERED = re.compile(_KRAKEN_TRADE.pattern + rb",\d+")
 _KRAKEN_BAR = re.compile(rb"\d{10}(?:," + _NUMBER + rb"){5},\d+")
 BYBIT_INVERSE = r"USD([FGHJKMNQUVXZ]\d{2})?$"
 """How names of Bybit's inverse contracts end: BTCUSD, BTCUSDZ24."""
@@ -183,9 +184,9 @@ def _okx(names: list[str], header: bytes | None, _texts: list[bytes], path: Path
 
 
 def _kraken(named: re.Match[str], names: list[str], header: bytes, texts: list[bytes]) -> _Dump | None:
-    """Without a header; one that names the columns is passed over."""
-    lines = texts[1:] if names[0] in ("timestamp", "time") else texts
-    skipped = header if lines is not texts else None
+    """Without a header, or with one that names the columns, a trade's number among them."""
+    titled = names[0] in ("timestamp", "time")
+    lines, skipped = (texts[1:], header) if titled else (texts, None)
     time = time_of("time", seconds_time("time"), form=" in s")
     made: _Made = {"ts": pl.col("time"), "venue": "kraken"}
     if named["minutes"] is not None and lines and all(map(_KRAKEN_BAR.fullmatch, lines)):
@@ -194,11 +195,19 @@ def _kraken(named: re.Match[str], names: list[str], header: bytes, texts: list[b
         made = {**made, "vwap": None, "mean_spread": None, "interval_s": pl.lit(int(named["minutes"]) * 60)}
         columns = ["time", *prices, "volume", "trades"]
         return _Dump("bars", columns, skipped, fields, made, named["symbol"], has_ids=True, table="bars")
-    if named["minutes"] is None and lines and all(map(_KRAKEN_TRADE.fullmatch, lines)):
-        made = {**made, "side": "unknown", "qty": pl.col("volume")}
-        fields = (time, price("price"), quantity("volume"))
-        return _Dump("trades", ["time", "price", "volume"], skipped, fields, made, named["symbol"])
-    return None
+    columns = ["time", *names[1:]] if titled else ["time", "price", "volume"]
+    numbered = columns == ["time", "price", "volume", "trade_id"]
+    line = _KRAKEN_NUMBERED if numbered else _KRAKEN_TRADE
+    if (
+        named["minutes"] is not None
+        or columns[:3] != ["time", "price", "volume"]
+        or not all(map(line.fullmatch, lines))
+    ):
+        return None
+    more = (whole("trade_id"),) if numbered else ()
+    made = {**made, "side": "unknown", "qty": pl.col("volume")} | ({"seq": pl.col("trade_id")} if numbered else {})
+    fields = (time, price("price"), quantity("volume"), *more)
+    return _Dump("trades", columns, skipped, fields, made, named["symbol"], has_ids=numbered) if lines else None
 
 
 _BY_HEADER: dict[tuple[str, ...], Callable[[list[str], bytes, list[bytes], Path], _Dump]] = {
