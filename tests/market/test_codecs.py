@@ -164,12 +164,11 @@ def test_a_bomb_is_refused_by_how_it_expands(
     monkeypatch.setattr(unpacking, "STRETCH_BYTES", 8 << 20)
     path = tmp_path / "file"
     path.write_bytes(bomb(packing, line * ((4 << 20) // len(line)), 10))
-    taken = 0
-    with pytest.raises(UnreadableFileError, match=r"file: the packed data expands more than \d+ times") as refused:
-        for block in iter_byte_blocks(path):
-            taken += len(block)
-    assert taken <= 16 << 20
-    assert "stopped after" in str(refused.value)
+    blocks = iter_byte_blocks(path)
+    with pytest.raises(
+        UnreadableFileError, match=r"file: the packed data expands more than \d+ times.*; stopped after"
+    ):
+        list(blocks)
 
 
 def test_a_bomb_behind_honest_lines_is_met_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

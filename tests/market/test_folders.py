@@ -137,7 +137,7 @@ def test_a_folder_of_which_nothing_is_read_is_an_error(tmp_path: Path, home: Set
     with pytest.raises(RegistrationError, match=f"nothing was read: there is no file in {folder}"):
         ingest_paths(home, [folder])
     (folder / "README.md").write_text("About\n")
-    with pytest.raises(RegistrationError, match="nothing was read of 1 file: .*README.md: first line 'About'"):
+    with pytest.raises(RegistrationError, match=r"nothing was read of 1 file: .*README\.md: first line 'About'"):
         ingest_paths(home, [folder])
     assert CliRunner().invoke(app, ["ingest", str(folder)]).exit_code == 2
 

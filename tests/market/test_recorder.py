@@ -574,3 +574,18 @@ def test_text_that_is_no_array_of_pairs_is_an_error_as_a_json_parser_says(text: 
 def test_a_recording_is_known_by_how_its_lines_start(head: bytes, tmp_path: Path) -> None:
     known = head not in (b'5 {"x":1}', b"id,price,qty")
     assert recorder.matches([head], tmp_path) is known
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        b'{"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":1,"b":%s,"a":[]}}',
+        b'{"stream":"btcusdt@foo","data":%s}',
+        b'{"e":"trade","s":"BTCUSDT","x":%s}',
+        b'{"lastUpdateId":1,"bids":%s,"asks":[]}',
+        b'{"a":%s}',
+    ],
+)
+def test_a_line_nested_without_end_is_one_bad_line(path: Path, deep: bytes) -> None:
+    chunks = read(path, [trade(1), b"%d %s" % (LOCAL, deep % (b"[" * 100_000 + b"]" * 100_000)), trade(2)])
+    assert [bad.line for chunk in chunks for bad in chunk.rejected] == [2]

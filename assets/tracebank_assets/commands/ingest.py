@@ -49,7 +49,9 @@ def ingest(
     upgrade(settings)
     try:
         with shown_on(console):
-            done = ingestion.ingest(settings, paths, venue=venue, symbol=symbol, mapping=mapping, max_rejected_share=max_rejected_share)
+            done = ingestion.ingest(
+                settings, paths, venue=venue, symbol=symbol, mapping=mapping, max_rejected_share=max_rejected_share
+            )
     except RegistrationError as error:
         raise click.UsageError(str(error)) from error
     except RunFailed as error:

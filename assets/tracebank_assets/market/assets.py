@@ -61,7 +61,7 @@ def raw_files(
     """Market files that were registered: known by their content, every line of them accounted for by kind.
 
     Registering scans a file once and writes `ingest_files`, `ingest_counts`, `rejected_rows` and `instruments`. A file
-    with more unreadable lines than `max_rejected_share` is refused whole; the others are registered, then the run fails.
+    with more unreadable lines than `max_rejected_share` is refused whole: the run fails once the others are registered.
     """
     from tracebank_assets.market.registration import register_paths
 

@@ -69,8 +69,8 @@ def survey(
             _look_at(found, path.absolute(), found.failed)
         else:
             raise RegistrationError(f"path {path}: there is no such file or folder")
-    given = {name: value for name, value in (("venue", venue), ("symbol", symbol)) if value is not None}
-    found.sources = {path: dataclasses.replace(source, **given) for path, source in found.sources.items()}
+    for path, source in found.sources.items():
+        found.sources[path] = dataclasses.replace(source, venue=venue or source.venue, symbol=symbol or source.symbol)
     return found
 
 

@@ -1,8 +1,8 @@
 """Binance's klines as bars: the public archives (data.binance.vision) and the streams `<symbol>@kline_<interval>`.
 
 What their columns and members mean belongs here. Only bars that are closed are stored. Files come with a header line or
-without; times are in ms, or in us (spot from 2025), told by magnitude; the length of a bar is that from its open time to
-its close time. Klines of mark prices, index prices and premiums look the same but are no bars of trades: they are told by
+without; times are in ms, or in us (spot from 2025), told by magnitude; a bar is as long as from its open time to its
+close time. Klines of mark prices, index prices and premiums look the same but are no bars of trades: they are told by
 their folders and not read. Source: the README of github.com/binance/binance-public-data, and developers.binance.com.
 """
 
@@ -17,13 +17,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tracebank_models.market.binance_messages import Messages, Number, Price, Quantity, message_keys, without_problems
+from tracebank_models.market.binance_messages import Messages, Number, message_keys, without_problems
 from tracebank_models.market.binance_venues import Venues
 from tracebank_models.market.binance_vision import VENUES
 from tracebank_models.market.cells import conform, epoch, optional, price, quantity
 from tracebank_models.market.chunks import DECODED, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import decode_block, numbered_blocks
+from tracebank_models.market.depth_levels import Price, Quantity
 from tracebank_models.market.instruments import COIN_MARGINED, COINM
 from tracebank_models.market.timestamps import time_column, to_nanoseconds
 
@@ -134,7 +135,9 @@ def _venue(path: Path, symbol: str, line: bytes) -> str:
     if market is None and int(line.partition(b",")[0]) >= _MICROSECONDS:
         market = "spot"
     if market is None:
-        raise ValueError(f"{path}: klines of spot and futures look the same: pass venue, one of {', '.join(VENUES.values())}")
+        raise ValueError(
+            f"{path}: klines of spot and futures look the same: pass venue, one of {', '.join(VENUES.values())}"
+        )
     return VENUES[market]
 
 

@@ -135,14 +135,14 @@ def decode_messages(
     """
     try:
         return Messages(kind, list(map(shape.decode, payloads)), line, local)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     items, kept, problems = [], [], {}
     for index, payload in enumerate(payloads):
         try:
             items.append(shape.decode(payload))
             kept.append(index)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             problems[int(line[index])] = str(error)
     return Messages(kind, items, line[kept], local[kept], problems)
 

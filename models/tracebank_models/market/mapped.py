@@ -25,8 +25,8 @@ from tracebank_models.market.time_format import time_of_number, time_of_text
 LEFT_OUT = "left_out"
 """Kind, in the accounting, of lines that a mapping leaves out."""
 
-_WITHIN = b"\x1f"
-"""Stands for a comma within a cell, while cells are parted by commas."""
+_COMMA, _MARK = b"\x1f", b"\x1e"
+"""Stand for a comma and for the file's own delimiter within a cell, while cells are parted by commas."""
 
 _QUOTED = re.compile(rb'"((?:[^"\n]|"")*)"')
 _TEXTS = ("venue", "symbol", "side", "state", "interval")
@@ -99,16 +99,16 @@ def _csv_chunks(plan: _Plan, head: list[bytes], chunk_lines: int) -> Iterator[De
     ignore = re.compile(file.ignore.encode()) if file.ignore else None
     for first, block in numbered_blocks(plan.source.path, chunk_lines):
         lines = _by_commas(block, file.delimiter)
-        left_out = sum(1 for line in block if ignore.match(line)) if ignore else 0
-        if ignore and left_out:
-            lines = [b"" if ignore.match(raw) else line for raw, line in zip(block, lines, strict=True)]
+        left_out = [ignore.match(line) is not None for line in block] if ignore else []
+        if any(left_out):
+            lines = [b"" if out else line for out, line in zip(left_out, lines, strict=True)]
         good, numbers, ignored, rejected = well_formed(lines, first, len(names), header)
-        if left_out:
-            ignored[LEFT_OUT] = left_out
-            ignored["blank"] -= left_out
+        if any(left_out):
+            ignored[LEFT_OUT] = sum(left_out)
+            ignored["blank"] -= sum(left_out)
         raw = parse_text(good, names, plan.mapping.own)
-        if file.delimiter != ",":
-            raw = raw.with_columns(pl.all().str.replace_all("\x1f", ","))
+        if lines is not block:
+            raw = raw.with_columns(_restored(pl.all(), file.delimiter))
         raw = raw.with_columns(line=pl.Series(numbers, dtype=pl.Int64))
         shown = [block[number - first] for number in numbers]
         yield plan.chunk(len(block), raw, ignored, rejected, lambda i, shown=shown: shown_line(shown[i]))  # type: ignore[misc]
@@ -283,10 +283,14 @@ def _scaled(name: str, column: Column, decimal: str, kind: pl.DataType) -> pl.Ex
     if decimal != "." and isinstance(kind, pl.String):
         cell = cell.str.replace(decimal, ".", literal=True)
     number = cell.cast(pl.Float64, strict=False)
-    # By a column, not by a literal: polars multiplies by the reciprocal of one, and 585.8 becomes 585.8000000000001.
     if column.divide != 1:
-        number = number / pl.repeat(column.divide, pl.len())
+        number = number.map_batches(lambda numbers: _divided(numbers, column.divide), return_dtype=pl.Float64)
     return number * column.multiply if column.multiply != 1 else number
+
+
+def _divided(numbers: pl.Series, divisor: float) -> pl.Series:
+    # Not by polars: it multiplies by the reciprocal, and 585.8 becomes 585.8000000000001.
+    return pl.Series(numbers.name, numbers.to_numpy() / divisor, nan_to_null=True)
 
 
 def _interval(column: Column) -> Field:
@@ -307,7 +311,9 @@ def _named(mapping: Mapping, path: Path) -> dict[str, str]:
         return {}
     found = re.fullmatch(mapping.file.name, path.name)
     if found is None and any(name.startswith(OF_NAME) for name in mapping.needed):
-        raise MappingError(f"{path}: the name {path.name!r} is not of the form that file.name says: {mapping.file.name}")
+        raise MappingError(
+            f"{path}: the name {path.name!r} is not of the form that file.name says: {mapping.file.name}"
+        )
     return {name: value or "" for name, value in (found.groupdict() if found else {}).items()}
 
 
@@ -315,20 +321,28 @@ def _header(mapping: Mapping, head: list[bytes]) -> tuple[bytes, list[str]]:
     """The header line, by commas, and the names in it."""
     first = next((line for line in head if line.strip()), b"")
     header = _by_commas([first], mapping.file.delimiter)[0]
-    names = [cell.strip().replace("\x1f", ",") for cell in header.decode("utf-8", "replace").split(",")]
+    names = [cell.strip() for cell in header.decode("utf-8", "replace").split(",")]
+    marks = str.maketrans({_COMMA.decode(): ",", _MARK.decode(): mapping.file.delimiter})
+    names = [name.translate(marks) for name in names]
     return header, names
 
 
 def _by_commas(lines: list[bytes], delimiter: str) -> list[bytes]:
-    """Lines whose cells are parted by commas and stand without quotes."""
+    """Lines whose cells are parted by commas and stand without quotes; `_restored` takes back what that replaced."""
     mark = delimiter.encode()
     joined = b"\n".join(lines)
     if b'"' not in joined and mark == b",":
         return lines
     if mark != b",":
-        joined = joined.replace(b",", _WITHIN)
-    joined = _QUOTED.sub(lambda cell: cell[1].replace(b'""', b'"').replace(mark, _WITHIN), joined)
+        joined = joined.replace(b",", _COMMA)
+    joined = _QUOTED.sub(
+        lambda cell: cell[1].replace(b'""', b'"').replace(mark, _COMMA if mark == b"," else _MARK), joined
+    )
     return joined.replace(mark, b",").split(b"\n")
+
+
+def _restored(cell: pl.Expr, delimiter: str) -> pl.Expr:
+    return cell.str.replace_many([_COMMA.decode(), _MARK.decode()], [",", delimiter])
 
 
 def _few(names: list[str]) -> str:

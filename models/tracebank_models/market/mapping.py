@@ -39,7 +39,7 @@ class MappingError(ValueError):
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ValueError("not a time zone, e.g. America/New_York or UTC") from error
     return name
 
@@ -147,7 +147,9 @@ class Mapping(_Strict):
         if name == "interval":
             self._check_words(name, column, lambda word: INTERVAL.fullmatch(word) is not None, _INTERVALS)
         else:
-            self._check_words(name, column, lambda word: name == "side" and word in _SIDES, f"one of {', '.join(_SIDES)}")
+            self._check_words(
+                name, column, lambda word: name == "side" and word in _SIDES, f"one of {', '.join(_SIDES)}"
+            )
         timed = any((column.unit, column.format, column.timezone))
         if timed and name not in _TIMES:
             raise ValueError(f"columns.{name}: unit, format and timezone are of times alone")

@@ -126,5 +126,5 @@ def _depth_ids(line: bytes) -> _DepthIds | None:
     payload = line[start + 7 :].rstrip()[:-1] if start >= 0 else line[line.find(b"{") :]
     try:
         return _ids.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -32,7 +32,7 @@ _LINE = re.compile(rb"\s*(\d{0,20})\s*(\{.*\})\s*", re.DOTALL)
 _STREAM = re.compile(r"[\w!.@-]*")
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_value = msgspec.json.Decoder(msgspec.Raw)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class StreamLines:

@@ -27,7 +27,7 @@ DIRECTIVES: dict[str, str] = {
 }
 """What a layout may be made of, and how each looks."""
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _PART = re.compile("%.")
 
 

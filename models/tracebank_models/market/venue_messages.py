@@ -104,7 +104,7 @@ def _is_theirs(line: bytes) -> bool:
     parts = _LINE.fullmatch(line)
     try:
         message = _decode.decode(parts[2]) if parts else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     if isinstance(message, list):
         return len(message) >= 4 and isinstance(message[0], int) and isinstance(message[-2], str)
@@ -119,7 +119,7 @@ def _trades(block: list[bytes], first: int, chunk: DecodedChunk) -> pl.DataFrame
         try:
             kind, trades = _told(_decode.decode(parts[2])) if parts else _unread(line)
             found = list(trades)
-        except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, AttributeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, AttributeError, RecursionError) as error:
             chunk.rejected.append(RejectedLine(number, f"not a message that is known: {error}", _shown(line)))
             continue
         if not found:
