@@ -362,6 +362,21 @@ def test_numbers_of_lines_are_no_ids(tmp_path: Path) -> None:
     assert len(tables["quotes"]) == 2
 
 
+def test_trades_without_ids_are_told_by_the_time_that_another_file_covers(tmp_path: Path) -> None:
+    """A day's file, and that of a part of it; then the next hour's, which begins in the moment in which it ends."""
+    head = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+    seconds = {"whole": (0, 1, 1, 2, 3), "part": (1, 2, 4), "next": (4, 5)}
+    for name, at in seconds.items():
+        stamps = [(MIDNIGHT_MS // 1000 + second) * 10**6 for second in at]
+        lines = "".join(f"bitmex,XBTUSD,{stamp},{stamp + 5},a-{stamp},buy,61000.5,20\n" for stamp in stamps)
+        (tmp_path / name).write_text(head + lines)
+    accounting = Accounting()
+    tables = loaded(*(Source(tmp_path / name, "tardis") for name in seconds), accounting=accounting)
+    stored = (tables["trades"]["ts"].dt.epoch("ms") - MIDNIGHT_MS) // 1000
+    assert stored.to_list() == [0, 1, 1, 2, 3, 4, 4, 5]
+    assert fates(accounting, tmp_path / "part")["trades", "trades"] == (3, 1, 2, 0, 0)
+
+
 def test_trades_and_aggregate_trades_of_two_files_do_not_double_the_volume(tmp_path: Path) -> None:
     aggregate = {"e": "aggTrade", "a": 7, "p": "10.50", "q": "0.001", "f": 1, "l": 1, "T": MIDNIGHT_MS, "m": True}
     one = source(tmp_path, "one", trade(1))

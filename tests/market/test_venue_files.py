@@ -133,6 +133,9 @@ def test_kraken_has_no_header_and_its_own_names(tmp_path: Path) -> None:
         (at("2024-08-08"), "kraken", "XBTUSD", 57122.0, 0.1, "unknown"),
         (at("2024-08-08 00:00:01", 231_200_000), "kraken", "XBTUSD", 57123.0, 1e-8, "unknown"),
     ]
+    lines = ("timestamp,price,volume,trade_id", "1723075200,57122.0,0.1,77")
+    rows, chunks = decoded(written(tmp_path, "ETHXBT.csv", *lines), "trades")
+    assert (rows["seq"].to_list(), rows["symbol"].to_list(), chunks[0].has_ids) == ([77], ["ETHXBT"], True)
     bars, chunks = decoded(
         written(tmp_path, "XBTUSD_5.csv", "1723075200,57122.0,57200.0,57100.0,57150.5,3.25,41"), "bars"
     )

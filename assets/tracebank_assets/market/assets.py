@@ -1,6 +1,6 @@
 """Assets of group `market`: registered files, the tables and bars that are read from them, and their quality."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from tracebank_assets.dialects import query_text
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.keys import GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
-from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.order_book import Gap
 from tracebank_schemas.ingest import IngestFile
@@ -118,10 +118,7 @@ def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator
             table.name: stack.enter_context(materialised(context, stores, table, partition, key=market_key(table.name)))
             for table in tables
         }
-        for made in written.values():
-            made.inputs |= _versions(files)
-        sinks = {name: made.write for name, made in written.items()}
-        accounts, gaps = _load(stores, sinks, files, day, symbol)
+        accounts, gaps = _load(stores, written, files, day, symbol)
     catalogue.settle(stores.relational, files, list(written), accounts, gaps, day, symbol)
     for name, made in written.items():
         of_table = [account for account in accounts if account.table == name]
@@ -134,24 +131,22 @@ def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
 
 
 def _load(
-    stores: Stores,
-    sinks: Mapping[str, Callable[[pl.DataFrame], None]],
-    files: list[catalogue.RegisteredFile],
-    day: date,
-    symbol: str,
+    stores: Stores, written: Mapping[str, Materialised], files: list[catalogue.RegisteredFile], day: date, symbol: str
 ) -> tuple[list[LineAccounting], list[tuple[Path, Gap]]]:
     """Read the files into the tables; return what became of their lines, and the gaps that were met."""
     from tracebank_models.market.pipeline import Accounting, load
 
     accounting, gaps = Accounting(), []
+    for made in written.values():
+        made.inputs |= _versions(files)
     sources = [file.source for file in files]
     with track(f"loading {symbol} of {day}", catalogue.lines_in(stores.relational, files)) as advance:
-        for chunk in load(sources, day=day, symbol=symbol, tables=list(sinks), accounting=accounting):
+        for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting):
             gaps += [(chunk.path, gap) for gap in chunk.gaps]
             for name, frame in chunk.batches.items():
-                sinks[name](frame)
+                written[name].write(frame)
             advance(chunk.lines)
-    return [account for account in accounting.lines if account.table in sinks], gaps
+    return [account for account in accounting.lines if account.table in written], gaps
 
 
 def _figures(accounts: list[LineAccounting], stored: TableSize) -> dict[str, Figure]:
@@ -181,19 +176,30 @@ def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeRes
     """
     day, symbol = day_and_symbol(context)
     files = catalogue.files_of(stores.relational, day, symbol, [BARS.name])
-    held = [pl.DataFrame(schema=BARS.polars_schema)]
     with materialised(context, stores, BARS, {"day": day, "symbol": symbol}) as made:
         for key in _BARS_OF[1:]:
             made.used(key, context.partition_key)
         made.inputs |= _versions(files)
-        accounts, _ = _load(stores, {BARS.name: held.append}, files, day, symbol)
-        of_files = pl.concat(held)
+        of_files, accounts = _bars_of_files(files, day, symbol)
         computed = _query_day(stores, "bars.sql", day, symbol)
         computed = computed.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())
         computed = computed.join(of_files, on=BARS.unique_key, how="anti")
         made.write(pl.concat([of_files, computed]))
     catalogue.settle(stores.relational, files, [BARS.name], accounts, [], day, symbol)
     return made.result(checks=[checks.table_check(accounts, made.stored.rows - computed.height)])
+
+
+def _bars_of_files(
+    files: list[catalogue.RegisteredFile], day: date, symbol: str
+) -> tuple[pl.DataFrame, list[LineAccounting]]:
+    """The bars that files hold, and what became of their lines."""
+    from tracebank_models.market.pipeline import Accounting, load
+
+    accounting, sources = Accounting(), [file.source for file in files]
+    chunks = load(sources, day=day, symbol=symbol, tables=[BARS.name], accounting=accounting)
+    held = [chunk.batches[BARS.name] for chunk in chunks if BARS.name in chunk.batches]
+    accounts = [account for account in accounting.lines if account.table == BARS.name]
+    return pl.concat([pl.DataFrame(schema=BARS.polars_schema), *held]), accounts
 
 
 @artifact(

@@ -1,12 +1,14 @@
 """Rows seen before, told exactly by the exchange's own ids: redundant recordings of one stream overlap fully.
 
-A source without ids (`seq` null) has no duplicates that could be told, and none are. Whether an order-book difference
-came before is the book's own rule, in `order_book`.
+Trades of a source without ids are told by the times that other files cover, since they would count volume twice; of
+other rows without ids no duplicates are told. Whether an order-book difference came before is the book's own rule, in
+`order_book`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -59,4 +61,42 @@ class SeenIds:
         if both := batch & seen:
             mask |= np.isin(ids, np.array(both.to_array(), np.int64))
         seen |= batch
+        return mask
+
+
+class CoveredTimes:
+    """Trades that no ids tell: those within the time that a file read before covers are counted already."""
+
+    def __init__(self) -> None:
+        self._spans: dict[tuple[str, str], dict[Path, tuple[int, int, bool]]] = {}
+
+    def repeats(self, path: Path, trades: pl.DataFrame, has_ids: bool) -> NDArray[np.bool_]:
+        """Tell which trades lie in the time of another file, where not both have ids, and remember their times.
+
+        A file that begins when the other ends goes on with it: the trades of that moment are in both or in one, and
+        all are kept.
+
+        Args:
+            path: The file that they are of.
+            trades: With `venue`, `symbol` and `ts`.
+            has_ids: Whether their `seq` is the venue's own.
+
+        Returns:
+            A mask of shape (trades,).
+        """
+        times = trades["ts"].dt.timestamp("ns").to_numpy()
+        mask = np.zeros(len(trades), np.bool_)
+        spans = trades.group_by("venue", "symbol").agg(
+            pl.col("ts").min().alias("low"), pl.col("ts").max().alias("high")
+        )
+        for venue, symbol, low, high in spans.with_columns(pl.col("low", "high").dt.timestamp("ns")).iter_rows():
+            files = self._spans.setdefault((venue, symbol), {})
+            first, last, _ = files.get(path, (low, high, has_ids))
+            first, last = min(first, low), max(last, high)
+            others = [span for file, span in files.items() if file != path and not (has_ids and span[2])]
+            for begin, end, _ in others:
+                if first < end:
+                    mine = (trades["venue"] == venue) & (trades["symbol"] == symbol)
+                    mask |= mine.to_numpy() & (times >= begin) & (times <= end)
+            files[path] = first, last, has_ids
         return mask

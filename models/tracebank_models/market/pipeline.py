@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tracebank_models.market.accounting import Accounting, LineAccounting, with_lines
 from tracebank_models.market.chunks import TABLES, DecodedChunk, DepthEvents, RejectedLine, Source
-from tracebank_models.market.duplicates import SeenIds
+from tracebank_models.market.duplicates import CoveredTimes, SeenIds
 from tracebank_models.market.file_scan import FileScan, ObservedInstrument, TooManyBadLines, lines_of, scan
 from tracebank_models.market.formats import reader, sniff_format, source_of
 from tracebank_models.market.order_book import IGNORED_AS, Fate, Gap, OrderBooks
@@ -113,6 +113,7 @@ class _Load:
         self._tables = tables
         self._accounting = accounting
         self._seen = SeenIds()
+        self._covered = CoveredTimes()
         self._books = OrderBooks()
         self._aggregates: dict[tuple[str, str], bool] = {}
 
@@ -151,6 +152,7 @@ class _Load:
         if has_ids:
             fates[self._seen.repeats(table, asked)] = 1
         if table == "trades":
+            fates[self._covered.repeats(path, asked, has_ids)] = 1
             fates[self._counted_already(asked)] = 2
         fate = pl.Series("fate", ["stored", "duplicate", "ignored"]).gather(fates)
         self._accounting.add_rows(path, table, asked.with_columns(fate))

@@ -196,7 +196,7 @@ def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> Dec
     chunk = DecodedChunk(lines, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=False)
     shared = shared_columns(kind) | {"seq": pl.col("line")}
     if kind == "derivative_ticker":
-        said = {
+        said: dict[str, pl.Expr | str | None] = {
             "event": "ticker",
             "funding_ts": pl.col("funding_timestamp"),
             **{name: pl.col(name) for name in _TICKER},

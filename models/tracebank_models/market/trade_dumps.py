@@ -40,6 +40,7 @@ _OKX_NAME = re.compile(r"(?P<symbol>.+?)-(?P<kind>trades|aggtrades)-\d{4}-\d{2}.
 _OKX_LINE = re.compile(rb"\d+,(?:buy|sell)," + _NUMBER + rb"," + _NUMBER + rb",\d{13}")
 _KRAKEN_NAME = re.compile(r"(?P<symbol>[A-Z0-9]{5,}?)(?:_(?P<minutes>\d+))?\.csv(\.(gz|zip|zst))?")
 _KRAKEN_TRADE = re.compile(rb"\d{10}(?:\.\d+)?(?:," + _NUMBER + rb"){2}")
+_KRAKEN_NUMBERED = re.compile(_KRAKEN_TRADE.pattern + rb",\d+")
 _KRAKEN_BAR = re.compile(rb"\d{10}(?:," + _NUMBER + rb"){5},\d+")
 BYBIT_INVERSE = r"USD([FGHJKMNQUVXZ]\d{2})?$"
 """How names of Bybit's inverse contracts end: BTCUSD, BTCUSDZ24."""
@@ -81,8 +82,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     aggressor. Trades of nothing are ignored, and of BitMEX those that are no regular trades.
 
     Args:
-        source: The file; its venue, where given, is that of all rows. Its symbol is that of rows that name none; where
-            it is not given, the file's name tells it.
+        source: The file. Its venue, where given, is that of files without a header, its symbol that of rows that name
+            none; where it is not given, the file's name tells it.
         chunk_lines: Most lines per chunk.
 
     Yields:
@@ -102,7 +103,9 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     if symbol is None and "symbol" not in dump.made:
         raise ValueError(f"{source.path}: symbol is in neither the name nor the lines: pass --symbol, e.g. BTCUSDT")
     always: _Made = {"local_ts": None, "clock": "exchange", "kind": dump.kind, "seq": pl.col("line"), "symbol": symbol}
-    key = {**always, **dump.made} | ({"venue": source.venue} if source.venue else {})
+    key = {**always, **dump.made}
+    if source.venue and dump.header is None:  # a header says whose it is
+        key["venue"] = source.venue
     for first_line, lines in numbered_blocks(source.path, chunk_lines):
         decoded = decode_block(lines, first_line, dump.names, dump.fields, header=dump.header)
         yield _chunk(dump, key, len(lines), decoded)
@@ -165,17 +168,25 @@ def _okx(names: list[str], header: bytes | None, _texts: list[bytes], path: Path
     named = _OKX_NAME.fullmatch(path.name)
     kind = "aggTrades" if named and named["kind"] == "aggtrades" else "trades"
     made: _Made = {"ts": pl.col("created_time"), "venue": "okx", "qty": pl.col("size"), "seq": pl.col("trade_id")}
-    fields = (whole("trade_id"), epoch("created_time", "ms", "us"), choice("side", _SIDES))
-    fields = (*fields, price("price"), quantity("size"))
+    more: tuple[Field, ...] = ()
     if "instrument_name" in names:
-        fields, made = (*fields, text("instrument_name")), {**made, "symbol": pl.col("instrument_name")}
-    return _Dump(kind, names, header, fields, made, named["symbol"] if named else None, has_ids=True)
+        more, made = (text("instrument_name"),), {**made, "symbol": pl.col("instrument_name")}
+    fields = (whole("trade_id"), epoch("created_time", "ms", "us"), choice("side", _SIDES), *more)
+    return _Dump(
+        kind,
+        names,
+        header,
+        (*fields, price("price"), quantity("size")),
+        made,
+        named["symbol"] if named else None,
+        has_ids=True,
+    )
 
 
 def _kraken(named: re.Match[str], names: list[str], header: bytes, texts: list[bytes]) -> _Dump | None:
-    """Without a header; one that names the columns is passed over."""
-    lines = texts[1:] if names[0] in ("timestamp", "time") else texts
-    skipped = header if lines is not texts else None
+    """Without a header, or with one that names the columns, a trade's number among them."""
+    titled = names[0] in ("timestamp", "time")
+    lines, skipped = (texts[1:], header) if titled else (texts, None)
     time = time_of("time", seconds_time("time"), form=" in s")
     made: _Made = {"ts": pl.col("time"), "venue": "kraken"}
     if named["minutes"] is not None and lines and all(map(_KRAKEN_BAR.fullmatch, lines)):
@@ -184,11 +195,19 @@ def _kraken(named: re.Match[str], names: list[str], header: bytes, texts: list[b
         made = {**made, "vwap": None, "mean_spread": None, "interval_s": pl.lit(int(named["minutes"]) * 60)}
         columns = ["time", *prices, "volume", "trades"]
         return _Dump("bars", columns, skipped, fields, made, named["symbol"], has_ids=True, table="bars")
-    if named["minutes"] is None and lines and all(map(_KRAKEN_TRADE.fullmatch, lines)):
-        made = {**made, "side": "unknown", "qty": pl.col("volume")}
-        fields = (time, price("price"), quantity("volume"))
-        return _Dump("trades", ["time", "price", "volume"], skipped, fields, made, named["symbol"])
-    return None
+    columns = ["time", *names[1:]] if titled else ["time", "price", "volume"]
+    numbered = columns == ["time", "price", "volume", "trade_id"]
+    line = _KRAKEN_NUMBERED if numbered else _KRAKEN_TRADE
+    if (
+        named["minutes"] is not None
+        or columns[:3] != ["time", "price", "volume"]
+        or not all(map(line.fullmatch, lines))
+    ):
+        return None
+    more = (whole("trade_id"),) if numbered else ()
+    made = {**made, "side": "unknown", "qty": pl.col("volume")} | ({"seq": pl.col("trade_id")} if numbered else {})
+    fields = (time, price("price"), quantity("volume"), *more)
+    return _Dump("trades", columns, skipped, fields, made, named["symbol"], has_ids=numbered) if lines else None
 
 
 _BY_HEADER: dict[tuple[str, ...], Callable[[list[str], bytes, list[bytes], Path], _Dump]] = {

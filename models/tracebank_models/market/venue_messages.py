@@ -89,7 +89,12 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         has_ids = has_ids and bool((rows["id"] >= 0).fill_null(False).all())
         seq = pl.col("id") if has_ids else pl.int_range(rows_done + 1, rows_done + 1 + pl.len(), dtype=pl.Int64)
         venue = source.venue or pl.col("venue")
-        made = {"local_ts": pl.col("local"), "clock": "exchange", "venue": venue, "seq": seq}
+        made: dict[str, pl.Expr | str | None] = {
+            "local_ts": pl.col("local"),
+            "clock": "exchange",
+            "venue": venue,
+            "seq": seq,
+        }
         chunk.frames["trades"] = conform("trades", rows, **made)
         chunk.has_ids = has_ids
         done, rows_done = done + len(block), rows_done + rows.height
