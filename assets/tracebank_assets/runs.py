@@ -1,6 +1,7 @@
 """Running jobs of the code location in this process, for commands: quiet, recorded in Dagster, one-line errors."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,11 @@ _QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITI
 
 class RunFailed(RuntimeError):
     """A run did not succeed: what failed and why, one line."""
+
+    def __init__(self, message: str, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.metadata = metadata or {}
+        """What the failed step told of it, as `dg.Failure` takes it."""
 
 
 def run_job(
@@ -51,15 +57,16 @@ def run_job(
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
             stops.leave()
     if not result.success:
-        raise RunFailed(_reason(result))
+        raise RunFailed(*_reason(result))
     return result
 
 
-def _reason(result: dg.ExecuteInProcessResult) -> str:
+def _reason(result: dg.ExecuteInProcessResult) -> tuple[str, Mapping[str, Any]]:
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             error = data.error.cause if data.error and data.error.cause else data.error
             text = error.message.strip() if error else "unknown error"
-            return f"{event.step_key}: {text.split(': ', 1)[-1]}"
-    return f"run {result.run_id} failed before its first step; see it in the UI ('tracebank dev')"
+            told = data.user_failure_data.metadata if data.user_failure_data else {}
+            return f"{event.step_key}: {text.split(': ', 1)[-1]}", told
+    return f"run {result.run_id} failed before its first step; see it in the UI ('tracebank dev')", {}

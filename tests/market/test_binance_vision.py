@@ -51,7 +51,7 @@ def chunks_of(path: Path, chunk_lines: int = 65536, **said: str) -> list[Decoded
     for chunk in chunks:
         rows = 0
         for table in ("trades", "quotes"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             if frame is not None:
                 assert dict(frame.schema) == {
                     name: pl.Schema({name: dtype})[name] for name, dtype in DECODED[table].items()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import random
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +17,17 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebank_models.market import codecs
-from tracebank_models.market.codecs import UnreadableFileError, iter_byte_blocks, iter_line_blocks, read_head
+from tracebank_models.market import codecs, unpacking
+from tracebank_models.market.codecs import LongLineError, iter_byte_blocks, iter_line_blocks, read_head
 from tracebank_models.market.formats import FORMATS, UnknownFormatError, reader, sniff_format, source_of
+from tracebank_models.market.unpacking import (
+    UnknownPackingError,
+    UnreadableFileError,
+    beside,
+    members,
+    packed,
+    size_of,
+)
 
 
 def zipped(data: bytes) -> bytes:
@@ -120,16 +132,142 @@ def test_a_corrupt_file_is_one_clear_error(tmp_path: Path, packing: str) -> None
         lines_of(path)
 
 
-def test_a_line_without_end_is_cut_and_the_next_line_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_line_that_is_too_long_is_refused_where_it_has_grown_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    monkeypatch.setattr(codecs, "MAX_LINE_BYTES", 1 << 20)
+    (tmp_path / "file").write_bytes(PACKINGS[packing](b"a\n" + random.Random(1).randbytes(3 << 20).replace(b"\n", b"")))
+    with pytest.raises(LongLineError, match=r"file: the line that begins at byte 2 is longer than 1 MiB"):
+        lines_of(tmp_path / "file")
+
+
+def test_a_line_of_the_longest_allowed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "MAX_LINE_BYTES", 3000)
     monkeypatch.setattr(codecs, "_READ_BYTES", 500)
-    (tmp_path / "file").write_bytes(b"a\n" + b"x" * 50_000 + b"\nb\n" + b"y" * 9000)
-    first, long, after, last = lines_of(tmp_path / "file")
-    assert (first, after) == (b"a", b"b")
-    assert set(long) == {ord("x")}
-    assert set(last) == {ord("y")}
-    assert 3000 <= len(long) <= 4000
-    assert 3000 <= len(last) <= 4000
+    (tmp_path / "file").write_bytes(b"a\n" + b"x" * 3000 + b"\n" + b"y" * 3000)
+    assert [len(line) for line in lines_of(tmp_path / "file")] == [1, 3000, 3000]
+
+
+def bomb(packing: str, unit: bytes, times: int) -> bytes:
+    """Return data that unpack to a unit many times over; a zip as one member."""
+    if packing == "zip":
+        return zipped(unit * times)
+    return PACKINGS[packing](unit) * times
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zip", "zstd"])
+@pytest.mark.parametrize("line", [b"\n", b"1001,0.31,27.0,8.37,1735689600123,True\n"])
+def test_a_bomb_is_refused_by_how_it_expands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, line: bytes
+) -> None:
+    monkeypatch.setattr(unpacking, "STRETCH_BYTES", 8 << 20)
+    path = tmp_path / "file"
+    path.write_bytes(bomb(packing, line * ((4 << 20) // len(line)), 10))
+    blocks = iter_byte_blocks(path)
+    with pytest.raises(
+        UnreadableFileError, match=r"file: the packed data expands more than \d+ times.*; stopped after"
+    ):
+        list(blocks)
+
+
+def test_a_bomb_behind_honest_lines_is_met_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "STRETCH_BYTES", 4 << 20)
+    path = tmp_path / "file"
+    honest = b"".join(b"%d\n" % (number * 7919) for number in range(400_000))
+    path.write_bytes(gzip.compress(honest) + gzip.compress(b"0\n" * (6 << 20)))
+    with pytest.raises(UnreadableFileError, match=r"expands more than \d+ times"):
+        lines_of(path)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zip", "zstd"])
+def test_a_quiet_market_that_packs_well_is_no_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    """A long book of which nothing but the time changes packs 80 to 200 times."""
+    monkeypatch.setattr(unpacking, "STRETCH_BYTES", 8 << 20)
+    levels = b",".join(b"%d.5,%d.25" % (60_000 + level, 1 + level) for level in range(100))
+    lines = [b"binance,BTCUSDT,%d,%d,%s" % (at, at + 1, levels) for at in range(1_700_000_000, 1_700_012_000)]
+    data = b"\n".join(lines)
+    packed_bytes = PACKINGS[packing](data)
+    assert len(data) > 75 * len(packed_bytes)
+    (tmp_path / "file").write_bytes(packed_bytes)
+    assert lines_of(tmp_path / "file") == lines
+
+
+OTHER_PACKINGS = {
+    "7z": b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(600),
+    "xz": lzma.compress(b"a,b\n"),
+    "bzip2": bz2.compress(b"a,b\n"),
+    "rar": b"Rar!\x1a\x07\x01\x00" + bytes(600),
+}
+
+
+def tarred() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"), io.BytesIO())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("packing", [*OTHER_PACKINGS, "tar"])
+@pytest.mark.parametrize("outer", PACKINGS)
+def test_a_packing_that_is_not_read_says_so(tmp_path: Path, packing: str, outer: str) -> None:
+    (tmp_path / "file").write_bytes(PACKINGS[outer](OTHER_PACKINGS.get(packing) or tarred()))
+    with pytest.raises(UnknownPackingError, match=f"file: packed by {packing}, which is not read: unpack it first"):
+        lines_of(tmp_path / "file")
+
+
+@pytest.mark.parametrize("outer", ["gzip", "zip", "zstd"])
+def test_an_archive_within_a_packed_file_says_to_unpack_it(tmp_path: Path, outer: str) -> None:
+    (tmp_path / "file").write_bytes(PACKINGS[outer](zipped(b"a\n")))
+    with pytest.raises(UnknownPackingError, match="packed more than once, which is not read: unpack it first"):
+        lines_of(tmp_path / "file")
+
+
+@pytest.mark.parametrize("inner", ["gzip", "zstd"])
+def test_packed_members_of_an_archive_are_read(tmp_path: Path, inner: str) -> None:
+    (tmp_path / "file").write_bytes(zipped(PACKINGS[inner](b"a\nb\n")))
+    assert lines_of(tmp_path / "file") == [b"a", b"b"]
+
+
+def test_each_member_of_an_archive_is_a_file_of_its_own(tmp_path: Path) -> None:
+    archive = tmp_path / "day.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("b/2.csv", "b/1.csv", "/a.csv", "../c.csv", ".hidden", "__MACOSX/b/._1.csv"):
+            file.writestr(name, f"{name}\n")
+        file.writestr("b/3.csv.gz", gzip.compress(b"three\n"))
+    found = members(archive)
+    assert [path.relative_to(archive).as_posix() for path in found] == ["b/1.csv", "b/2.csv", "b/3.csv.gz"]
+    assert [lines_of(path) for path in found] == [[b"b/1.csv"], [b"b/2.csv"], [b"three"]]
+    assert beside(found[0]) == found
+    assert b"".join(packed(found[1])) == b"b/2.csv\n"
+    assert size_of(found[1]) == 8
+    with pytest.raises(UnreadableFileError, match=r"the archive has no such member"):
+        lines_of(archive / "4.csv")
+    assert members(tmp_path / "day.zip") == found
+    (tmp_path / "plain").write_bytes(b"a")
+    assert members(tmp_path / "plain") == []
+
+
+def test_an_archive_of_very_many_members_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
+        for number in range(30):
+            file.writestr(f"{number}.csv", b"")
+    monkeypatch.setattr(unpacking, "MAX_MEMBERS", 20)
+    with pytest.raises(UnreadableFileError, match="has 30 members, at most 20 are read: unpack it first"):
+        members(tmp_path / "many.zip")
+    monkeypatch.setattr(unpacking, "_MAX_DIRECTORY_BYTES", 500)
+    with pytest.raises(UnreadableFileError, match="has very many members, at most 20 are read"):
+        members(tmp_path / "many.zip")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_packed_by_what_cannot_be_bounded_are_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "file", "w", method) as archive:
+        archive.writestr("a.csv", b"a\n" * 1000)
+    with pytest.raises(UnknownPackingError, match=rf"member 'a\.csv' is packed by method {method}: unpack it first"):
+        lines_of(tmp_path / "file")
 
 
 def test_a_block_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,7 @@ def write_parquet(folder: Path, rows: list[dict] | pa.Table, name: str = "t.parq
 def chunks_of(path: Path, chunk_lines: int = 65536, **said: str) -> list[DecodedChunk]:
     chunks = list(columns.read(Source(path, "columns", **said), chunk_lines=chunk_lines))
     for chunk in chunks:
-        frames = {table: getattr(chunk, table) for table in DECODED if getattr(chunk, table) is not None}
-        ((table, frame),) = frames.items()
+        ((table, frame),) = chunk.frames.items()
         assert frame.schema == pl.Schema(DECODED[table])
         assert frame.height + sum(chunk.ignored.values()) + len(chunk.rejected) == chunk.lines <= chunk_lines
     return chunks

@@ -18,9 +18,10 @@ from tracebank.stores.opening import open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs
+from tracebank_assets.market.assets import FILE_TABLES
 from tracebank_assets.market.ingestion import ingest_paths
 from tracebank_assets.market.partitions import add_to, partition_key
-from tracebank_assets.market.registration import RegistrationError
+from tracebank_assets.market.survey import RegistrationError
 from tracebank_assets.runs import RunFailed, run_job
 from tracebank_models.market.synthetic_exchange import FeedDefects, Manifest, SyntheticMarket, write_day
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
@@ -122,6 +123,7 @@ def test_bars_agree_with_polars(home: Settings, recorded: Manifest) -> None:
             pl.col("qty").sum().alias("volume"),
             ((pl.col("price") * pl.col("qty")).sum() / pl.col("qty").sum()).alias("vwap"),
             pl.len().cast(pl.Int64).alias("trades"),
+            pl.lit(60, pl.Int64).alias("interval_s"),
         )
     )
     spreads = (
@@ -132,6 +134,25 @@ def test_bars_agree_with_polars(home: Settings, recorded: Manifest) -> None:
     assert_frame_equal(
         store.read(BARS), expected.select(BARS.polars_schema.names()), rel_tol=1e-9, check_row_order=True
     )
+
+
+def test_tables_without_rows_are_made_and_bars_of_files_come_before_computed_ones(
+    home: Settings, relational: RelationalStore, tmp_path: Path
+) -> None:
+    midnight = 1_723_075_200
+    (tmp_path / "XBTUSD.csv").write_text(f"{midnight},57000,1\n{midnight + 60},57001,2\n{midnight + 61},57002,2\n")
+    (tmp_path / "XBTUSD_1.csv").write_text(f"{midnight},57000,57010,56990,57005,7.5,12\n")
+    ingest_paths(home, [tmp_path])
+
+    bars = open_series(home).read(BARS).sort("ts").select("open", "high", "close", "volume", "vwap", "interval_s")
+    assert bars.rows() == [(57000, 57010, 57005, 7.5, None, 60), (57001, 57002, 57002, 4.0, 57001.5, 60)]
+    with relational.session() as session:
+        made = {entry.asset_key: entry.rows for entry in session.scalars(select(Materialization))}
+        left = session.scalars(select(IngestCount).where(IngestCount.stored.is_(None))).all()
+    for table in FILE_TABLES:
+        assert made[f"market/{table}"] == (3 if table == "trades" else 0)
+    assert not left, "lines of bars are settled too"
+    assert all(measure.passed for measure in _checks(relational).values() if measure.check_name == "line_accounting")
 
 
 def test_quality_finds_what_was_planted_and_nothing_else(
@@ -158,7 +179,7 @@ def test_the_ledger_tells_which_rows_came_from_which_run(
     with relational.session() as session:
         query = select(Materialization).where(Materialization.partition == partition)
         rows = {entry.asset_key: entry for entry in session.scalars(query)}
-        assert set(rows) == {f"market/{name}" for name in ("trades", "quotes", "book", "bars", "quality")}
+        assert set(rows) == {f"market/{name}" for name in (*FILE_TABLES, "bars", "quality")}
         trades, bars = rows["market/trades"], rows["market/bars"]
         stored = open_series(home).size(TRADES, {"day": DAY, "symbol": "SYNBTC"})
         assert (trades.rows, trades.bytes) == (stored.rows, stored.bytes)

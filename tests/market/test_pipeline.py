@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, Source
+from tracebank_models.market.cells import conform
+from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, Source
 from tracebank_models.market.duplicates import SeenIds
 from tracebank_models.market.file_scan import ObservedInstrument
 from tracebank_models.market.pipeline import Accounting, TooManyBadLines, in_time_order, load, scan
@@ -89,7 +91,7 @@ def test_every_line_is_accounted_for(tmp_path: Path) -> None:
         b"what",
         b"",
         b'{"result":null,"id":1}',
-        line("kline_1m", 0, {}),
+        line("miniTicker", 0, {}),
         depth(10, 12),
         rest(12),
         depth(11, 12),
@@ -112,7 +114,7 @@ def test_every_line_is_accounted_for(tmp_path: Path) -> None:
         ("", "rejected"): (1, 0, 0, 0, 1),
         ("", "blank"): (1, 0, 0, 1, 0),
         ("", "subscription_reply"): (1, 0, 0, 1, 0),
-        ("", "kline_1m"): (1, 0, 0, 1, 0),
+        ("", "miniTicker"): (1, 0, 0, 1, 0),
     }
     assert fates(accounting, second.path) == {("trades", "trade"): (2, 1, 1, 0, 0), ("book", "depth"): (2, 1, 1, 0, 0)}
     assert accounting.file_lines == {first.path: 14, second.path: 4}
@@ -124,7 +126,7 @@ LINES = st.sampled_from(
     [trade(at % 3, at - 3, symbol) for at in range(6) for symbol in ("BTCUSDT", "ETHUSDT")]
     + [quote(at, at * 20_000_000 - 3) for at in range(4)]
     + [depth(at, at + at % 2, at - 3) for at in range(1, 9)]
-    + [rest(3), rest(6), b"", b"broken", line("kline_1m", 0, {}), trade(1, price="-1")]
+    + [rest(3), rest(6), b"", b"broken", line("miniTicker", 0, {}), trade(1, price="-1")]
 )
 
 
@@ -311,6 +313,45 @@ def test_rows_beside_lines_are_stored_and_no_line_is_counted_twice(tmp_path: Pat
     assert sum(entry.rows for entry in accounting.lines) == 5
 
 
+def _bars(kind: str, *minutes: int, interval_s: int = 60) -> pl.DataFrame:
+    schema = {"ts": pl.Datetime("ns", "UTC"), "venue": pl.String, "symbol": pl.String, "kind": pl.String}
+    rows = [(MIDNIGHT_MS * 10**6 + minute * 60 * 10**9, "v", "S", kind, interval_s) for minute in minutes]
+    return pl.DataFrame(rows, schema={**schema, "interval_s": pl.Int64}, orient="row")
+
+
+def test_bars_are_told_by_time_and_length_whatever_they_were_read_from() -> None:
+    seen = SeenIds()
+    assert seen.repeats("bars", _bars("klines", 0, 1, 1)).tolist() == [False, False, True]
+    assert seen.repeats("bars", _bars("columns", 1, 2)).tolist() == [True, False]
+    assert not seen.repeats("bars", _bars("klines", 0, interval_s=300)).any()
+
+
+def test_a_line_of_several_rows_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue may send a list of trades in one message, and rows of tables that have no kind of line of their own."""
+    path = tmp_path / "trades"
+    rows = pl.DataFrame(
+        {"ts": [MIDNIGHT_MS] * 4, "price": 1.0, "qty": 1.0, "seq": [1, 2, 3, 2], "line": [1, 1, 1, 3]},
+        schema_overrides={"ts": pl.Datetime("ms", "UTC")},
+    ).with_columns(symbol=pl.Series(["A", "B", "A", "B"]), venue=pl.lit("v"), side=pl.lit("buy"))
+    trades = conform("trades", rows, kind="trade", local_ts=None, clock="exchange")
+    ended = conform("liquidations", rows, kind="trade", local_ts=None, clock="exchange", average_price=None)
+    chunk = DecodedChunk(3, {"trades": trades}, ignored={"blank": 1}, companions={"liquidations": ended[:1]})
+    module = SimpleNamespace(read=lambda _source, *, chunk_lines: (part for part in [chunk]))
+    for name in ("pipeline", "file_scan"):
+        monkeypatch.setattr(f"tracebank_models.market.{name}.reader", lambda _name: module)
+    accounting = Accounting()
+    found = loaded(Source(path, "fake"), accounting=accounting)
+    assert (found["trades"].height, found["liquidations"].height) == (3, 1)
+    assert accounting.unaccounted(path) == 0
+    assert [(entry.symbol, entry.table, entry.lines, entry.rows) for entry in accounting.lines[1:]] == [
+        ("A", "trades", 1, 2), ("B", "trades", 1, 1), ("A", "liquidations", 0, 1),
+    ]  # fmt: skip
+    counts = scan(Source(path, "fake")).counts
+    assert sorted(counts.select("symbol", "table", "lines", "records").rows()) == [
+        ("A", "liquidations", 0, 1), ("A", "trades", 1, 2), ("B", "trades", 1, 2),
+    ]  # fmt: skip
+
+
 def test_numbers_of_lines_are_no_ids(tmp_path: Path) -> None:
     """Two files without ids number their rows alike, and none of the second's is a duplicate."""
     head = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount\n"
@@ -319,6 +360,21 @@ def test_numbers_of_lines_are_no_ids(tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"{head}bitmex,XBTUSD,{stamp},{stamp + 5},10,61000.5,61000,20\n")
     tables = loaded(*(Source(tmp_path / name, "tardis") for name in ("one.csv", "two.csv")))
     assert len(tables["quotes"]) == 2
+
+
+def test_trades_without_ids_are_told_by_the_time_that_another_file_covers(tmp_path: Path) -> None:
+    """A day's file, and that of a part of it; then the next hour's, which begins in the moment in which it ends."""
+    head = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+    seconds = {"whole": (0, 1, 1, 2, 3), "part": (1, 2, 4), "next": (4, 5)}
+    for name, at in seconds.items():
+        stamps = [(MIDNIGHT_MS // 1000 + second) * 10**6 for second in at]
+        lines = "".join(f"bitmex,XBTUSD,{stamp},{stamp + 5},a-{stamp},buy,61000.5,20\n" for stamp in stamps)
+        (tmp_path / name).write_text(head + lines)
+    accounting = Accounting()
+    tables = loaded(*(Source(tmp_path / name, "tardis") for name in seconds), accounting=accounting)
+    stored = (tables["trades"]["ts"].dt.epoch("ms") - MIDNIGHT_MS) // 1000
+    assert stored.to_list() == [0, 1, 1, 2, 3, 4, 4, 5]
+    assert fates(accounting, tmp_path / "part")["trades", "trades"] == (3, 1, 2, 0, 0)
 
 
 def test_trades_and_aggregate_trades_of_two_files_do_not_double_the_volume(tmp_path: Path) -> None:

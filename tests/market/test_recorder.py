@@ -59,7 +59,7 @@ def read(path: Path, lines: list[bytes], chunk_lines: int = 65536, venue: str | 
     chunks = list(recorder.read(Source(path, "recorder", venue), chunk_lines=chunk_lines))
     for chunk in chunks:
         for table in ("trades", "quotes", "book"):
-            frame = getattr(chunk, table)
+            frame = chunk.frames.get(table)
             assert frame is None or dict(frame.schema) == DECODED[table]
         rows = [frame for frame in (chunk.trades, chunk.quotes, chunk.book) if frame is not None]
         events = 0 if chunk.depth is None else len(chunk.depth.events)
@@ -75,7 +75,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def frame_of(chunks: list[DecodedChunk], table: str) -> pl.DataFrame:
-    return pl.concat([getattr(chunk, table) for chunk in chunks if getattr(chunk, table) is not None])
+    return pl.concat([chunk.frames[table] for chunk in chunks if table in chunk.frames])
 
 
 def levels_of(chunk: DecodedChunk) -> list[list[tuple[bool, float, float]]]:
@@ -396,12 +396,12 @@ def test_what_is_not_market_data_is_ignored_by_kind(path: Path) -> None:
         b'%d {"result":null,"id":1}' % LOCAL,
         b'{"error":{"code":2,"msg":"Invalid request"},"id":3}',
         b"",
-        line("btcusdt@kline_1m", {"e": "kline", "k": {}}),
+        line("btcusdt@miniTicker", {"e": "24hrMiniTicker"}),
         line("!ticker@arr", {"any": "thing"}),
         line("btcusdt@markPrice@1s", {"e": "markPriceUpdate"}),
     ]
     (chunk,) = read(path, lines)
-    kinds = {"subscription_reply": 2, "blank": 1, "kline_1m": 1, "ticker@arr": 1, "markPrice@1s": 1}
+    kinds = {"subscription_reply": 2, "blank": 1, "miniTicker": 1, "ticker@arr": 1, "markPrice@1s": 1}
     assert chunk.ignored == kinds
 
 
@@ -520,7 +520,7 @@ LINES = st.sampled_from(
 
 
 def summary(chunks: list[DecodedChunk]) -> tuple[Any, ...]:
-    frames = [[row for c in chunks if getattr(c, t) is not None for row in getattr(c, t).rows()] for t in DECODED]
+    frames = [[row for c in chunks if t in c.frames for row in c.frames[t].rows()] for t in DECODED]
     events = [row for chunk in chunks if chunk.depth for row in chunk.depth.events.rows()]
     levels = [level for chunk in chunks if chunk.depth for level in levels_of(chunk)]
     ignored = sorted(kind for chunk in chunks for kind, count in chunk.ignored.items() for _ in range(count))
@@ -575,3 +575,19 @@ def test_text_that_is_no_array_of_pairs_is_an_error_as_a_json_parser_says(text: 
 def test_a_recording_is_known_by_how_its_lines_start(head: bytes, tmp_path: Path) -> None:
     known = head not in (b'5 {"x":1}', b"id,price,qty")
     assert recorder.matches([head], tmp_path) is known
+
+
+@pytest.mark.parametrize(
+    "deep",
+    [
+        b'{"stream":"btcusdt@depth","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":1,"b":%s,"a":[]}}',
+        b'{"stream":"btcusdt@foo","data":%s}',
+        b'{"e":"trade","s":"BTCUSDT","x":%s}',
+        b'{"lastUpdateId":1,"bids":%s,"asks":[]}',
+        b'{"a":%s}',
+    ],
+)
+def test_a_line_nested_without_end_is_one_bad_line(path: Path, deep: bytes) -> None:
+    good = line("btcusdt@foo", {})
+    chunks = read(path, [good, b"%d %s" % (LOCAL, deep % (b"[" * 100_000 + b"]" * 100_000)), good])
+    assert [bad.line for chunk in chunks for bad in chunk.rejected] == [2]

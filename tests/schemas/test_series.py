@@ -8,6 +8,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from tracebank_models.market import chunks as market_chunks
+from tracebank_models.market import duplicates as market_duplicates
 from tracebank_schemas.catalogue import TABLES
 from tracebank_schemas.series import _POLARS, TIMESTAMP, Column, Day, SeriesTable
 
@@ -64,3 +66,11 @@ def test_the_catalogue_knows_its_tables_by_name_and_says_what_each_column_is() -
         assert table.name == name
         assert table.doc.endswith(".")
         assert [column.name for column in table.columns if not column.doc] == []
+
+
+@pytest.mark.parametrize("table", market_chunks.TABLES)
+def test_readers_of_market_files_decode_what_is_declared(table: str) -> None:
+    declared = TABLES[table]
+    assert pl.Schema(market_chunks.TABLES[table]) == declared.polars_schema
+    named = {"venue", "symbol", "ts", market_duplicates.BY_TIME.get(table, "seq"), "event"}
+    assert named.issuperset(declared.unique_key), "duplicates are told by these"

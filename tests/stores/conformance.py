@@ -120,6 +120,18 @@ class Conformance:
         assert read["qty"].null_count() == 3
         assert_frame_equal(read.drop("qty"), ticks(3))
 
+    def test_create_lets_a_column_be_null_that_may_be_now(self, store: SeriesStore) -> None:
+        columns = (dataclasses.replace(c, nullable=True) if c.name == "price" else c for c in TICKS.columns)
+        loosened = dataclasses.replace(TICKS, columns=tuple(columns))
+        store.create(TICKS)
+        store.append(TICKS, ticks(3))
+        assert [(d.what, d.repairable) for d in store.differences(loosened)] == [("column price", True)]
+        store.create(loosened)
+        assert store.differences(loosened) == []
+        assert_frame_equal(store.read(loosened), ticks(3))
+        store.append(loosened, ticks(5)[3:].with_columns(price=pl.lit(None, pl.Float64)))
+        assert store.read(loosened)["price"].null_count() == 2
+
     @pytest.mark.parametrize(
         ("change", "named"),
         [

@@ -37,7 +37,7 @@ def bars(version: int, symbol: str) -> pl.DataFrame:
     numbers = dict.fromkeys(("open", "high", "low", "close", "volume", "vwap"), pl.lit(float(version)))
     return pl.select(
         (start + pl.duration(minutes=minute)).alias("ts"), venue=pl.lit("v"), symbol=pl.lit(symbol), **numbers,
-        trades=pl.lit(1), mean_spread=pl.lit(None),
+        trades=pl.lit(1), mean_spread=pl.lit(None), interval_s=pl.lit(60),
     ).select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())  # fmt: skip
 
 

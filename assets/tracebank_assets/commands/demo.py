@@ -57,7 +57,7 @@ def _materialise(settings: Settings, data: Path | None, screen: Console) -> None
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.market.automation import SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
-    from tracebank_assets.market.registration import RegistrationError
+    from tracebank_assets.market.survey import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
     from tracebank_assets.runs import RunFailed, run_job
     from tracebank_assets.sparse_features.whole_study import DEMO, run_study

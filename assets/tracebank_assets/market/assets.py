@@ -1,4 +1,4 @@
-"""Assets of group `market`: registered files, and the trades, quotes, books, bars and quality made of them."""
+"""Assets of group `market`: registered files, the tables and bars that are read from them, and their quality."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,11 +26,18 @@ from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.order_books import Gap
 from tracebank_schemas.ingest import ClosingBook, IngestFile
-from tracebank_schemas.market import BARS, BOOK, QUOTES, TRADES
+from tracebank_schemas.market import BARS, BOOK, DEPTH_BANDS, DERIVATIVE_TICKERS, LIQUIDATIONS, QUOTES, TRADES
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.series import Day, Partition, SeriesTable
 
-FILE_TABLES: dict[str, SeriesTable] = {table.name: table for table in (TRADES, QUOTES, BOOK)}
+FILE_TABLES: dict[str, SeriesTable] = {
+    table.name: table for table in (TRADES, QUOTES, BOOK, DERIVATIVE_TICKERS, LIQUIDATIONS, DEPTH_BANDS)
+}
+"""Tables that are read from files alone. Each has an asset that is made for every day and symbol, without rows where no
+file has any: a partition that is not there would look as if it had been forgotten."""
+FAILED_FILES = "failed"
+"""Under this name a run tells which files it could not register, and why."""
+
 _SQL = Path(__file__).parent / "sql"
 """Texts of queries, in a folder for each engine; TimescaleDB speaks PostgreSQL's."""
 
@@ -44,16 +51,20 @@ class RawFilesConfig(dg.Config):
     """Venue, where neither content nor path tells it."""
     symbol: str | None = None
     """Symbol, where neither content nor path tells it."""
+    mapping: str | None = None
+    """How all the files are read: the name of a mapping, or the path of a TOML file that is one."""
     max_rejected_share: float = 0.01
     """Share of unreadable lines above which a file is refused and nothing of it is written."""
 
 
 @artifact(GROUP, IngestFile, deps=[SYNTHETIC_DAY], kinds={"python"})
-def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores) -> dg.MaterializeResult:
+def raw_files(
+    context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores
+) -> Iterator[dg.MaterializeResult]:
     """Market files that were registered: known by their content, every line of them accounted for by kind.
 
     Registering scans a file once and writes `ingest_files`, `ingest_counts`, `rejected_rows` and `instruments`. A file
-    with more unreadable lines than `max_rejected_share` is refused whole.
+    with more unreadable lines than `max_rejected_share` is refused whole: the run fails once the others are registered.
     """
     from tracebank_assets.market.registration import register_paths
 
@@ -64,12 +75,24 @@ def raw_files(context: dg.AssetExecutionContext, config: RawFilesConfig, stores:
             paths,
             venue=config.venue,
             symbol=config.symbol,
+            mapping=config.mapping,
             max_rejected_share=config.max_rejected_share,
         )
+        if done.failed and not done.hashes:
+            raise _failure(done.failed)
         made.inputs |= {str(path): sha for path, sha in done.hashes.items()}
         made.wrote(done.lines, done.bytes)
     add_to(context.instance, catalogue.partitions_of(stores.relational, done.hashes.values()))
-    return made.result({"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected})
+    counts = {"files": len(done.hashes), "new_files": done.new, "rejected": done.rejected}
+    yield made.result({**counts, "skipped_files": len(done.skipped), "failed_files": len(done.failed)})
+    if done.failed:
+        raise _failure(done.failed)
+
+
+def _failure(failed: Mapping[Path, str]) -> dg.Failure:
+    files = {str(path): why for path, why in failed.items()}
+    said = "; ".join(f"{path}: {why}" for path, why in files.items())
+    return dg.Failure(said, metadata={FAILED_FILES: dg.MetadataValue.json(files)}, allow_retries=False)
 
 
 def _usual_folders(settings: Settings) -> list[Path]:
@@ -87,12 +110,12 @@ def _usual_folders(settings: Settings) -> list[Path]:
     partitions_def=DAY_BY_SYMBOL,
 )
 def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
-    """Trades, quotes and books of one day and symbol, read from the registered files in one pass."""
+    """What the registered files hold of one day and symbol, table by table, read in one pass."""
     day, symbol = day_and_symbol(context)
     tables = [table for name, table in FILE_TABLES.items() if market_key(name) in context.selected_asset_keys]
-    files = catalogue.files_of(stores.relational, day, symbol)
-    if not files:
+    if not catalogue.files_of(stores.relational, day, symbol):
         raise dg.Failure(f"no registered file holds {symbol} on {day}; register one with 'tracebank ingest PATH'")
+    files = catalogue.files_of(stores.relational, day, symbol, [table.name for table in tables])
     with ExitStack() as stack:
         partition: Partition = {"day": day, "symbol": symbol}
         written = {
@@ -120,6 +143,10 @@ class _Loaded:
     """Rows of the book by state."""
 
 
+def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
+    return {file.source.path.name: file.version for file in files}
+
+
 def _load(
     stores: Stores,
     written: Mapping[str, Materialised],
@@ -134,7 +161,7 @@ def _load(
 
     accounting, loaded, books = Accounting(), _Loaded(), OrderBooks(day, opening)
     for made in written.values():
-        made.inputs |= {file.source.path.name: file.sha256 for file in files}
+        made.inputs |= _versions(files)
     sources = [file.source for file in files]
     with track(f"loading {symbol} of {day}", catalogue.lines_in(stores.relational, files)) as advance:
         for chunk in load(sources, day=day, symbol=symbol, tables=list(written), accounting=accounting, books=books):
@@ -161,28 +188,55 @@ def _figures(accounts: list[LineAccounting], stored: TableSize) -> dict[str, Fig
     }
 
 
+_BARS_OF = [RAW_FILES, market_key("trades"), market_key("quotes")]
+
+
 @artifact(
     GROUP,
     BARS,
-    deps=[market_key("trades"), market_key("quotes")],
+    checks=checks.TABLE_CHECKS,
+    deps=_BARS_OF,
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],
 )
 def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """One-minute bars: OHLCV, VWAP, number of trades and mean spread, computed in SQL where the rows lie."""
+    """Bars that files hold, and one-minute bars of the trades: OHLCV, VWAP, number of trades and mean spread, computed
+    in SQL where the rows lie. Where a file has the bar of a minute, that is the one.
+    """
     day, symbol = day_and_symbol(context)
+    files = catalogue.files_of(stores.relational, day, symbol, [BARS.name])
     with materialised(context, stores, BARS, {"day": day, "symbol": symbol}) as made:
-        frame = _query_day(stores, "bars.sql", day, symbol)
-        made.write(frame.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items()))
-    return made.result()
+        for key in _BARS_OF[1:]:
+            made.used(key, context.partition_key)
+        made.inputs |= _versions(files)
+        of_files, accounts = _bars_of_files(files, day, symbol)
+        computed = _query_day(stores, "bars.sql", day, symbol)
+        computed = computed.select(pl.col(name).cast(kind) for name, kind in BARS.polars_schema.items())
+        computed = computed.join(of_files, on=BARS.unique_key, how="anti")
+        made.write(pl.concat([of_files, computed]))
+    catalogue.settle(stores.relational, files, [BARS.name], accounts, [], {}, day, symbol)
+    return made.result(checks=[checks.table_check(accounts, made.stored.rows - computed.height)])
+
+
+def _bars_of_files(
+    files: list[catalogue.RegisteredFile], day: date, symbol: str
+) -> tuple[pl.DataFrame, list[LineAccounting]]:
+    """The bars that files hold, and what became of their lines."""
+    from tracebank_models.market.pipeline import Accounting, load
+
+    accounting, sources = Accounting(), [file.source for file in files]
+    chunks = load(sources, day=day, symbol=symbol, tables=[BARS.name], accounting=accounting)
+    held = [chunk.batches[BARS.name] for chunk in chunks if BARS.name in chunk.batches]
+    accounts = [account for account in accounting.lines if account.table == BARS.name]
+    return pl.concat([pl.DataFrame(schema=BARS.polars_schema), *held]), accounts
 
 
 @artifact(
     GROUP,
     QualityMeasure,
     checks={name: what for name, (what, _) in checks.QUALITY_CHECKS.items()},
-    deps=[market_key(name) for name in FILE_TABLES],
+    deps=[market_key(name) for name in (*FILE_TABLES, BARS.name)],
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],

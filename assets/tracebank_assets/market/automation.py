@@ -30,7 +30,7 @@ REGISTER_JOB = dg.define_asset_job(
 LOAD_JOB = dg.define_asset_job(
     "load_market_day",
     selection=dg.AssetSelection.assets(*LOADED),
-    description="Trades, quotes, book, bars and quality of one day and symbol.",
+    description="Every market table, bars and quality of one day and symbol.",
 )
 
 

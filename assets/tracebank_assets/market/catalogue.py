@@ -17,6 +17,7 @@ from tracebank_models.market.file_scan import FileScan
 from tracebank_models.market.instruments import instrument_units
 from tracebank_models.market.order_books import Gap
 from tracebank_models.market.price_ticks import common_step
+from tracebank_models.market.unpacking import packed, size_of
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow, SequenceGap
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,20 +30,30 @@ class RegisteredFile:
     sha256: str
     source: Source
 
+    @property
+    def version(self) -> str:
+        """What its rows depend on: its content, and the mapping by which it is read."""
+        if self.source.mapping is None:
+            return self.sha256
+        return f"{self.sha256} {hashlib.sha256(self.source.mapping.encode()).hexdigest()}"
+
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file as it lies on disk."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hash of a file as it lies on disk, or of a member of an archive."""
+    digest = hashlib.sha256()
+    for piece in packed(path):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
-def registered(relational: RelationalStore, sha256: str, path: Path) -> bool:
-    """Whether a file of this content is registered; if it is, remember where it lies now."""
+def registered(relational: RelationalStore, sha256: str, path: Path, mapping: str | None = None) -> bool:
+    """Whether a file of this content is registered, by this mapping if one is given; remember where it lies now."""
     with relational.session() as session:
         known = session.get(IngestFile, sha256)
-        if known is not None:
-            known.path = str(path)
-        return known is not None
+        if known is None or mapping not in (None, known.mapping):
+            return False
+        known.path = str(path)
+        return True
 
 
 def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
@@ -54,7 +65,8 @@ def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
         format=source.format,
         venue=source.venue,
         symbol=source.symbol,
-        bytes=source.path.stat().st_size,
+        mapping=source.mapping,
+        bytes=size_of(source.path),
         lines=scan.lines,
         rows=int(scan.counts["lines"].sum()),
         rejected=len(scan.rejected),
@@ -65,6 +77,7 @@ def register(relational: RelationalStore, sha256: str, scan: FileScan) -> None:
     )
     with relational.session() as session:
         relational.upsert(session, IngestFile, [file.row()])
+        session.execute(delete(IngestCount).where(IngestCount.sha256 == sha256))
         relational.upsert(session, IngestCount, _count_rows(sha256, scan))
         session.execute(delete(RejectedRow).where(RejectedRow.sha256 == sha256))
         relational.upsert(session, RejectedRow, _rejected_rows(sha256, scan))
@@ -114,20 +127,23 @@ def _merge_instruments(relational: RelationalStore, session: Session, scan: File
     relational.upsert(session, Instrument, rows)
 
 
-def files_of(relational: RelationalStore, day: date, symbol: str) -> list[RegisteredFile]:
-    """Files that hold rows of a day and symbol, earliest first."""
+def files_of(
+    relational: RelationalStore, day: date, symbol: str, tables: Iterable[str] | None = None
+) -> list[RegisteredFile]:
+    """Files that hold rows of a day and symbol, of any table or of those asked for, earliest first."""
+    held = (IngestCount.day == day) & (IngestCount.symbol == symbol)
+    if tables is not None:
+        held &= IngestCount.table_name.in_(tables)
     query = (
         select(IngestFile)
-        .where(
-            IngestFile.sha256.in_(
-                select(IngestCount.sha256).where(IngestCount.day == day, IngestCount.symbol == symbol)
-            )
-        )
+        .where(IngestFile.sha256.in_(select(IngestCount.sha256).where(held)))
         .order_by(IngestFile.first_ts, IngestFile.path)
     )
     with relational.reading() as session:
         return [
-            RegisteredFile(file.sha256, Source(Path(file.path), file.format, file.venue, file.symbol))
+            RegisteredFile(
+                file.sha256, Source(Path(file.path), file.format, file.venue, file.symbol, mapping=file.mapping)
+            )
             for file in session.scalars(query)
         ]
 

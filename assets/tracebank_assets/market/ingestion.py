@@ -1,11 +1,15 @@
 """Files to rows in one go: the register job, then the load job for every day and symbol that the files hold."""
 
+import dataclasses
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 from rich.table import Column, Table
 from sqlalchemy import func, select
 
@@ -15,10 +19,12 @@ from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.market import catalogue
+from tracebank_assets.market.assets import FAILED_FILES
 from tracebank_assets.market.automation import LOAD_JOB, REGISTER_JOB
 from tracebank_assets.market.closing_books import outdated_days
 from tracebank_assets.market.partitions import partition_key
-from tracebank_assets.market.registration import files_under
+from tracebank_assets.market.survey import RegistrationError, files_of, listed, survey
+from tracebank_models.market.mapping import shipped
 from tracebank_schemas.ingest import IngestCount, IngestFile
 
 _log = logging.getLogger(__name__)
@@ -41,41 +47,81 @@ class IngestedFile:
     rejected: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of every file at the paths of one call."""
+
+    files: list[IngestedFile]
+    """Files that are loaded."""
+    skipped: dict[Path, str]
+    """Files found in folders and archives that are of no market, and why not."""
+    failed: dict[Path, str]
+    """Files of which nothing was loaded, and why not."""
+
+
 def ingest_paths(
     settings: Settings,
     paths: Sequence[Path],
     *,
     venue: str | None = None,
     symbol: str | None = None,
+    mapping: str | None = None,
     max_rejected_share: float = 0.01,
 ) -> list[IngestedFile]:
-    """Register files and load every partition that they hold; again does no harm.
+    """Register files and load every partition that they hold, where every file must be read.
 
     Raises:
-        RegistrationError: a path is not there.
-        RunFailed: a file is refused, or a partition cannot be loaded.
+        RegistrationError: a path is not there, or nothing at the paths can be read.
+        RunFailed: a file is refused (the others are loaded), or a partition cannot be loaded.
+    """
+    from tracebank_assets.runs import RunFailed
+
+    done = ingest(settings, paths, venue=venue, symbol=symbol, mapping=mapping, max_rejected_share=max_rejected_share)
+    if done.failed:
+        raise RunFailed("; ".join(listed(done.failed, paths)))
+    return done.files
+
+
+def ingest(
+    settings: Settings,
+    paths: Sequence[Path],
+    *,
+    venue: str | None = None,
+    symbol: str | None = None,
+    mapping: str | None = None,
+    max_rejected_share: float = 0.01,
+) -> Ingested:
+    """Register files and load every partition that they hold, leaving out those that cannot be read.
+
+    Again does no harm.
+
+    Raises:
+        RegistrationError: a path is not there, or nothing at the paths can be read.
+        RunFailed: a partition cannot be loaded.
     """
     from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
 
-    files_under(paths)
+    found = survey(paths, venue=venue, symbol=symbol, mapping=mapping)
+    if not found.sources:
+        raise RegistrationError(_nothing_read(paths, found.failed | found.skipped))
     config = {
         "paths": [str(path.absolute()) for path in paths],
         "venue": venue,
         "symbol": symbol,
+        "mapping": _absolute(mapping),
         "max_rejected_share": max_rejected_share,
     }
     relational = open_relational(settings)
-    with dagster_instance(settings) as instance:
-        run_job(str(REGISTER_JOB.name), instance, ops={"market__raw_files": config})
-        named, found = files_under(paths)
-        hashes = catalogue.hashes_of(relational, [*named, *found])
-        partitions = catalogue.partitions_of(relational, hashes)
-        with track("loading days and symbols", len(partitions)) as advance:
-            for day, name in _and_those_after(relational, partitions):
-                run_job(str(LOAD_JOB.name), instance, partition_key=partition_key(day, name))
-                advance(1)
     try:
-        return _accounts(relational, hashes)
+        with dagster_instance(settings) as instance:
+            failed = _register(instance, config)
+            hashes = catalogue.hashes_of(relational, found.sources.keys() - failed.keys())
+            partitions = catalogue.partitions_of(relational, hashes)
+            with track("loading days and symbols", len(partitions)) as advance:
+                for day, name in _and_those_after(relational, partitions):
+                    run_job(str(LOAD_JOB.name), instance, partition_key=partition_key(day, name))
+                    advance(1)
+        return Ingested(_accounts(relational, hashes), found.skipped, failed)
     finally:
         relational.close()
 
@@ -91,6 +137,30 @@ def _and_those_after(relational: RelationalStore, partitions: Sequence[tuple[dat
             _log.warning(_GONE, *waiting[0], gone[0])
         else:
             yield waiting[0]
+
+
+def _absolute(mapping: str | None) -> str | None:
+    """A mapping's name, or the absolute path of its file."""
+    return mapping if mapping is None or mapping in shipped() else str(Path(mapping).absolute())
+
+
+def _register(instance: dg.DagsterInstance, config: dict[str, Any]) -> dict[Path, str]:
+    """Run the job that registers; return the files that it could not, and why."""
+    from tracebank_assets.runs import RunFailed, run_job
+
+    try:
+        run_job(str(REGISTER_JOB.name), instance, ops={"market__raw_files": config})
+    except RunFailed as error:
+        if FAILED_FILES not in error.metadata:
+            raise
+        return {Path(path): why for path, why in error.metadata[FAILED_FILES].value.items()}
+    return {}
+
+
+def _nothing_read(paths: Sequence[Path], left: dict[Path, str]) -> str:
+    if not left:
+        return f"nothing was read: there is no file in {', '.join(map(str, paths))}"
+    return f"nothing was read of {files_of(left)}: {'; '.join(listed(left, paths))}"
 
 
 def _accounts(relational: RelationalStore, hashes: Sequence[str]) -> list[IngestedFile]:
@@ -122,3 +192,13 @@ def summary_table(done: Sequence[IngestedFile]) -> Table:
     for file in done:
         table.add_row(file.path.name, *(f"{getattr(file, name):,}" for name in _KINDS))
     return table
+
+
+def as_json(done: Ingested) -> str:
+    """The account of a call: `files`, and `skipped` and `failed` with reasons."""
+    left = {
+        name: [{"path": str(path), "reason": why} for path, why in files.items()]
+        for name, files in (("skipped", done.skipped), ("failed", done.failed))
+    }
+    files = [{**dataclasses.asdict(file), "path": str(file.path)} for file in done.files]
+    return json.dumps({"files": files, **left}, indent=2)

@@ -11,6 +11,17 @@ import polars as pl
 INSTRUMENT_KEYS = ("venue", "symbol", "day", "kind")
 
 
+def with_lines(rows: pl.DataFrame, *, elsewhere: bool = False) -> pl.DataFrame:
+    """Give decoded rows the column `lines`: a line that makes several rows counts once, with the first of them.
+
+    Args:
+        rows: With `line`, those of one line side by side.
+        elsewhere: The lines are counted with the rows of another table.
+    """
+    first = pl.lit(False) if elsewhere else pl.col("line").ne_missing(pl.col("line").shift())
+    return rows.with_columns(first.cast(pl.Int64).alias("lines"))
+
+
 @dataclass(slots=True)
 class LineAccounting:
     """Lines of one file, of one kind and, where they name one, of one instrument and day."""

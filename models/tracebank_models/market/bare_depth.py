@@ -39,7 +39,7 @@ class BareDepth:
         for payload in head.groups.get(_STREAM, ((), ()))[1]:
             try:
                 message = _depth.decode(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue  # a difference of spot (no `pu`), or a bad line that is rejected where it is read
             sizes[message.s].append(_size(message))
         self._sizes = {

@@ -135,14 +135,14 @@ def decode_messages(
     """
     try:
         return Messages(kind, list(map(shape.decode, payloads)), line, local)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     items, kept, problems = [], [], {}
     for index, payload in enumerate(payloads):
         try:
             items.append(shape.decode(payload))
             kept.append(index)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             problems[int(line[index])] = str(error)
     return Messages(kind, items, line[kept], local[kept], problems)
 
@@ -157,14 +157,14 @@ def trade_rows(messages: Messages, venues: Venues) -> tuple[pl.DataFrame, dict[s
     doubtful = ~spot & plain & (messages.kind != "aggTrade")
     maker = messages.column("m", np.bool_)
     seq = messages.column("seq", np.int64)
-    frame = _keys(messages, venues, messages.column("T", np.int64), seq, spot, doubtful)
+    frame = message_keys(messages, venues, messages.column("T", np.int64), seq, spot, doubtful)
     frame = frame.with_columns(
         pl.Series("price", messages.column("p", np.float64)),
         pl.Series("qty", messages.column("q", np.float64)),
         pl.when(pl.Series(maker)).then(pl.lit("sell")).otherwise(pl.lit("buy")).alias("side"),
         messages.texts("X").alias("fill"),
     )
-    frame = _without_problems(messages, frame)
+    frame = without_problems(messages, frame)
     nothing = pl.col("qty") == 0
     off_book = nothing | ~pl.col("fill").is_in(["", "MARKET"])
     ignored: dict[str, int] = {}
@@ -179,7 +179,7 @@ def trade_rows(messages: Messages, venues: Venues) -> tuple[pl.DataFrame, dict[s
 def quote_rows(messages: Messages, venues: Venues) -> pl.DataFrame:
     """Return `bookTicker` messages as rows. The price and quantity of a side that is empty are null."""
     time = messages.column("T", np.int64)
-    frame = _keys(messages, venues, time, messages.column("u", np.int64), time == ABSENT, time == ABSENT)
+    frame = message_keys(messages, venues, time, messages.column("u", np.int64), time == ABSENT, time == ABSENT)
     sides = {"bid_price": "b", "bid_qty": "B", "ask_price": "a", "ask_qty": "A"}
     frame = frame.with_columns(pl.Series(to, messages.column(of, np.float64)) for to, of in sides.items())
     frame = frame.with_columns(
@@ -187,7 +187,7 @@ def quote_rows(messages: Messages, venues: Venues) -> pl.DataFrame:
         for side in ("bid", "ask")
         for what in ("price", "qty")
     )
-    return _without_problems(messages, frame).select(list(DECODED["quotes"]))
+    return without_problems(messages, frame).select(list(DECODED["quotes"]))
 
 
 def depth_keys(messages: Messages, venues: Venues, symbol: str = "") -> pl.DataFrame:
@@ -205,7 +205,7 @@ def depth_keys(messages: Messages, venues: Venues, symbol: str = "") -> pl.DataF
     doubtful = timeless & (messages.kind == SNAPSHOT_KIND)  # a stream of snapshots without a time is spot's
     exchange = time if snapshot else np.where(timeless, messages.column("E", np.int64), time)
     spot = timeless & (previous == ABSENT)
-    frame = _keys(messages, venues, exchange, messages.column("u", np.int64), spot, doubtful, symbol)
+    frame = message_keys(messages, venues, exchange, messages.column("u", np.int64), spot, doubtful, symbol)
     first = None if snapshot else pl.Series(messages.column("U", np.int64))
     before = None if snapshot else pl.Series(previous)
     frame = frame.with_columns(
@@ -214,7 +214,7 @@ def depth_keys(messages: Messages, venues: Venues, symbol: str = "") -> pl.DataF
         pl.lit(snapshot).alias("is_snapshot"),
         pl.int_range(pl.len(), dtype=pl.Int64).alias("item"),
     )
-    frame = _without_problems(messages, frame)
+    frame = without_problems(messages, frame)
     backward = frame.filter(pl.col("first_seq") > pl.col("seq"))
     messages.problems |= dict.fromkeys(backward["line"], "first update id U is above the last, u")
     return frame.filter((pl.col("first_seq") <= pl.col("seq")).fill_null(True))
@@ -262,7 +262,7 @@ def _with_levels(keys: pl.DataFrame, items: list[Any]) -> tuple[pl.DataFrame, Le
     return again, levels, problems
 
 
-def _keys(
+def message_keys(
     messages: Messages,
     venues: Venues,
     exchange: NDArray[np.int64],
@@ -303,7 +303,8 @@ def _note(messages: Messages, wrong: NDArray[np.bool_], reason: str) -> None:
         messages.problems |= dict.fromkeys(messages.line[wrong].tolist(), reason)
 
 
-def _without_problems(messages: Messages, frame: pl.DataFrame) -> pl.DataFrame:
+def without_problems(messages: Messages, frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out rows of messages that turned out to have a problem."""
     return frame.filter(~pl.col("line").is_in(list(messages.problems))) if messages.problems else frame
 
 

@@ -85,7 +85,7 @@ def _told(payload: bytes) -> tuple[str, bool | None]:
     try:
         members = _members.decode(payload)
         symbol = msgspec.json.decode(members["s"], type=str)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError):
         return "", None
     if "pu" in members or ("T" in members and ("U" in members or "B" in members)):
         return symbol, False

@@ -152,11 +152,12 @@ def _chunk(plan: _Plan, lines: int, decoded: Decoded) -> DecodedChunk:
             for side in ("bid", "ask")
             for what in ("price", "qty")
         }
-        chunk.quotes = conform("quotes", rows, ts=pl.col("transactiontime"), seq=pl.col("updateid"), **key, **sides)
+        times = {"ts": pl.col("transactiontime"), "seq": pl.col("updateid")}
+        chunk.frames["quotes"] = conform("quotes", rows, **times, **key, **sides)
     else:
         rows = without_nothing(rows, "qty", plan.layout.kind, chunk.ignored)
         side = pl.when(pl.col("isbuyermaker")).then(pl.lit("sell")).otherwise(pl.lit("buy"))
-        chunk.trades = conform("trades", rows, ts=pl.col("time"), seq=pl.col("id"), side=side, **key)
+        chunk.frames["trades"] = conform("trades", rows, ts=pl.col("time"), seq=pl.col("id"), side=side, **key)
     return chunk
 
 

@@ -106,7 +106,7 @@ def epoch_time(count: pl.Expr, *units: str) -> pl.Expr:
 def iso_time(name: str) -> pl.Expr:
     """ISO 8601 text with seconds, at most nine decimals and a zone (else UTC) as a time in UTC; null otherwise."""
     parts = pl.col(name).str.extract_groups(
-        r"^(?<day>\d{4}-\d{2}-\d{2})[T ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
+        r"^(?<day>\d{4}-\d{2}-\d{2})[TD ](?<clock>\d{2}:\d{2}:\d{2})(?:\.(?<part>\d{1,9}))?"
         r" ?(?:Z|UTC|(?<sign>[+-])(?<hours>[01]\d):?(?<minutes>[0-5]\d))?$"
     )
     part = {name: parts.struct.field(name) for name in ("day", "clock", "part", "sign", "hours", "minutes")}
@@ -118,6 +118,15 @@ def iso_time(name: str) -> pl.Expr:
     utc = seconds - east
     within = (utc >= EARLIEST_NS // 10**9) & (utc < LATEST_NS // 10**9)
     return pl.when(within).then(utc * 10**9 + decimals).cast(_UTC_NS)
+
+
+def seconds_time(name: str) -> pl.Expr:
+    """Seconds since 1970 with any decimals, as text, as a time in UTC to the nanosecond; null otherwise."""
+    parts = pl.col(name).str.extract_groups(r"^(?<whole>\d{9,10})(?:\.(?<part>\d+))?$")
+    whole = parts.struct.field("whole").cast(pl.Int64)
+    decimals = parts.struct.field("part").fill_null("").str.slice(0, 9).str.pad_end(9, "0").cast(pl.Int64)
+    within = (whole >= EARLIEST_NS // 10**9) & (whole < LATEST_NS // 10**9)
+    return pl.when(within).then(whole * 10**9 + decimals).cast(_UTC_NS)
 
 
 def _known(name: str) -> pl.Expr:

@@ -7,6 +7,7 @@ number in the file) and `kind` (the stream or record kind that the line was, for
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,10 @@ BOOK_DEPTH = 10
 """Levels per side in a stored book row."""
 
 _NS = pl.Datetime("ns", "UTC")
-_KEY: dict[str, pl.DataType | type[pl.DataType]] = {
+Columns = Mapping[str, pl.DataType | type[pl.DataType]]
+"""Columns of a table, in their order."""
+
+_KEY: Columns = {
     "ts": _NS,
     "local_ts": _NS,
     "clock": pl.String,
@@ -30,7 +34,7 @@ _KEY: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "seq": pl.Int64,
 }
-_LINE: dict[str, pl.DataType | type[pl.DataType]] = {"line": pl.Int64, "kind": pl.String}
+_LINE: Columns = {"line": pl.Int64, "kind": pl.String}
 
 TRADES = {**_KEY, "price": pl.Float64, "qty": pl.Float64, "side": pl.String}
 """`ts` is the exchange's time where the source has one (`clock` = "exchange"), else the local receive time
@@ -52,7 +56,62 @@ BOOK = {**_KEY, "state": pl.String, **dict.fromkeys(BOOK_LEVELS, pl.Float64)}
 """`state` is "whole" (built on a snapshot with no gap since), "partial" (no snapshot yet: levels become known as they
 are touched) or "stale" (a gap was met and no snapshot has healed it). A level that is not known is null."""
 
-DECODED = {name: {**columns, **_LINE} for name, columns in (("trades", TRADES), ("quotes", QUOTES), ("book", BOOK))}
+BARS: Columns = {
+    "ts": _NS,
+    "venue": pl.String,
+    "symbol": pl.String,
+    "open": pl.Float64,
+    "high": pl.Float64,
+    "low": pl.Float64,
+    "close": pl.Float64,
+    "volume": pl.Float64,
+    "vwap": pl.Float64,
+    "trades": pl.Int64,
+    "mean_spread": pl.Float64,
+    "interval_s": pl.Int64,
+}
+"""Bars that a source publishes; `ts` is the start of each, `interval_s` its length."""
+
+DERIVATIVE_TICKERS = {
+    **_KEY,
+    "event": pl.String,
+    "funding_rate": pl.Float64,
+    "predicted_funding_rate": pl.Float64,
+    "funding_ts": _NS,
+    "funding_interval_h": pl.Float64,
+    "mark_price": pl.Float64,
+    "index_price": pl.Float64,
+    "last_price": pl.Float64,
+    "open_interest": pl.Float64,
+    "open_interest_value": pl.Float64,
+    "long_short_accounts": pl.Float64,
+    "long_short_top_accounts": pl.Float64,
+    "long_short_top_positions": pl.Float64,
+    "taker_buy_sell": pl.Float64,
+}
+"""What a venue says of a derivative beside its trades and its book; `event` is "funding" (paid), "metrics" or "ticker".
+What a source does not say is null."""
+
+TICKER_VALUES = [name for name in DERIVATIVE_TICKERS if name not in _KEY and name != "event"]
+
+LIQUIDATIONS = {**_KEY, "price": pl.Float64, "average_price": pl.Float64, "qty": pl.Float64, "side": pl.String}
+"""`side` is that of the order that closes the position: "sell" ends a long one, "buy" a short one."""
+
+DEPTH_BANDS = {**_KEY, "percent": pl.Float64, "depth": pl.Float64, "notional": pl.Float64}
+"""What rests between the mid price and `percent` away from it; bids are below zero."""
+
+TABLES: dict[str, Columns] = {
+    "trades": TRADES,
+    "quotes": QUOTES,
+    "book": BOOK,
+    "bars": BARS,
+    "derivative_tickers": DERIVATIVE_TICKERS,
+    "liquidations": LIQUIDATIONS,
+    "depth_bands": DEPTH_BANDS,
+}
+"""Columns of every table that files are read into, as they are stored (`tracebank_schemas` declares the same)."""
+
+DECODED = {name: {**columns, **_LINE} for name, columns in TABLES.items()}
 """Schema of each frame in a `DecodedChunk`, by table."""
 
 
@@ -62,10 +121,12 @@ class Source:
 
     path: Path
     format: str
-    """One of "recorder", "binance_vision", "lobster", "tardis" or "columns"."""
+    """One of `formats.FORMATS`."""
     venue: str | None = None
     symbol: str | None = None
     day: date | None = None
+    mapping: str | None = None
+    """Text of the mapping by which a file of format "mapped" is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +159,9 @@ class DecodedChunk:
     """What a reader made of the next `lines` lines of a file. Every line is in exactly one of the members."""
 
     lines: int
-    trades: pl.DataFrame | None = None
-    quotes: pl.DataFrame | None = None
-    book: pl.DataFrame | None = None
-    """Rows of sources that publish whole ten-level snapshots; differences are in `depth`."""
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Rows by table, columns as in `DECODED`. Rows of one line stand side by side and count as one line. Of the book
+    only those of sources that publish whole ten-level snapshots; differences are in `depth`."""
     depth: DepthEvents | None = None
     ignored: dict[str, int] = field(default_factory=dict)
     """Lines that carry nothing to store, counted by kind (a header, a subscription reply, another stream)."""
@@ -112,3 +172,18 @@ class DecodedChunk:
     has_ids: bool = True
     """Whether `seq` is the venue's own id. If not, it numbers lines or events of this file: unique within the file,
     without meaning beyond it, so that equal numbers of two files are no duplicates."""
+
+    @property
+    def trades(self) -> pl.DataFrame | None:
+        """Rows of trades."""
+        return self.frames.get("trades")
+
+    @property
+    def quotes(self) -> pl.DataFrame | None:
+        """Rows of quotes."""
+        return self.frames.get("quotes")
+
+    @property
+    def book(self) -> pl.DataFrame | None:
+        """Whole rows of the book."""
+        return self.frames.get("book")

@@ -1,38 +1,33 @@
-"""Bytes of a market file as lines, whatever it was packed with: gzip, zip, zstd or nothing, told by content.
+"""Lines of a market file, whatever it was packed with.
 
-Opening, decompressing and cutting into lines belong here; what a line means does not (that is each reader's). Memory is
-bounded throughout: by the block asked for, by `MAX_BLOCK_BYTES`, and by `MAX_LINE_BYTES` for a line that never ends.
+Cutting into lines belongs here; unpacking is `unpacking`, and what a line means is each reader's. Memory is bounded
+throughout: by the block asked for, by `MAX_BLOCK_BYTES`, and by `MAX_LINE_BYTES` for a line that never ends.
 """
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
 
-import zstandard
+from tracebank_models.market.unpacking import UnreadableFileError, unpacked
 
-MAX_LINE_BYTES = 8 << 20
-"""A longer line is cut to this many bytes and the rest of it dropped, so that its reader rejects it as one bad line."""
+__all__ = ["LongLineError", "UnreadableFileError", "iter_byte_blocks", "iter_line_blocks", "read_head"]
+
+MAX_LINE_BYTES = 16 << 20
+"""A file with a longer line is refused: the longest that a venue sends, a full book, has less than one MiB."""
 
 MAX_BLOCK_BYTES = 32 << 20
 """A block of lines never holds more than about this many bytes, however many lines were asked for."""
 
+PARQUET_MAGIC = b"PAR1"
+
 _READ_BYTES = 1 << 20
-_ZSTD_READ_BYTES = 4 << 10  # a zstd block of a few bytes may unpack to 128 KiB: small reads bound what one call returns
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 _BOM = b"\xef\xbb\xbf"
 
 
-class UnreadableFileError(ValueError):
-    """A compressed file is cut short, corrupt, encrypted or packed in a way that is not supported."""
+class LongLineError(UnreadableFileError):
+    """A line is longer than `MAX_LINE_BYTES`."""
 
 
 def iter_line_blocks(path: Path, lines: int = 65536) -> Iterator[list[bytes]]:
@@ -49,7 +44,7 @@ def iter_line_blocks(path: Path, lines: int = 65536) -> Iterator[list[bytes]]:
         Lists of 1 to `lines` lines.
 
     Raises:
-        UnreadableFileError: The packed data is cut short or corrupt.
+        UnreadableFileError: The packed data is cut short, corrupt or a bomb, or a line is too long.
         OSError: The file cannot be opened or read.
     """
     if lines < 1:
@@ -86,123 +81,65 @@ def iter_byte_blocks(path: Path, size: int = _READ_BYTES) -> Iterator[bytes]:
         Non-empty blocks of whole lines.
 
     Raises:
-        UnreadableFileError: The packed data is cut short or corrupt.
+        UnreadableFileError: The packed data is cut short, corrupt or a bomb, or a line is too long.
         OSError: The file cannot be opened or read.
     """
     if size < 1:
         raise ValueError(f"size: {size} is not allowed: at least 1")
-    for block in _whole_lines(_unpacked(path, size), size):
+    for block in _whole_lines(path, unpacked(path, size), size):
         yield block.replace(b"\r\n", b"\n") if b"\r" in block else block
 
 
 def read_head(path: Path, lines: int = 20) -> list[bytes]:
-    """Return the first lines of a file, for telling its format.
+    """Return the first lines of a file, for telling its format; of a Parquet file without line ends, its mark.
 
     Args:
         path: The file.
         lines: Most lines returned.
 
     Raises:
-        UnreadableFileError: The packed data is cut short or corrupt.
+        UnreadableFileError: The packed data is cut short, corrupt or a bomb, or a line is too long.
         OSError: The file cannot be opened or read.
     """
-    with closing(iter_line_blocks(path, lines)) as blocks:  # type: ignore[type-var]
-        return next(blocks, [])
+    try:
+        with closing(iter_line_blocks(path, lines)) as blocks:  # type: ignore[type-var]
+            return next(blocks, [])
+    except LongLineError:
+        start = next(unpacked(path, len(PARQUET_MAGIC)), b"")
+        if start.startswith(PARQUET_MAGIC):
+            return [start]
+        raise
 
 
-def _whole_lines(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+def _whole_lines(path: Path, pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
     """Cut pieces of any length into blocks of at least `size` bytes that end on a line boundary."""
     tail: list[bytes] = []
-    held = 0
-    first, dropping = True, False
+    held, done, first = 0, 0, True
     for raw in pieces:
         piece = raw.removeprefix(_BOM) if first else raw
         first = False
         end = piece.rfind(b"\n") + 1
-        if dropping:
-            start = piece.find(b"\n")
-            if start < 0:
-                continue
-            piece, end, dropping = piece[start:], end - start, False
         if end and held + end >= size:
             yield b"".join((*tail, piece[:end]))
+            done += held + end
             tail, held = [piece[end:]], len(piece) - end
-            continue
-        tail.append(piece)
-        held += len(piece)
-        if held > MAX_LINE_BYTES and not end:
+        else:
+            tail.append(piece)
+            held += len(piece)
+        if held > MAX_LINE_BYTES:
             joined = b"".join(tail)
-            tail, held = _bounded(joined)
-            dropping = len(joined) > held
+            _refuse_long_line(path, joined, done)
+            tail = [joined]
     rest = b"".join(tail)
     if rest:
+        _refuse_long_line(path, rest, done)
         yield rest
 
 
-def _bounded(joined: bytes) -> tuple[list[bytes], int]:
-    """Cut the unfinished last line of a block to `MAX_LINE_BYTES`."""
-    keep = joined[: joined.rfind(b"\n") + 1 + MAX_LINE_BYTES]
-    return [keep], len(keep)
-
-
-def _unpacked(path: Path, size: int) -> Iterator[bytes]:
-    """Yield the content of a file, unpacked, in pieces of about `size` bytes."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        try:
-            if magic.startswith(_GZIP_MAGIC):
-                with gzip.GzipFile(fileobj=file) as unzipped:
-                    yield from _pieces(unzipped, size)
-            elif magic in _ZIP_MAGIC:
-                yield from _zip_members(file, size)
-            elif magic == _ZSTD_MAGIC or magic[1:] == _ZSTD_SKIPPABLE:
-                yield from _zstd_frames(file)
-            else:
-                yield from _pieces(file, size)
-        except EOFError as error:
-            raise UnreadableFileError(f"{path}: the compressed data is cut short") from error
-        except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, zstandard.ZstdError) as error:
-            raise UnreadableFileError(f"{path}: the compressed data is corrupt: {error}") from error
-
-
-def _pieces(file: BinaryIO | gzip.GzipFile, size: int) -> Iterator[bytes]:
-    while piece := file.read(size):
-        yield piece
-
-
-def _zip_members(file: BinaryIO, size: int) -> Iterator[bytes]:
-    with zipfile.ZipFile(file) as archive:
-        for member in sorted(archive.infolist(), key=lambda info: info.filename):
-            if member.is_dir():
-                continue
-            if member.flag_bits & 1:
-                raise zipfile.BadZipFile(f"member {member.filename!r} is encrypted")
-            last = b"\n"
-            try:
-                with archive.open(member) as unzipped:
-                    while piece := unzipped.read(size):
-                        yield piece
-                        last = piece
-            except NotImplementedError as error:
-                raise zipfile.BadZipFile(f"member {member.filename!r}: {error}") from error
-            if not last.endswith(b"\n"):
-                yield b"\n"
-
-
-def _zstd_frames(file: BinaryIO) -> Iterator[bytes]:
-    # The library's own stream reader takes a cut frame for the end of the file, hence frame by frame.
-    unpacker = zstandard.ZstdDecompressor()
-    frame = unpacker.decompressobj()
-    unfinished = False
-    while packed := file.read(_ZSTD_READ_BYTES):
-        while packed:
-            piece = frame.decompress(packed)
-            unfinished = not frame.eof
-            packed = frame.unused_data if frame.eof else b""
-            if frame.eof:
-                frame = unpacker.decompressobj()
-            if piece:
-                yield piece
-    if unfinished:
-        raise EOFError
+def _refuse_long_line(path: Path, text: bytes, done: int) -> None:
+    start = text.rfind(b"\n") + 1
+    if len(text) - start > MAX_LINE_BYTES:
+        raise LongLineError(
+            f"{path}: the line that begins at byte {done + start:,} is longer than {MAX_LINE_BYTES >> 20} MiB, "
+            "the longest that is read"
+        )

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracebank_models.market.cells import (
     Field,
@@ -34,8 +32,9 @@ from tracebank_models.market.cells import (
     without_nothing,
 )
 from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, RejectedLine, Source
-from tracebank_models.market.codecs import UnreadableFileError, read_head
+from tracebank_models.market.codecs import PARQUET_MAGIC, read_head
 from tracebank_models.market.csv_blocks import MAX_TEXT, decode_block, numbered_blocks
+from tracebank_models.market.parquet import parquet_batches, parquet_file
 
 TABLES = {"book": BOOK, "quotes": QUOTES, "trades": TRADES}
 OPTIONAL = ("local_ts", "clock", "seq", "state")
@@ -43,8 +42,6 @@ OPTIONAL = ("local_ts", "clock", "seq", "state")
 book row is whole. `venue` and `symbol` may be lacking where the source names them."""
 
 _TELLING = {"book": "bid_price_0", "quotes": "bid_price", "trades": "price"}
-_MAGIC = b"PAR1"
-_READ_BYTES = 1 << 20
 _UNITS = ("ms", "us", "ns")
 _TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+|")
@@ -69,7 +66,7 @@ def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every read
     if not head:
         return False
     names = _csv_names(head)
-    return head[0].startswith(_MAGIC) or ("ts" in names and _told(names) is not None)
+    return head[0].startswith(PARQUET_MAGIC) or ("ts" in names and _told(names) is not None)
 
 
 def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
@@ -91,7 +88,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         UnreadableFileError: The file is cut short or corrupt.
     """
     head = read_head(source.path)
-    if head and head[0].startswith(_MAGIC):
+    if head and head[0].startswith(PARQUET_MAGIC):
         yield from _parquet_chunks(source, chunk_lines)
     elif head:
         yield from _csv_chunks(source, head, chunk_lines)
@@ -109,7 +106,7 @@ def _csv_chunks(source: Source, head: list[bytes], chunk_lines: int) -> Iterator
 
 
 def _parquet_chunks(source: Source, chunk_lines: int) -> Iterator[DecodedChunk]:
-    with _readable(source.path), pq.ParquetFile(source.path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
+    with parquet_file(source.path) as file:
         told = _told_index(file.schema_arrow)
         names = [name for name in file.schema_arrow.names if not _is_index(name, told)]
         schema = {name: dtype for name, dtype in _polars_schema(file.schema_arrow).items() if name in names}
@@ -117,22 +114,12 @@ def _parquet_chunks(source: Source, chunk_lines: int) -> Iterator[DecodedChunk]:
         fields = _fields(table, schema)
         words = [name for name, dtype in schema.items() if isinstance(dtype, _TEXT_TYPES)]
         done = 0
-        for batch in file.iter_batches(chunk_lines, columns=names):
+        for batch in parquet_batches(source.path, file, chunk_lines, names):
             raw = pl.DataFrame(batch).with_columns(pl.col(words).cast(pl.String))
             raw = raw.with_columns(line=pl.int_range(done + 1, done + 1 + pl.len(), dtype=pl.Int64))
             rows, bad = check(raw, fields, lambda row, raw=raw: _shown(raw, row))  # type: ignore[misc]
             yield _chunk(source, table, batch.num_rows, rows, bad, {})
             done += batch.num_rows
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise UnreadableFileError(f"{path}: the Parquet file is cut short or corrupt: {error}") from error
 
 
 def _told_index(schema: pa.Schema) -> set[str]:
@@ -163,7 +150,7 @@ def _chunk(
         rows = without_nothing(rows, "qty", table, ignored)
     else:
         made |= {name: _of_level(name) for name in rows.columns if "price" in name or "qty" in name}
-    setattr(chunk, table, conform(table, rows, **made))
+    chunk.frames[table] = conform(table, rows, **made)
     return chunk
 
 

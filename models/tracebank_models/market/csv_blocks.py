@@ -62,9 +62,9 @@ def decode_block(
     Returns:
         The rows and what became of the other lines; rows + ignored + rejected = lines.
     """
-    kept, numbers, ignored, rejected = _well_formed(lines, first_line, len(names), header)
+    kept, numbers, ignored, rejected = well_formed(lines, first_line, len(names), header)
     raw = parse_text(kept, names, [field.name for field in fields], quoted=quoted)
-    rows, bad = check(raw.with_columns(line=pl.Series(numbers, dtype=pl.Int64)), fields, lambda i: _shown(kept[i]))
+    rows, bad = check(raw.with_columns(line=pl.Series(numbers, dtype=pl.Int64)), fields, lambda i: shown_line(kept[i]))
     return Decoded(rows, ignored, sorted([*rejected, *bad], key=lambda line: line.line))
 
 
@@ -98,30 +98,36 @@ def _read_csv(joined: bytes, names: Sequence[str], wanted: Sequence[str], *, los
     )
 
 
-def _shown(line: bytes) -> str:
+def shown_line(line: bytes) -> str:
+    """The start of a line as text."""
     return line[: 4 * MAX_TEXT].decode("utf-8", "replace")[:MAX_TEXT]
 
 
-def _well_formed(
+def well_formed(
     lines: list[bytes], first_line: int, width: int, header: bytes | None
 ) -> tuple[list[bytes], NDArray[np.int64], dict[str, int], list[RejectedLine]]:
-    """Sort out blank lines, headers and lines with too few or too many fields."""
+    """Sort out blank lines, headers and lines with too few or too many fields.
+
+    Returns:
+        The good lines, their numbers, and what became of the others.
+    """
     numbers = np.arange(first_line, first_line + len(lines), dtype=np.int64)
     good = _field_counts(lines) == width
     if header is not None and header in lines:
         good &= np.fromiter((line != header for line in lines), np.bool_, len(lines))
     if good.all():
         return lines, numbers, {}, []
-    ignored: dict[str, int] = {}
+    empty = lines.count(b"")
+    ignored = {"blank": empty} if empty else {}
     rejected = []
-    for index in np.flatnonzero(~good).tolist():
+    for index in (index for index in np.flatnonzero(~good).tolist() if lines[index]):
         line = lines[index]
         if line == header or not line.strip():
             kind = "header" if line == header else "blank"
             ignored[kind] = ignored.get(kind, 0) + 1
         else:
             reason = f"the line has {line.count(b',') + 1} fields, not {width}"
-            rejected.append(RejectedLine(first_line + index, reason, _shown(line)))
+            rejected.append(RejectedLine(first_line + index, reason, shown_line(line)))
     return [lines[index] for index in np.flatnonzero(good).tolist()], numbers[good], ignored, rejected
 
 

@@ -66,7 +66,7 @@ def _read_carefully(texts: list[msgspec.Raw], levels: Levels) -> None:
     for index in np.flatnonzero(levels.counts == _NOT_PLAIN).tolist():
         try:
             found = _careful.decode(texts[index])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             levels.errors[index] = str(error)
             found = []
         levels.counts[index] = len(found)

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracebank_models.market.accounting import with_lines
 from tracebank_models.market.chunks import DecodedChunk, DepthEvents, RejectedLine, Source
 from tracebank_models.market.formats import reader
 from tracebank_models.market.price_ticks import GridStep
@@ -20,6 +21,13 @@ from tracebank_models.market.price_ticks import GridStep
 MAX_REJECTED_SHARE = 0.01
 _TEXTS_KEPT = 10_000
 _HOPELESS = 1_000_000
+_TRADED = {
+    "trades": ["{}"],
+    "quotes": ["bid_{}", "ask_{}"],
+    "book": ["bid_{}_0", "ask_{}_0", "bid_{}_9", "ask_{}_9"],
+    "liquidations": ["{}"],
+}
+"""Columns whose prices and quantities are whole steps of the instrument, `{}` being price or qty."""
 _Numbers = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
@@ -111,15 +119,13 @@ def scan(source: Source, *, chunk_lines: int = 65536, max_rejected_share: float 
 
 def _records(chunk: DecodedChunk) -> Iterator[tuple[str, pl.DataFrame, list[_Numbers]]]:
     """Yield each table's records with `lines`, and pairs of their prices, quantities and records (by index)."""
-    for table, frame, sides in (
-        ("trades", chunk.trades, ["{}"]),
-        ("quotes", chunk.quotes, ["bid_{}", "ask_{}"]),
-        ("book", chunk.book, ["bid_{}_0", "ask_{}_0", "bid_{}_9", "ask_{}_9"]),
-    ):
-        if frame is not None and len(frame):
-            everything = np.arange(len(frame))
-            pairs = [(_column(frame, side, "price"), _column(frame, side, "qty"), everything) for side in sides]
-            yield table, frame.with_columns(pl.lit(1, pl.Int64).alias("lines")), pairs
+    for frames, elsewhere in ((chunk.frames, False), (chunk.companions, True)):
+        for table, frame in frames.items():
+            if len(frame):
+                everything = np.arange(len(frame))
+                sides = _TRADED.get(table, [])
+                pairs = [(_column(frame, side, "price"), _column(frame, side, "qty"), everything) for side in sides]
+                yield table, with_lines(frame, elsewhere=elsewhere), pairs
     if chunk.depth is not None and len(chunk.depth.events):
         depth = chunk.depth
         owner = np.repeat(np.arange(len(depth.events)), np.diff(depth.offsets))

@@ -12,10 +12,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from tracebank_models.market import mapped
 from tracebank_models.market.chunks import DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
+from tracebank_models.market.mapping import parsed
 
-FORMATS = ("recorder", "tardis", "lobster", "binance_vision", "columns")
+FORMATS = (
+    "dbn",
+    "venue_messages",
+    "recorder",
+    "tardis",
+    "lobster",
+    "binance_vision",
+    "binance_klines",
+    "binance_statistics",
+    "trade_dumps",
+    "columns",
+    "mapped",
+)
 """Every format, in the order in which a file is tried against them; each is a module of this package."""
 
 _SEGMENT = re.compile(r"(venue|symbol|day)=(.+)")
@@ -75,14 +89,16 @@ def sniff_format(path: Path) -> str:
     raise UnknownFormatError(f"{path}: first line {first!r} is of no known format: one of {', '.join(FORMATS)}")
 
 
-def source_of(path: Path) -> Source:
+def source_of(path: Path, mapping: str | None = None) -> Source:
     """Describe a file by its content, and by what its folders say about it (`venue=…/symbol=…/day=YYYY-MM-DD`).
 
     Args:
         path: The file.
+        mapping: Text of the mapping by which it is read, whatever else it looks like.
 
     Raises:
         UnknownFormatError: The file looks like none of the formats.
+        MappingError: The mapping does not fit the file.
         ValueError: A `day=` folder is not a date.
     """
     said = {match[1]: match[2] for part in path.parent.parts if (match := _SEGMENT.fullmatch(part))}
@@ -90,4 +106,9 @@ def source_of(path: Path) -> Source:
         day = date.fromisoformat(said["day"]) if "day" in said else None
     except ValueError as error:
         raise ValueError(f"{path}: folder day={said['day']} is not allowed: day=YYYY-MM-DD") from error
-    return Source(path, sniff_format(path), said.get("venue"), said.get("symbol"), day)
+    if mapping is not None:
+        mapped.check_fit(parsed(mapping), path)
+    name = "mapped" if mapping is not None else sniff_format(path)
+    if name == "mapped" and mapping is None:
+        mapping = mapped.mapping_of(read_head(path), path)
+    return Source(path, name, said.get("venue"), said.get("symbol"), day, mapping)

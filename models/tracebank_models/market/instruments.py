@@ -27,6 +27,8 @@ _QUOTES: Final = {
     "linear": ("USDT", "USDC", "BUSD", "BTC"),
 }
 """Assets that prices are in, by kind, from the lists of symbols of data.binance.vision. Spot has none in USD."""
+_BYBIT_QUOTES: Final = ("USDT", "USDC", "PERP", "USDE", "USDQ", "EUR", "BRL", "BRZ", "BTC", "ETH", "DAI")
+_KRAKEN_QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "CAD", "JPY", "AUD", "CHF", "XBT", "ETH", "DAI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,31 @@ def instrument_units(venue: str, symbol: str) -> InstrumentUnits:
     if venue == OPTIONS:
         return InstrumentUnits("option", "USDT", "contracts")
     if venue not in _KINDS:
-        return InstrumentUnits()
+        return _of_other_venues(venue, symbol)
     kind = _KINDS[venue]
     return InstrumentUnits(kind, *_quote_and_base(symbol.split("_", 1)[0], _QUOTES[kind]))
+
+
+def _of_other_venues(venue: str, symbol: str) -> InstrumentUnits:
+    """Units by the names that these venues give: BTC-USD-SWAP, XBT/USD, BTCUSDU24."""
+    if venue == "okx":
+        base, _, rest = symbol.partition("-")
+        quote, _, contract = rest.partition("-")
+        if contract.endswith(("-C", "-P")):
+            return InstrumentUnits("option", base, "contracts")
+        if contract:
+            return InstrumentUnits("inverse" if quote == "USD" else "linear", quote, "contracts")
+        return InstrumentUnits("spot", quote, base) if quote else InstrumentUnits()
+    if venue == "kraken":
+        base, _, quote = symbol.partition("/")
+        return InstrumentUnits("spot", *((quote, base) if quote else _quote_and_base(symbol, _KRAKEN_QUOTES)))
+    if venue == "bybit_inverse":
+        return InstrumentUnits("inverse", "USD", "USD")
+    if venue in ("bybit_spot", "bybit_linear"):
+        quote_unit, base_unit = _quote_and_base(symbol, _BYBIT_QUOTES)
+        settled = "USDC" if quote_unit == "PERP" else quote_unit  # perpetuals in USDC are named by the word: BTCPERP
+        return InstrumentUnits(venue.removeprefix("bybit_"), settled, base_unit)
+    return InstrumentUnits()
 
 
 def _quote_and_base(pair: str, quotes: tuple[str, ...]) -> tuple[str | None, str | None]:

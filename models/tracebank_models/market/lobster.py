@@ -109,7 +109,7 @@ def _chunk(source: Source, pair: Pair, lines: range, message: Decoded, book: Dec
     )
     books = conform("book", rows, **shared, state="whole", kind=kind, **_book_columns(pair.levels))
     return DecodedChunk(
-        len(lines), book=books, ignored=ignored, rejected=rejected, companions={"trades": trades}, has_ids=False
+        len(lines), {"book": books}, ignored=ignored, rejected=rejected, companions={"trades": trades}, has_ids=False
     )
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from tracebank_models.market.chunks import Source
 from tracebank_models.market.codecs import iter_line_blocks, read_head
+from tracebank_models.market.unpacking import beside
 
 ZONE = ZoneInfo("America/New_York")
 """Times are seconds after midnight on the exchange's clock."""
@@ -53,18 +54,16 @@ def companion(path: Path) -> Path:
 
     Raises:
         ValueError: The name is not that of a LOBSTER file.
-        FileNotFoundError: The other file is not in the same folder.
+        FileNotFoundError: The other file is not in the same folder or archive.
     """
     named = _named(path)
     part = "orderbook" if named["part"] == "message" else "message"
     stem = f"{path.name[: named.start('part')]}{part}_{named['levels']}.csv"
     same = path.with_name(stem + (named["packing"] or ""))
-    if same.exists():
-        return same
-    found = sorted(other for other in path.parent.iterdir() if part_of(other) == part and other.name.startswith(stem))
+    found = [other for other in beside(path) if part_of(other) == part and other.name.startswith(stem)]
     if not found:
         raise FileNotFoundError(f"{path}: the {part} file of the pair is missing: {same}")
-    return found[0]
+    return same if same in found else found[0]
 
 
 def find_pair(source: Source) -> Pair:

@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tracebank_models.market.accounting import Accounting, LineAccounting
-from tracebank_models.market.chunks import BOOK, QUOTES, TRADES, DecodedChunk, DepthEvents, RejectedLine, Source
-from tracebank_models.market.duplicates import SeenIds
+from tracebank_models.market.accounting import Accounting, LineAccounting, with_lines
+from tracebank_models.market.chunks import TABLES, DecodedChunk, DepthEvents, RejectedLine, Source
+from tracebank_models.market.duplicates import CoveredTimes, SeenIds
 from tracebank_models.market.file_scan import FileScan, ObservedInstrument, TooManyBadLines, lines_of, scan
 from tracebank_models.market.formats import reader, sniff_format, source_of
 from tracebank_models.market.order_book import IGNORED_AS, Fate
@@ -38,9 +38,6 @@ __all__ = [
     "sniff_format",
     "source_of",
 ]
-
-TABLES: dict[str, list[str]] = {"trades": list(TRADES), "quotes": list(QUOTES), "book": list(BOOK)}
-"""Columns stored of each table."""
 
 _PROBE_LINES = 64
 _PROBE_CHUNKS = 64
@@ -109,8 +106,8 @@ def first_time(source: Source) -> int | None:
     """Return the earliest time near the start of a file in ns since 1970, or None where there is none."""
     with closing(reader(source.format).read(source, chunk_lines=_PROBE_LINES)) as chunks:  # type: ignore[type-var]
         for chunk in islice(chunks, _PROBE_CHUNKS):
-            frames = [chunk.trades, chunk.quotes, chunk.book, None if chunk.depth is None else chunk.depth.events]
-            times = [frame["ts"].dt.timestamp("ns").min() for frame in frames if frame is not None and len(frame)]
+            frames = [*chunk.frames.values(), *([] if chunk.depth is None else [chunk.depth.events])]
+            times = [frame["ts"].dt.timestamp("ns").min() for frame in frames if len(frame)]
             if times:
                 return int(min(times))  # type: ignore[type-var, arg-type]
     return None
@@ -132,6 +129,7 @@ class _Load:
         self._tables = tables
         self._accounting = accounting
         self._seen = SeenIds()
+        self._covered = CoveredTimes()
         self._books = books
         self._aggregates: dict[tuple[str, str], bool] = {}
 
@@ -142,22 +140,25 @@ class _Load:
         self._accounting.add_rejected(path, len(chunk.rejected))
         for kind, lines in chunk.ignored.items():
             self._accounting.add_ignored(path, kind, lines)
-        for table, frame in (("trades", chunk.trades), ("quotes", chunk.quotes), ("book", chunk.book)):
+        for table in TABLES:
             if table in self._tables:
-                self._take_table(loaded, chunk, table, frame)
+                self._take_table(loaded, chunk, table)
         return loaded
 
-    def _take_table(self, loaded: LoadedChunk, chunk: DecodedChunk, table: str, frame: pl.DataFrame | None) -> None:
-        rows = [self._rows(loaded.path, table, frame, chunk.has_ids)] if frame is not None else []
+    def _take_table(self, loaded: LoadedChunk, chunk: DecodedChunk, table: str) -> None:
+        rows = []
+        if table in chunk.frames:
+            rows.append(self._rows(loaded.path, table, with_lines(chunk.frames[table]), chunk.has_ids))
         if table in chunk.companions:
-            rows.append(self._rows(loaded.path, table, chunk.companions[table], chunk.has_ids, lines_each=0))
+            counted = with_lines(chunk.companions[table], elsewhere=True)
+            rows.append(self._rows(loaded.path, table, counted, chunk.has_ids))
         if table == "book" and chunk.depth is not None:
             rows.append(self._book(loaded, chunk.depth))
         filled = [part for part in rows if len(part)]
         if filled:
             loaded.batches[table] = pl.concat(filled)
 
-    def _rows(self, path: Path, table: str, frame: pl.DataFrame, has_ids: bool, *, lines_each: int = 1) -> pl.DataFrame:
+    def _rows(self, path: Path, table: str, frame: pl.DataFrame, has_ids: bool) -> pl.DataFrame:
         """Account for decoded rows, and return those to store."""
         asked = frame if self._symbol is None else frame.filter(pl.col("symbol") == self._symbol)
         asked = self._of_day(asked)
@@ -167,11 +168,11 @@ class _Load:
         if has_ids:
             fates[self._seen.repeats(table, asked)] = 1
         if table == "trades":
+            fates[self._covered.repeats(path, asked, has_ids)] = 1
             fates[self._counted_already(asked)] = 2
         fate = pl.Series("fate", ["stored", "duplicate", "ignored"]).gather(fates)
-        lines = pl.lit(lines_each, pl.Int64).alias("lines")
-        self._accounting.add_rows(path, table, asked.with_columns(fate, lines))
-        return (asked.filter(pl.Series(fates == 0)) if fates.any() else asked).select(TABLES[table])
+        self._accounting.add_rows(path, table, asked.with_columns(fate))
+        return (asked.filter(pl.Series(fates == 0)) if fates.any() else asked).select(list(TABLES[table]))
 
     def _counted_already(self, trades: pl.DataFrame) -> NDArray[np.bool_]:
         """Tell which trades would count volume twice: of single and aggregate ones, the kind that was met second."""
@@ -208,7 +209,7 @@ class _Load:
         ).with_columns(pl.coalesce("as", "kind").alias("kind"))
         self._accounting.add_rows(loaded.path, "book", self._of_day(records))
         loaded.gaps += [gap for gap in built.gaps if self._day is None or _day_of(gap.ts_ns) == self._day]
-        return self._of_day(built.rows).select(TABLES["book"])
+        return self._of_day(built.rows).select(list(TABLES["book"]))
 
     def _of_day(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame if self._day is None else frame.filter(pl.col("ts").dt.date() == self._day)

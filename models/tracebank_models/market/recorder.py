@@ -1,5 +1,7 @@
 """Reader of what a recorder wrote: a local receive time in ns, a space, and a line of Binance's (combined) stream.
 
+What cryptofeed and tardis.dev record is put into this form by `recorded_lines`.
+
 Lines are told apart by `stream_lines` and their data read by `binance_messages`; here is what is true of a whole file:
 which of two streams of the same trades or the same book counts, and the order of lines. Which instrument a REST
 snapshot that names none belongs to is found by `snapshot_symbol`. Books are not built here.
@@ -17,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from tracebank_models.market.bare_depth import BareDepth
+from tracebank_models.market.binance_klines import Kline, kline_rows
 from tracebank_models.market.binance_messages import (
     AggregateTrade,
     BookTicker,
@@ -34,9 +37,10 @@ from tracebank_models.market.binance_messages import (
 )
 from tracebank_models.market.binance_venues import LOOK_AHEAD_LINES, venues_of
 from tracebank_models.market.chunks import DecodedChunk, RejectedLine, Source
-from tracebank_models.market.codecs import iter_line_blocks
+from tracebank_models.market.recorded_lines import as_recorded, recorded_blocks
 from tracebank_models.market.snapshot_symbol import LineWindow, SnapshotSymbols
 from tracebank_models.market.stream_lines import (
+    KLINES,
     PARTIAL_DEPTH,
     SNAPSHOT_KIND,
     TRADE_KINDS,
@@ -50,12 +54,12 @@ TEXT_LIMIT = 500
 
 
 _HEAD = re.compile(rb'\s*(\d{9,20}\s+)?\{\s*"(stream|data|e|lastUpdateId|u|result|id)"\s*:')
-_SHAPES = decoders((Trade, AggregateTrade, BookTicker, DepthUpdate, DepthSnapshot))
+_SHAPES = decoders((Trade, AggregateTrade, BookTicker, Kline, DepthUpdate, DepthSnapshot))
 
 
 def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every reader is asked the same question
     """Tell whether a file's first lines are a recorder's: one of them starts as a line of a stream does."""
-    return any(_HEAD.match(line) for line in head)
+    return any(_HEAD.match(line) for line in as_recorded(head))
 
 
 def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
@@ -72,7 +76,7 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         UnreadableFileError: The packed data is cut short or corrupt.
         OSError: The file cannot be opened or read.
     """
-    window = LineWindow(iter_line_blocks(source.path, chunk_lines))
+    window = LineWindow(recorded_blocks(source.path, chunk_lines))
     recording = _Recording(source, window)
     for block in window:
         yield recording.decode(block)
@@ -100,6 +104,7 @@ class _Recording:
         groups = [(stream, messages) for stream in split.groups for messages in self._messages(stream, split)]
         self._trades(chunk, [messages for _, messages in groups if messages.kind in TRADE_KINDS])
         self._quotes(chunk, [messages for _, messages in groups if messages.kind == "bookTicker"])
+        self._bars(chunk, [messages for _, messages in groups if KLINES.fullmatch(messages.kind)])
         self._depth(chunk, groups)
         for _, messages in groups:
             problems |= messages.problems
@@ -130,10 +135,18 @@ class _Recording:
             frame, ignored = trade_rows(messages, self._venues)
             frames.append(frame)
             _count(chunk, ignored)
-        chunk.trades = _joined(self._first_kinds("trades", chunk, frames))
+        _put(chunk, "trades", self._first_kinds("trades", chunk, frames))
 
     def _quotes(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
-        chunk.quotes = _joined([quote_rows(messages, self._venues) for messages in groups if messages.items])
+        _put(chunk, "quotes", [quote_rows(messages, self._venues) for messages in groups if messages.items])
+
+    def _bars(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
+        frames = []
+        for messages in filter(lambda group: group.items, groups):
+            frame, ignored = kline_rows(messages, self._venues)
+            frames.append(frame)
+            _count(chunk, ignored)
+        _put(chunk, "bars", frames)
 
     def _depth(self, chunk: DecodedChunk, groups: list[tuple[str, Messages]]) -> None:
         """Decode differences, REST snapshots and partial depth."""
@@ -152,7 +165,7 @@ class _Recording:
         flowing = [keys for keys in frames if len(keys) and not PARTIAL_DEPTH.fullmatch(keys["kind"][0])]
         problems: dict[int, str] = {}
         if (joined := _joined(partial)) is not None:
-            chunk.book, problems = book_rows(joined, items)
+            chunk.frames["book"], problems = book_rows(joined, items)
         if (joined := _joined(flowing)) is not None:
             chunk.depth, more = depth_events(joined, items)
             problems |= more
@@ -193,9 +206,16 @@ def _shape(kind: str, payload: bytes) -> type[msgspec.Struct]:
         return AggregateTrade if kind == "aggTrade" else Trade
     if kind == "bookTicker":
         return BookTicker
+    if KLINES.fullmatch(kind):
+        return Kline
     if kind == SNAPSHOT_KIND or (PARTIAL_DEPTH.fullmatch(kind) and b'"lastUpdateId"' in payload[:40]):
         return DepthSnapshot
     return DepthUpdate
+
+
+def _put(chunk: DecodedChunk, table: str, frames: list[pl.DataFrame]) -> None:
+    if (rows := _joined(frames)) is not None:
+        chunk.frames[table] = rows
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:

@@ -18,6 +18,9 @@ from tracebank_models.market.timestamps import NO_TIME, to_nanoseconds
 SNAPSHOT_KIND = "depth_snapshot"
 """Kind of REST depth snapshots, which come between a recorder's lines and are of no stream."""
 
+KLINES = re.compile(r"kline(_\d+[smhdwM])?")
+"""Kinds of streams of bars."""
+
 PARTIAL_DEPTH = re.compile(r"depth(5|10|20)(@\d+ms)?")
 """Kinds of partial depth: whole snapshots of the best levels."""
 
@@ -29,7 +32,7 @@ _LINE = re.compile(rb"\s*(\d{0,20})\s*(\{.*\})\s*", re.DOTALL)
 _STREAM = re.compile(r"[\w!.@-]*")
 _any_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_value = msgspec.json.Decoder(msgspec.Raw)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class StreamLines:
@@ -169,6 +172,6 @@ def symbol_of(stream: str) -> str:
 
 
 def _is_stored(kind: str) -> bool:
-    if kind in (*TRADE_KINDS, "bookTicker", SNAPSHOT_KIND):
+    if kind in (*TRADE_KINDS, "bookTicker", SNAPSHOT_KIND) or KLINES.fullmatch(kind):
         return True
     return _DEPTH_DIFFERENCE.fullmatch(kind) is not None or PARTIAL_DEPTH.fullmatch(kind) is not None

@@ -1,4 +1,4 @@
-"""The downloadable csv.gz files of tardis.dev: trades, quotes, book_ticker, book_snapshot_N and incremental_book_L2.
+"""The downloadable csv.gz files of tardis.dev: trades, quotes, books, derivative_ticker and liquidations.
 
 What their columns mean belongs here; cutting and casting is `csv_blocks`, and applying differences is the order book's.
 Every file has a header line; times are in us, UTC. Source: docs.tardis.dev, "Downloadable CSV files" and "Order books".
@@ -17,25 +17,30 @@ from tracebank_models.market.cells import (
     choice,
     conform,
     epoch,
+    epoch_time,
     flag,
+    integer,
     optional,
     price,
     quantity,
     resting,
     text,
+    time_of,
     whole,
     without_nothing,
 )
-from tracebank_models.market.chunks import BOOK_DEPTH, DecodedChunk, Source
+from tracebank_models.market.chunks import BOOK_DEPTH, TICKER_VALUES, DecodedChunk, Source
 from tracebank_models.market.codecs import read_head
 from tracebank_models.market.csv_blocks import Decoded, decode_block, numbered_blocks
 from tracebank_models.market.tardis_depth import depth_chunks, shared_columns
 
 _KEY_COLUMNS = ("exchange", "symbol", "timestamp", "local_timestamp")
+_TICKER = ("funding_rate", "predicted_funding_rate", "open_interest", "last_price", "index_price", "mark_price")
 _COLUMNS = {
     "trades": {*_KEY_COLUMNS, "id", "side", "price", "amount"},
     "quotes": {*_KEY_COLUMNS, "ask_amount", "ask_price", "bid_price", "bid_amount"},
     "incremental_book_L2": {*_KEY_COLUMNS, "is_snapshot", "side", "price", "amount"},
+    "derivative_ticker": {*_KEY_COLUMNS, "funding_timestamp", *_TICKER},
 }
 _LEVEL = re.compile(r"(asks|bids)\[(\d+)\]\.(price|amount)")
 _KEY_FIELDS = (text("exchange"), text("symbol"), epoch("timestamp", "us"), epoch("local_timestamp", "us"))
@@ -58,6 +63,11 @@ _FIELDS: dict[str, tuple[Field, ...]] = {
         choice("side", {"bid": "bid", "ask": "ask"}),
         price("price"),
         quantity("amount"),
+    ),
+    "derivative_ticker": (
+        *_KEY_FIELDS,
+        time_of("funding_timestamp", epoch_time(integer("funding_timestamp"), "us"), form=" in us", optional=True),
+        *(optional(price(name)) for name in _TICKER),
     ),
 }
 
@@ -83,17 +93,18 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
     `symbol`; `clock` is "local" where the two times are equal, which is how tardis marks an exchange without times.
     A trade of nothing is ignored; a level whose price and amount are both 0 is empty.
     `seq` is the id of a trade if the ids of the file are whole numbers; otherwise it numbers lines (depth: events) and
-    `has_ids` is false. Of a snapshot the first ten levels are kept.
+    `has_ids` is false. Of a snapshot the first ten levels are kept. Liquidations have the columns of trades: the name
+    of the file, or of a folder above it, tells them apart.
 
     Args:
         source: The file.
         chunk_lines: Most lines per chunk; a chunk of incremental_book_L2 ends with a whole event, so it may be longer.
 
     Yields:
-        Chunks with trades, quotes, book rows or depth events.
+        Chunks with trades, quotes, book rows, derivative tickers, liquidations or depth events.
 
     Raises:
-        ValueError: The header is not that of a kind which is read, or the file holds liquidations.
+        ValueError: The header is not that of a kind which is read.
         UnreadableFileError: The packed data is cut short or corrupt.
     """
     head = read_head(source.path)
@@ -105,10 +116,8 @@ def read(source: Source, *, chunk_lines: int = 65536) -> Iterator[DecodedChunk]:
         columns = "none" if names is None else ",".join(names)[:200]
         allowed = f"{', '.join(_COLUMNS)}, book_ticker or book_snapshot_N"
         raise ValueError(f"{source.path}: columns {columns!r} are not allowed: those of {allowed}")
-    if kind == "liquidations":
-        raise ValueError(f"{source.path}: data type 'liquidations' is not allowed: trades have the same columns")
-    if kind == "trades":
-        yield from _trade_chunks(source.path, names, chunk_lines)
+    if kind in ("trades", "liquidations"):
+        yield from _trade_chunks(source.path, kind, names, chunk_lines)
         return
     fields = _FIELDS.get("quotes" if kind == "book_ticker" else kind) or _snapshot_fields(names)
     blocks = (
@@ -162,8 +171,8 @@ def _header(names: list[str]) -> bytes:
     return ",".join(names).encode()
 
 
-def _trade_chunks(path: Path, names: list[str], chunk_lines: int) -> Iterator[DecodedChunk]:
-    """Read trades; the first of them decide for the file whether ids are whole numbers."""
+def _trade_chunks(path: Path, kind: str, names: list[str], chunk_lines: int) -> Iterator[DecodedChunk]:
+    """Read trades or liquidations; the first of them decide for the file whether ids are whole numbers."""
     any_id = Field("id", pl.col("id"), "anything", pl.lit(True))
     id_field, numeric = any_id, None
     for first_line, lines in numbered_blocks(path, chunk_lines):
@@ -174,16 +183,27 @@ def _trade_chunks(path: Path, names: list[str], chunk_lines: int) -> Iterator[De
             numeric = bool((numbers >= 0).fill_null(False).all())
             id_field = whole("id") if numeric else any_id
         seq = pl.col("id") if numeric else pl.col("line")
-        rows = without_nothing(rows, "amount", "trades", decoded.ignored)
-        trades = conform("trades", rows, **shared_columns("trades"), seq=seq, qty=pl.col("amount"))
+        rows = without_nothing(rows, "amount", kind, decoded.ignored)
+        made = {**shared_columns(kind), "seq": seq, "qty": pl.col("amount"), "average_price": None}
+        if kind == "trades":
+            del made["average_price"]
         ids = numeric is not False
-        yield DecodedChunk(len(lines), trades, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=ids)
+        frames = {kind: conform(kind, rows, **made)}
+        yield DecodedChunk(len(lines), frames, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=ids)
 
 
 def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> DecodedChunk:
     chunk = DecodedChunk(lines, ignored=decoded.ignored, rejected=decoded.rejected, has_ids=False)
     shared = shared_columns(kind) | {"seq": pl.col("line")}
-    if kind.startswith("book_snapshot"):
+    if kind == "derivative_ticker":
+        said: dict[str, pl.Expr | str | None] = {
+            "event": "ticker",
+            "funding_ts": pl.col("funding_timestamp"),
+            **{name: pl.col(name) for name in _TICKER},
+        }
+        made = {**dict.fromkeys(TICKER_VALUES), **said}
+        chunk.frames["derivative_tickers"] = conform("derivative_tickers", decoded.rows, **shared, **made)
+    elif kind.startswith("book_snapshot"):
         levels = _levels(names)
         cells = {
             f"{side}_{what}_{level}": _level(f"{side}s[{level}]", cell) if level < levels else None
@@ -191,14 +211,14 @@ def _row_chunk(lines: int, decoded: Decoded, names: list[str], kind: str) -> Dec
             for what, cell in (("price", "price"), ("qty", "amount"))
             for level in range(BOOK_DEPTH)
         }
-        chunk.book = conform("book", decoded.rows, **shared, state="whole", **cells)
+        chunk.frames["book"] = conform("book", decoded.rows, **shared, state="whole", **cells)
     else:
         cells = {
             f"{side}_{what}": resting(f"{side}_price", f"{side}_amount", f"{side}_{cell}")
             for side in ("bid", "ask")
             for what, cell in (("price", "price"), ("qty", "amount"))
         }
-        chunk.quotes = conform("quotes", decoded.rows, **shared, **cells)
+        chunk.frames["quotes"] = conform("quotes", decoded.rows, **shared, **cells)
     return chunk
 
 

@@ -21,7 +21,7 @@ class Difference:
     declared: str
     found: str
     repairable: bool
-    """True for a column (or a whole table) that `create` adds by itself."""
+    """True for a column (or a whole table) that `create` adds by itself, and for one that may be null now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def differences(table: SeriesTable, declared: Standing, found: Standing | None) 
         has = found.columns.get(name)
         if has == kind or (has is None and name not in names and absent):
             continue
-        repairable = has is None and name in names and name not in table.sort_key
+        mended = has is None or _may_be_null_now(has, kind)
+        repairable = mended and name in names and name not in table.sort_key
         result.append(Difference(table.name, f"column {name}", kind, has or "absent", repairable))
     extra = {name: kind for name, kind in found.columns.items() if name not in declared.columns}
     result += [Difference(table.name, f"column {name}", "absent", kind, False) for name, kind in extra.items()]
@@ -92,8 +93,14 @@ def differences(table: SeriesTable, declared: Standing, found: Standing | None) 
     return result
 
 
+def _may_be_null_now(found: str, declared: str) -> bool:
+    return (
+        declared in (f"Nullable({found})", found.removesuffix(" NOT NULL")) or declared.replace(" or null", "") == found
+    )
+
+
 def to_add(found: list[Difference]) -> list[str]:
-    """Columns that the declaration gained.
+    """Columns that the declaration gained, or in which it allows nulls now.
 
     Args:
         found: how the standing table differs.

@@ -30,7 +30,7 @@ SELECT
     minutes.minute AS ts,
     minutes.venue AS venue,
     minutes.symbol AS symbol,
-    open, high, low, close, volume, vwap, trades, mean_spread
+    open, high, low, close, volume, vwap, trades, mean_spread, 60 AS interval_s
 FROM minutes
 LEFT JOIN spreads ON spreads.venue = minutes.venue AND spreads.minute = minutes.minute
 ORDER BY minutes.venue, minutes.minute

@@ -112,11 +112,12 @@ def create_table(table: SeriesTable, database: str, settings: str = "") -> str:
 
 
 def add_column(table: SeriesTable, database: str, name: str) -> str:
-    """DDL for a column that the declaration gained, in its declared place."""
+    """DDL for a column that the declaration gained, in its declared place, or in which it allows nulls now."""
     at = table.arrow_schema.get_field_index(name)
     place = f"AFTER {quoted(table.columns[at - 1].name)}" if at else "FIRST"
     ddl = column_ddl(table.columns[at])
-    return f"ALTER TABLE {quoted(database)}.{quoted(table.name)} ADD COLUMN IF NOT EXISTS {ddl} {place}"
+    alter = f"ALTER TABLE {quoted(database)}.{quoted(table.name)} ADD COLUMN IF NOT EXISTS {ddl} {place}"
+    return f"{alter}, MODIFY COLUMN {ddl}" if table.columns[at].nullable else alter
 
 
 def _plain(expression: str) -> str:

@@ -81,12 +81,13 @@ def create_table(table: SeriesTable) -> list[str]:
 
 
 def add_column(table: SeriesTable, name: str) -> list[str]:
-    """Statements for a column that the declaration gained."""
+    """Statements for a column that the declaration gained, or in which it allows nulls now."""
     column = next(column for column in table.columns if column.name == name)
     kind, zero = _TYPES[column.type]
     alter = f"ALTER TABLE {quoted(table.name)}"
     if column.nullable:
-        return [f"{alter} ADD COLUMN {quoted(name)} {kind}"]
+        added = f"{alter} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}"
+        return [added, f"{alter} ALTER {quoted(name)} DROP NOT NULL"]
     return [f"{alter} ADD COLUMN {quoted(name)} {kind} DEFAULT {zero}", f"{alter} ALTER {quoted(name)} SET NOT NULL"]
 
 

@@ -150,16 +150,19 @@ def create_index(table: SeriesTable, place: str, named: Sequence[str] | None = N
 
 
 def add_column(table: SeriesTable, place: str, name: str) -> list[str]:
-    """DDL for a column that the declaration gained; rows that stand get null, or an empty value where none may be."""
+    """DDL for a column that the declaration gained, or in which it allows nulls now.
+
+    Rows that stand get null in a new column, or an empty value where none may be.
+    """
     result = []
     for here, column in physical(table):
         if column.name != name:
             continue
         empty = _EMPTY.get(column_type(here, column).removesuffix(" NOT NULL"), "0")
         default = "" if column.nullable else f" DEFAULT {empty}"
-        result.append(f"ALTER TABLE {place} ADD COLUMN {_column_ddl(here, column)}{default}")
-        if default:
-            result.append(f"ALTER TABLE {place} ALTER COLUMN {quoted(here)} DROP DEFAULT")
+        result.append(f"ALTER TABLE {place} ADD COLUMN IF NOT EXISTS {_column_ddl(here, column)}{default}")
+        lifted = "DROP DEFAULT" if default else "DROP NOT NULL"
+        result.append(f"ALTER TABLE {place} ALTER COLUMN {quoted(here)} {lifted}")
     return result
 
 
