@@ -123,7 +123,7 @@ def _set_in_side(key, qty, count, new_key, new_qty):  # type: ignore[no-untyped-
     return count
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _see_how_far(book):  # type: ignore[no-untyped-def]
     """Note from which keys on a whole book is known, and whether a best price lies beyond; return the state to tell."""
     bid_key, _, ask_key, _, status = book
@@ -153,16 +153,17 @@ def top_of_book(book, levels, row, ticks_per_unit):  # type: ignore[no-untyped-d
     """
     bid_key, bid_qty, ask_key, ask_qty, status = book
     state = _see_how_far(book)
-    bids, asks = min(BOOK_DEPTH, status[BIDS]), min(BOOK_DEPTH, status[ASKS])
+    bid, ask = status[BIDS] - 1, status[ASKS] - 1
+    bids, asks = min(BOOK_DEPTH, bid + 1), min(BOOK_DEPTH, ask + 1)
     if state == _WHOLE:
-        while bids > 0 and bid_key[status[BIDS] - bids] < status[BIDS_FROM]:
+        while bids > 0 and bid_key[bid + 1 - bids] < status[BIDS_FROM]:
             bids -= 1
-        while asks > 0 and ask_key[status[ASKS] - asks] < status[ASKS_FROM]:
+        while asks > 0 and ask_key[ask + 1 - asks] < status[ASKS_FROM]:
             asks -= 1
     for depth in range(bids):
-        levels[depth, row] = bid_key[status[BIDS] - 1 - depth] / ticks_per_unit
-        levels[BOOK_DEPTH + depth, row] = bid_qty[status[BIDS] - 1 - depth]
+        levels[depth, row] = bid_key[bid - depth] / ticks_per_unit
+        levels[BOOK_DEPTH + depth, row] = bid_qty[bid - depth]
     for depth in range(asks):
-        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[status[ASKS] - 1 - depth] / ticks_per_unit
-        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[status[ASKS] - 1 - depth]
+        levels[2 * BOOK_DEPTH + depth, row] = -ask_key[ask - depth] / ticks_per_unit
+        levels[3 * BOOK_DEPTH + depth, row] = ask_qty[ask - depth]
     return state
