@@ -251,7 +251,7 @@ def test_weights_that_are_no_numbers_leave_nothing_behind(model: Any, corpus: To
     poisoned = copy.deepcopy(model)
     with torch.no_grad():
         poisoned.gpt_neox.layers[1].mlp.dense_h_to_4h.bias[0] = float("nan")
-    with pytest.raises(ValueError, match=r"^activations: site 'layers.1.mlp' has nan at document 0, position 0: "):
+    with pytest.raises(ValueError, match=r"^model: block 1 of GPTNeoXForCausalLM gives numbers that are NaN"):
         capture_shards(poisoned, corpus, SITES, tmp_path / "shards", model_hash="p", settings=SMALL)
     assert not (tmp_path / "shards").exists()
 

@@ -97,6 +97,8 @@ def _taps(model: PreTrainedModel) -> dict[str, Tap]:
         x, y = record.x, record.y
         if x is None or y is None or x.shape != y.shape:
             raise ValueError(f"model: block {number} of {type(model).__name__} takes and gives no hidden states once")
+        if not (bool(torch.isfinite(x).all()) and bool(torch.isfinite(y).all())):
+            raise ValueError(f"model: block {number} of {type(model).__name__} gives numbers that are NaN or infinite")
         taps[f"layers.{number}.resid"] = _tap(record, f"{path}.{number}", "", 1.0)
         follows = last is None or torch.equal(last, x)
         last = y

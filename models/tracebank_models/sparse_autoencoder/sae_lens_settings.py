@@ -62,7 +62,7 @@ def read_settings(file: Path) -> SaeLensSettings:
         raise ValueError(f"{file}: no JSON ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file}: holds {type(content).__name__}: must be an object")
-    values: dict[str, Any] = {_RENAMED.get(name, name): value for name, value in content.items()}
+    values: dict[str, Any] = {_RENAMED.get(str(name), str(name)): value for name, value in content.items()}
     architecture, k = _activation(values)
     _refuse(values)
     return SaeLensSettings(
