@@ -189,8 +189,9 @@ def test_what_is_left_out_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(line.startswith("───") for line in answered(wide)) == 100
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "the first 100 records; --limit N gives more, --format csv gives all"
-    assert said[1].startswith("shortened: a_long_name_0, ")
-    assert said[1].endswith("; --full gives every digit, character and element")
+    assert said[1] == "shortened: a_long_name_0, a_long_name_1 and 18 more; --full shows them whole"
+    answered(pa.table({"a_name_without_end" * 9: [1 / 3]}))
+    assert capsys.readouterr().err == "shortened: 1 columns; --full shows them whole\n"
 
 
 def test_an_answer_of_many_rows_comes_in_pages() -> None:

@@ -18,6 +18,8 @@ PAGE: Final = 1000
 _RECORDS: Final = 100
 """Most records that are shown unasked: each takes as many lines as it has columns."""
 
+_LINE: Final = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -59,7 +61,7 @@ def write_table(screen: Console, schema: pa.Schema, batches: Iterable[pa.RecordB
     if schema.names:
         screen.print(grid)
     if cells.shortened:
-        _tell(f"shortened: {', '.join(cells.shortened)}; --full gives every digit, character and element")
+        _tell(_shortened(list(cells.shortened)))
 
 
 def _grid(schema: pa.Schema, look: Look, done: int) -> Grid:
@@ -80,6 +82,16 @@ def _pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _shortened(names: list[str]) -> str:
+    """The columns as far as they go on one line of 80 characters."""
+    for count in range(len(names), 0, -1):
+        more = f" and {len(names) - count} more" if count < len(names) else ""
+        text = f"shortened: {', '.join(names[:count])}{more}; --full shows them whole"
+        if len(text) < _LINE:
+            return text
+    return f"shortened: {len(names)} columns; --full shows them whole"
 
 
 def _tell(text: str) -> None:

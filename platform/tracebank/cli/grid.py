@@ -215,11 +215,13 @@ def _clean(cell: Cell) -> Text:
 
 
 def _widths(columns: Sequence[_Column], room: int) -> list[int]:
-    """Each column's own width where there is room, else what is spare goes to those that want it, in proportion."""
-    if len(columns) == 1:
-        return [min(columns[0].natural, room)]
+    """Each column's own width where there is room; else prose is wrapped first, and then the other texts."""
     natural, least = [column.natural for column in columns], [column.least for column in columns]
-    wanted, spare = sum(natural) - sum(least), room - sum(least)
+    if len(columns) == 1:
+        return [min(natural[0], room)]
+    beside = [low if column.kind == PROSE else high for column, low, high in zip(columns, least, natural, strict=True)]
+    start = beside if sum(beside) <= room else least
+    wanted, spare = sum(natural) - sum(start), room - sum(start)
     if wanted <= spare:
         return natural
-    return [low + (high - low) * spare // wanted for low, high in zip(least, natural, strict=True)]
+    return [low + (high - low) * spare // wanted for low, high in zip(start, natural, strict=True)]
