@@ -83,7 +83,7 @@ def test_a_file_that_is_named_has_failed_where_its_format_is_not_known(tmp_path:
     (tmp_path / "notes.txt").write_text("notes\n")
     (tmp_path / "x.zip.CHECKSUM").write_text("0" * 64)
     found = survey([tmp_path / "notes.txt", tmp_path / "x.zip.CHECKSUM"])
-    assert names(found.failed)["notes.txt"].startswith("first line 'notes' is of no known format: one of recorder,")
+    assert names(found.failed)["notes.txt"].startswith("first line 'notes' is of no known format: one of dbn,")
     assert names(found.skipped) == {"x.zip.CHECKSUM": "a checksum without its file"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -236,6 +237,17 @@ def test_a_mapping_that_does_not_fit_a_file_says_which_column(tmp_path: Path) ->
     path = written(tmp_path, "y.csv", "t,p,q", "1710149400000,2,3")
     with pytest.raises(MappingError, match="venue is told by no column, name or folder: pass --venue"):
         decoded(path, GOOD, symbol="s")
+
+
+def test_the_mapping_in_the_docs_reads_the_file_in_the_docs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "market.md").read_text(encoding="utf-8")
+    lines, mapping = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("csv", "toml"))
+    (tmp_path / "fills.csv").write_text(*lines)
+    frame = decoded(tmp_path / "fills.csv", *mapping).frames["trades"]
+    assert frame.select("symbol", "price", "qty", "side").rows() == [
+        ("DE0007164600", 184.92, 300.0, "buy"), ("DE0007164600", 184.94, 400.0, "sell"),
+    ]  # fmt: skip
+    assert nanoseconds(frame)[0] == ns(2024, 7, 2, 7, fraction=123_456_789)
 
 
 TAQ = (

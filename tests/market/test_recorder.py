@@ -587,5 +587,6 @@ def test_a_recording_is_known_by_how_its_lines_start(head: bytes, tmp_path: Path
     ],
 )
 def test_a_line_nested_without_end_is_one_bad_line(path: Path, deep: bytes) -> None:
-    chunks = read(path, [trade(1), b"%d %s" % (LOCAL, deep % (b"[" * 100_000 + b"]" * 100_000)), trade(2)])
+    good = line("btcusdt@foo", {})
+    chunks = read(path, [good, b"%d %s" % (LOCAL, deep % (b"[" * 100_000 + b"]" * 100_000)), good])
     assert [bad.line for chunk in chunks for bad in chunk.rejected] == [2]

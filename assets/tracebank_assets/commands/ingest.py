@@ -71,7 +71,8 @@ def print_account(done: "Ingested", paths: list[Path]) -> None:
     from tracebank_assets.market.ingestion import summary_table
     from tracebank_assets.market.survey import files_of, listed
 
-    Console().print(summary_table(done.files))
+    if done.files:
+        Console().print(summary_table(done.files))
     console = Console(stderr=True, highlight=False, markup=False)
     for what, files in (("skipped", done.skipped), ("failed", done.failed)):
         if files:

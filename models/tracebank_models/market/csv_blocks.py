@@ -117,9 +117,10 @@ def well_formed(
         good &= np.fromiter((line != header for line in lines), np.bool_, len(lines))
     if good.all():
         return lines, numbers, {}, []
-    ignored: dict[str, int] = {}
+    empty = lines.count(b"")
+    ignored = {"blank": empty} if empty else {}
     rejected = []
-    for index in np.flatnonzero(~good).tolist():
+    for index in (index for index in np.flatnonzero(~good).tolist() if lines[index]):
         line = lines[index]
         if line == header or not line.strip():
             kind = "header" if line == header else "blank"
