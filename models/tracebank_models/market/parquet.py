@@ -58,7 +58,8 @@ def parquet_batches(
     for batch in file.iter_batches(rows, columns=columns):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             if isinstance(column, pa.DictionaryArray) and pa.types.is_string(column.dictionary.type):
-                longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0  # type: ignore[type-var, arg-type]
+                lengths = pc.binary_length(column.dictionary)  # type: ignore[call-overload]  # of a dictionary, too
+                longest = pc.max(lengths).as_py() or 0
                 if longest > MAX_TEXT:
                     raise UnreadableFileError(
                         f"{path}: column {name} has a text of {longest:,} bytes, at most {MAX_TEXT:,}"

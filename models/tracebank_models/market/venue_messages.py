@@ -40,6 +40,7 @@ _OKX_KINDS = {"trades": "aggTrades", "trades-all": "trades"}
 _OF_REPLIES = {"event", "op", "method", "success", "status", "result"}
 _Trade = tuple[object, ...]
 """Venue, kind, symbol, time, price, quantity, side and id, as they are written."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(float_hook=str)  # numbers as they are written: prices are checked with the others
 _FIELDS = (
     time_of("local", epoch_time(integer("local"), "ms", "us", "ns"), optional=True),
@@ -104,7 +105,7 @@ def _is_theirs(line: bytes) -> bool:
     parts = _LINE.fullmatch(line)
     try:
         message = _decode.decode(parts[2]) if parts else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return False
     if isinstance(message, list):
         return len(message) >= 4 and isinstance(message[0], int) and isinstance(message[-2], str)
@@ -119,7 +120,7 @@ def _trades(block: list[bytes], first: int, chunk: DecodedChunk) -> pl.DataFrame
         try:
             kind, trades = _told(_decode.decode(parts[2])) if parts else _unread(line)
             found = list(trades)
-        except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (*_UNREADABLE, LookupError, TypeError, AttributeError) as error:
             chunk.rejected.append(RejectedLine(number, f"not a message that is known: {error}", _shown(line)))
             continue
         if not found:
