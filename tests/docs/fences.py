@@ -1,6 +1,7 @@
 """The blocks of the documentation: where they stand, what they hold, and why some are not run.
 
-A block that cannot run says so in its fence, behind the language: ```bash (not run: a server of yours)
+A block that cannot run says so in its fence, behind the language: ```bash (not run: a server of yours); one that is a
+file of the reader's names it: ```toml (file: fills.toml)
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _FENCE: Final = re.compile(r"^```([^\n`]*)\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
-_INFO: Final = re.compile(r"(\w*)(?: \((?:not run: (.+))\))?")
-LANGUAGES: Final = ("bash", "console", "sql", "python", "toml", "output")
+_INFO: Final = re.compile(r"(\w*)(?: \((?:not run: (.+)|file: (\S+))\))?")
+LANGUAGES: Final = ("bash", "console", "sql", "python", "toml", "csv", "output")
 """What a fence may be; an `output` belongs to the block above it."""
 
 
@@ -27,6 +28,8 @@ class Block:
     text: str
     reason: str
     """Why it is not run; empty where it is."""
+    file: str = ""
+    """Name of the file that it is, in the reader's folder."""
     output: str = ""
     """What the documentation shows of its answer."""
 
@@ -48,10 +51,10 @@ def blocks_of(name: str, text: str) -> list[Block]:
         place = f"{name}:{text.count(chr(10), 0, fence.start()) + 1}"
         info = _INFO.fullmatch(fence.group(1).strip())
         if info is None or info.group(1) not in LANGUAGES:
-            raise ValueError(f"{place}: {fence.group(1)!r} is no fence; use {', '.join(LANGUAGES)}, (not run: why)")
+            raise ValueError(f"{place}: {fence.group(1)!r} is no fence; use {', '.join(LANGUAGES)}, (not run: why), (file: name)")
         if info.group(1) == "output":
             above = found.pop()
-            found.append(Block(above.place, above.language, above.text, above.reason, fence.group(2)))
+            found.append(Block(above.place, above.language, above.text, above.reason, above.file, fence.group(2)))
         else:
-            found.append(Block(place, info.group(1), fence.group(2), info.group(2) or ""))
+            found.append(Block(place, info.group(1), fence.group(2), info.group(2) or "", info.group(3) or ""))
     return found

@@ -32,6 +32,9 @@ def _place(block: Block) -> str:
 
 @pytest.mark.parametrize("block", RUN, ids=_place)
 def test_a_block_runs_as_printed(block: Block, environment: dict[str, str]) -> None:
+    if block.file:
+        (Path(environment["PWD"]) / block.file).write_text(block.text, encoding="utf-8")
+        return
     answer = {"sql": _sql, "python": _python, "bash": _shell, "console": _shell, "toml": _toml}[block.language](
         block.text, environment
     )
@@ -124,7 +127,7 @@ def test_a_fence_of_no_known_kind_is_refused() -> None:
     with pytest.raises(ValueError, match=r"x.md:2: 'bash not run' is no fence"):
         blocks_of("x.md", "\n```bash not run\nls\n```\n")
     told = blocks_of("x.md", "```sql (not run: a server)\nSELECT 1\n```\n```output\na\n```\n")
-    assert told == [Block("x.md:1", "sql", "SELECT 1\n", "a server", "a\n")]
+    assert told == [Block("x.md:1", "sql", "SELECT 1\n", "a server", "", "a\n")]
 
 
 def test_every_page_is_linked_from_the_readme_or_another_page() -> None:

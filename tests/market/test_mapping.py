@@ -241,7 +241,7 @@ def test_a_mapping_that_does_not_fit_a_file_says_which_column(tmp_path: Path) ->
 
 def test_the_mapping_in_the_docs_reads_the_file_in_the_docs(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "market.md").read_text(encoding="utf-8")
-    lines, mapping = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("csv", "toml"))
+    lines, mapping = (re.findall(rf"```{kind} [^\n]*\n(.*?)```", page, re.DOTALL) for kind in ("csv", "toml"))
     (tmp_path / "fills.csv").write_text(*lines)
     frame = decoded(tmp_path / "fills.csv", *mapping).frames["trades"]
     assert frame.select("symbol", "price", "qty", "side").rows() == [
