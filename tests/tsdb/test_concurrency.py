@@ -25,9 +25,9 @@ from tracebank_benchmarks.tsdb.concurrency import readback
 from tracebank_benchmarks.tsdb.concurrency.ingest import curve
 from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Interval, Outcome, Part, QueryLoad
 from tracebank_benchmarks.tsdb.concurrency.measure import measure
-from tracebank_benchmarks.tsdb.concurrency.percentiles import QUANTILES, percentiles
+from tracebank_benchmarks.tsdb.statistics import QUANTILES, percentiles
 from tracebank_benchmarks.tsdb.concurrency.queries import CheckedRead, permutations
-from tracebank_benchmarks.tsdb.concurrency.readback import ReadBack, judged
+from tracebank_benchmarks.tsdb.concurrency.rows import ReadBack, judged
 from tracebank_benchmarks.tsdb.concurrency.rows import STEP_NS, TradeSource
 from tracebank_benchmarks.tsdb.concurrency.steps import (
     CONNECTIONS,
