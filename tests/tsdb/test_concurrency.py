@@ -25,10 +25,8 @@ from tracebank_benchmarks.tsdb.concurrency import readback
 from tracebank_benchmarks.tsdb.concurrency.ingest import curve
 from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Interval, Outcome, Part, QueryLoad
 from tracebank_benchmarks.tsdb.concurrency.measure import measure
-from tracebank_benchmarks.tsdb.statistics import QUANTILES, percentiles
 from tracebank_benchmarks.tsdb.concurrency.queries import CheckedRead, permutations
-from tracebank_benchmarks.tsdb.concurrency.rows import ReadBack, judged
-from tracebank_benchmarks.tsdb.concurrency.rows import STEP_NS, TradeSource
+from tracebank_benchmarks.tsdb.concurrency.rows import STEP_NS, ReadBack, TradeSource, judged
 from tracebank_benchmarks.tsdb.concurrency.steps import (
     CONNECTIONS,
     INGEST,
@@ -49,6 +47,7 @@ from tracebank_benchmarks.tsdb.report.html import page
 from tracebank_benchmarks.tsdb.results import new_record, sample_frame, settle
 from tracebank_benchmarks.tsdb.schedule import Budget
 from tracebank_benchmarks.tsdb.station import Setting, Station
+from tracebank_benchmarks.tsdb.statistics import QUANTILES, percentiles
 from tracebank_benchmarks.tsdb.worker import EngineDied, EngineFailed, EngineTimeout, one_line
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane, Parameters, Workload
 from tracebank_schemas.series import SeriesTable

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from tracebank_benchmarks.tsdb.report.figures import Figures
-from tracebank_benchmarks.tsdb.results import TIMED
 from tracebank_benchmarks.tsdb.statistics import Rank
 
 JOBS: Final[dict[str, tuple[str, ...]]] = {
@@ -45,19 +44,13 @@ def _for_reads(figures: Figures, job: str, reads: Sequence[str]) -> Advice | Non
     asked = [read for read in reads if read in figures.reads]
     if not asked:
         return None
-    ranks = figures.ranks_over(asked)
+    whole = figures.ranks_over(asked, whole=True)
     few = [entry for entry in figures.entries if figures.short(entry, asked)]
-    whole = {entry: rank for entry, rank in ranks.items() if _answers_all(figures, entry, asked)}
     unable = [entry for entry in figures.entries if entry not in whole and entry not in few]
     sentence, clear = _first_of(whole, few)
     if unable:
         sentence += f" Not all of it was answered by {_listed(unable)}."
     return Advice(f"{job} ({', '.join(asked)})", sentence.strip(), clear)
-
-
-def _answers_all(figures: Figures, entry: str, reads: Sequence[str]) -> bool:
-    found = [figures.result(entry, read) for read in reads]
-    return all(one is not None and one["status"] in TIMED for one in found)
 
 
 def _first_of(ranks: dict[str, Rank], few: Sequence[str]) -> tuple[str, bool]:

@@ -76,10 +76,16 @@ class Figures:
         """Geometric-mean score over the reads of each entry that has a place, best first."""
         return self.ranks_over(self.reads)
 
-    def ranks_over(self, reads: Sequence[str]) -> dict[str, Rank]:
-        """The same over some of the reads."""
+    def ranks_over(self, reads: Sequence[str], *, whole: bool = False) -> dict[str, Rank]:
+        """The same over some of the reads.
+
+        Args:
+            reads: which.
+            whole: only entries that answered all of them.
+        """
         found = times(self.record, reads)
-        placed = {entry: found[entry] for entry in found if not self.short(entry, reads)}
+        placed = {entry: found[entry] for entry in found
+                  if not self.short(entry, reads) and (not whole or len(found[entry]) == len(reads))}  # fmt: skip
         return ranking(placed, limits(self.record, reads), self.record.plan.seed)
 
     def short(self, entry: str, reads: Sequence[str]) -> dict[str, int]:
