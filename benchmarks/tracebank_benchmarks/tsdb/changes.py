@@ -28,6 +28,8 @@ ROUGH: Final = 3.0
 """Times as noisy is a figure with too few undisturbed samples: only what is far off is then seen."""
 GROWN: Final = 1.02
 """Bytes of the same rows may be so many times what they were: merges do not always end alike."""
+BYTES: Final = "S1 bytes"
+"""The figure that is a size."""
 _ORDER: Final = ("verified", "partial")
 
 Key = tuple[str, str, str]
@@ -77,7 +79,7 @@ class Change:
     def verdict(self) -> str:
         """In a word or a line; empty where nothing is to be said."""
         if self.slower:
-            return "larger" if self.figure == "S1 bytes" else "slower"
+            return "larger" if self.figure == BYTES else "slower"
         return self.fault
 
 
