@@ -1,4 +1,4 @@
-"""What became slower: runs against runs, with few false alarms, nothing passed over, and what is far off always found."""
+"""What became slower: runs against runs, few false alarms, nothing passed over, what is far off always found."""
 
 from __future__ import annotations
 
