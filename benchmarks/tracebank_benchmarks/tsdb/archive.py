@@ -212,8 +212,8 @@ def history(relational: RelationalStore, series: SeriesStore, record: Record) ->
 
 def _stored(relational: RelationalStore, series: SeriesStore, run: dict[str, Any]) -> Record:
     """A run as the stores have it, wherever it was made."""
-    asked = {name: tuple(run["asked"][name]) for name in ("engines", "lanes", "workloads")}
-    plan = Plan(**asked, scale=run["scale"], minutes=run["minutes"], seed=run["seed"])
+    engines, lanes, workloads = (tuple(run["asked"][name]) for name in ("engines", "lanes", "workloads"))
+    plan = Plan(engines, lanes, workloads, run["scale"], run["minutes"], run["seed"])
     rows = series.read(SAMPLES, partition={"run_id": run["run_id"]}, ordered=False)
     return Record(
         run["run_id"],

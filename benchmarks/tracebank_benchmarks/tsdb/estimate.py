@@ -52,7 +52,8 @@ class Estimate:
     def left_out(self, minutes: float) -> list[str]:
         """Workloads for which there will be no time."""
         room = max(0.0, minutes * 60 - self.data - self.answers - self.loads) * (1 - FOR_READS)
-        found, wanted = [], sum(self.others.values())
+        found: list[str] = []
+        wanted = sum(self.others.values())
         for workload in _TRIMMED:
             if wanted > room and workload in self.others:
                 wanted -= self.others[workload]

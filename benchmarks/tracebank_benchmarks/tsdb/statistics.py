@@ -136,7 +136,7 @@ def _longest(medians: NDArray[np.float64], entries: Sequence[str], workloads: Se
              limits: Limits) -> NDArray[np.float64]:  # fmt: skip
     """Longest time of each workload and draw, time-outs at their limits, of shape (workloads, draws)."""
     given_up = [max(limits.get(entry, {}).get(workload, 0.0) for entry in entries) for workload in workloads]
-    return np.maximum(np.nanmax(medians, axis=0), np.asarray(given_up)[:, None])
+    return np.asarray(np.maximum(np.nanmax(medians, axis=0), np.asarray(given_up)[:, None]))
 
 
 def _scores(medians: NDArray[np.float64], longest: NDArray[np.float64]) -> NDArray[np.float64]:

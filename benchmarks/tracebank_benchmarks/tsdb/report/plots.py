@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tracebank_benchmarks.tsdb.report import concurrency
 from tracebank_benchmarks.tsdb.report.figures import Figures, workload_name
@@ -19,7 +19,7 @@ _COLOURS: Final = ("#3b6fb6", "#e08b3e", "#5aa469", "#a05bb0", "#c9504e", "#7d7d
 _WIDTH: Final = 8.0
 _INK: Final = "#010203"
 """Stands for the page's own colour of text, light or dark."""
-_STYLE: Final = {
+_STYLE: Final[dict[Any, Any]] = {
     "font.size": 10, "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK,
     "ytick.color": _INK, "grid.color": _INK,
 }  # fmt: skip

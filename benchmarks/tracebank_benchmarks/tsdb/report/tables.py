@@ -12,6 +12,7 @@ from tracebank_benchmarks.tsdb.report.figures import STATUS_WORDS, Figures
 from tracebank_benchmarks.tsdb.results import Record
 
 _SHOWN = 30
+_NAMED = 6
 
 
 def ranking_rows(figures: Figures) -> list[dict[str, Any]]:
@@ -51,10 +52,15 @@ def ranking_table(figures: Figures) -> Table:
             by_status.setdefault(status, []).append(workload)
         notes = [row["why_no_place"]] if row["why_no_place"] else []
         words = {**STATUS_WORDS, "partial": "partly by the client"}
-        notes += [f"{words[status]}: {', '.join(names)}" for status, names in by_status.items()]
+        notes += [f"{words[status]}: {_few(names)}" for status, names in by_status.items()]
         score = (f"{row['score']:.2f}", f"{row['low']:.2f} – {row['high']:.2f}") if row["place"] else ("–", "")
         table.add_row(row["entry"], *score, f"{row['answered']} of {row['reads']}", "; ".join(notes))
     return table
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names, of which only the first few stand where there are many."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
 def ranking_markdown(figures: Figures) -> str:
