@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import psutil
 
 from tracebank_benchmarks.tsdb.statistics import LEAST_SAMPLES, median_interval
-from tracebank_benchmarks.tsdb.usage import memory_of
+from tracebank_benchmarks.tsdb.usage import memory_of, peak_of
 
 FOREIGN_LIMIT: Final = 0.10
 """Share of the machine's CPU time that other processes may use before a sample is marked as disturbed."""
@@ -100,9 +100,14 @@ class LoadWatch:
         """CPU seconds that servers and their children have used so far."""
         return sum(self._servers[root].seconds() for root in roots if root in self._servers)
 
-    def server_memory(self, roots: Iterable[int]) -> int:
-        """Bytes that servers and their children have in memory now."""
-        return sum(memory_of(self._servers[root].processes()) for root in roots if root in self._servers)
+    def server_memory(self, roots: Iterable[int]) -> dict[str, float]:
+        """Bytes that servers have in memory: the most ever of a process without children, as the owner of an embedded
+        engine is; of several, which share memory, what they have together now.
+        """
+        trees = [self._servers[root].processes() for root in roots if root in self._servers]
+        if trees and all(len(tree) == 1 for tree in trees) and all(peaks := [peak_of(tree[0].pid) for tree in trees]):
+            return {"peak_memory_bytes": float(sum(peaks))}
+        return {"memory_bytes": float(sum(map(memory_of, trees)))}
 
     def look(self, within: float = 0.0) -> _Moment:
         """Remember the counters of this moment, or take those of so many seconds ago at most."""

@@ -182,8 +182,8 @@ def resources(station: Station) -> None:
     if station.roots:
         watch = station.setting.watch
         used = watch.server_cpu(station.roots) - station.server_cpu_before
-        servers = {"memory_bytes": float(watch.server_memory(station.roots)), "cpu_seconds": used}
+        servers = watch.server_memory(station.roots) | {"cpu_seconds": used}
         values = servers | {f"client_{name}": value for name, value in values.items()}
     station.setting.journal.note(Measures(station.engine, station.lane.value, "M1", values))
-    server = "memory of the server's processes as it stood when the reads had ended; their I/O is not seen"
+    server = "of a process that is the server's own; its I/O is not seen"
     station.decide("M1", "partial" if station.roots else "verified", server if station.roots else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -93,12 +94,19 @@ def _reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def _peak() -> int:
-    """The most that was in memory, bytes, since `_reset_peak`."""
+def peak_of(pid: int) -> int:
+    """The most that a process had in memory, bytes; 0 where the system does not tell."""
     with suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    return 0
+
+
+def _peak() -> int:
+    """The most that was in memory, bytes, since `_reset_peak`."""
+    if found := peak_of(os.getpid()):
+        return found
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
