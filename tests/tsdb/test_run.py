@@ -489,7 +489,7 @@ def test_commands_report_list_and_compare_a_run(
 
 
 def test_what_the_minutes_end_before_is_unmeasured_and_can_be_gone_on_with(tmp_path: Path) -> None:
-    found = run(tmp_path, plan("right", "hanging", workloads="R1,R2,W1,Q1", minutes=0.001))
+    found = run(tmp_path, plan("right", "hanging", workloads="R1,R2,W1,Q1", minutes=1e-6))
     assert {(one["status"], one["reason"]) for one in found.values()} == {("unmeasured", UNMEASURED)}
     again = run(tmp_path, plan("right", workloads="R1,R2,W1"))
     assert {one["status"] for one in again.values()} == {"verified"}
