@@ -3,6 +3,7 @@
 `@artifact` goes on the function that makes the rows; inside it `materialised` (see there) writes and reports them.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -61,9 +62,14 @@ def table_metadata(tables: Sequence[DeclaredTable]) -> dict[str, Any]:
 
 
 def check_specs(
-    key: dg.AssetKey, tables: Sequence[DeclaredTable], checks: Mapping[str, str], *, not_empty: bool = False
+    key: dg.AssetKey,
+    tables: Sequence[DeclaredTable],
+    checks: Mapping[str, str],
+    *,
+    not_empty: bool = False,
+    partitions: dg.PartitionsDefinition[Any] | None = None,
 ) -> list[dg.AssetCheckSpec]:
-    """The standard checks of what an asset writes, and its own by name and meaning.
+    """The standard checks of what an asset writes, and its own by name and meaning; each for every partition.
 
     Relational tables have none of the first two: the database holds columns and primary keys itself.
     """
@@ -74,7 +80,12 @@ def check_specs(
         NOT_EMPTY: "There is a row." if not_empty else "",
     }
     asked = {name: what for name, what in standard.items() if what} | dict(checks)
-    return [dg.AssetCheckSpec(name, asset=key, description=what) for name, what in asked.items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # that checks have partitions is new in Dagster
+        return [
+            dg.AssetCheckSpec(name, asset=key, description=what, partitions_def=partitions)
+            for name, what in asked.items()
+        ]
 
 
 def artifact(
@@ -106,7 +117,9 @@ def artifact(
             key=key,
             group_name=group,
             code_version=code_version(function, files),
-            check_specs=check_specs(key, tables, checks or {}, not_empty=not_empty),
+            check_specs=check_specs(
+                key, tables, checks or {}, not_empty=not_empty, partitions=options.get("partitions_def")
+            ),
             metadata={**table_metadata(tables), **(metadata or {})},
             **options,
         )(function)
@@ -147,7 +160,12 @@ def artifact_by_table(
             for table in tables
         ]  # fmt: skip
         more = {table.name: {**(checks or {}), **(checks_of or {}).get(table.name, {})} for table in tables}
-        own = [spec for table in tables for spec in check_specs(keys[table.name], [table], more[table.name])]
+        partitions = options.get("partitions_def")
+        own = [
+            spec
+            for table in tables
+            for spec in check_specs(keys[table.name], [table], more[table.name], partitions=partitions)
+        ]
         return dg.multi_asset(specs=specs, check_specs=own, can_subset=True, **options)(function)
 
     return decorate

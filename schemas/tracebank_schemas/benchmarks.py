@@ -12,8 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tracebank_schemas.relational import Base
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
-STATUSES: Final = ("verified", "partial", "unsupported", "wrong_answer", "error", "timeout")
-"""What a result may be. Only verified and partial ones (part of the work is the client's) have times."""
+STATUSES: Final = (
+    "verified", "partial", "unsupported", "wrong_answer", "error", "timeout", "empty", "unmeasured",
+)  # fmt: skip
+"""What a result may be. Only verified and partial ones (part of the work is the client's) have times. Empty: the right
+answer has no rows, so that nothing was verified; unmeasured: the run's minutes ended before."""
 
 
 class BenchmarkEnvironment(Base):
@@ -49,7 +52,7 @@ class BenchmarkRun(Base):
         String(64), ForeignKey("benchmark_environments.environment"), doc="where it ran"
     )
     started_at: Mapped[datetime] = mapped_column(doc="UTC")
-    finished_at: Mapped[datetime | None] = mapped_column(doc="UTC; null while it can be continued")
+    finished_at: Mapped[datetime | None] = mapped_column(doc="UTC; null where it was stopped, or an engine failed")
     scale: Mapped[float] = mapped_column(Float, doc="1 is the paper's 20 M trades and 33 M book rows")
     seed: Mapped[int] = mapped_column(doc="of the order, the parameters and the data")
     minutes: Mapped[float] = mapped_column(Float, doc="budget")
@@ -78,8 +81,12 @@ class BenchmarkResult(Base):
     scale: Mapped[float] = mapped_column(Float, primary_key=True, doc="as of the run")
     status: Mapped[str] = mapped_column(String(16), doc=", ".join(STATUSES))
     reason: Mapped[str] = mapped_column(Text, doc="why it is not verified; empty where it is")
-    median_seconds: Mapped[float | None] = mapped_column(Float, doc="median wall time, s; null without a right answer")
-    low_seconds: Mapped[float | None] = mapped_column(Float, doc="lower end of the median's 95 % interval, s")
+    median_seconds: Mapped[float | None] = mapped_column(
+        Float, doc="median wall time, s, of undisturbed samples where there are five; null without a right answer"
+    )
+    low_seconds: Mapped[float | None] = mapped_column(
+        Float, doc="lower end of its 95 % interval, s; null below five undisturbed samples"
+    )
     high_seconds: Mapped[float | None] = mapped_column(Float, doc="upper end of it, s")
     cpu_seconds: Mapped[float | None] = mapped_column(Float, doc="median CPU time of client and engine, s")
     rows: Mapped[int | None] = mapped_column(doc="rows of the answer, or rows written")

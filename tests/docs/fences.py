@@ -51,7 +51,9 @@ def blocks_of(name: str, text: str) -> list[Block]:
         place = f"{name}:{text.count(chr(10), 0, fence.start()) + 1}"
         info = _INFO.fullmatch(fence.group(1).strip())
         if info is None or info.group(1) not in LANGUAGES:
-            raise ValueError(f"{place}: {fence.group(1)!r} is no fence; use {', '.join(LANGUAGES)}, (not run: why), (file: name)")
+            raise ValueError(
+                f"{place}: {fence.group(1)!r} is no fence; use {', '.join(LANGUAGES)}, (not run: why), (file: name)"
+            )
         if info.group(1) == "output":
             above = found.pop()
             found.append(Block(above.place, above.language, above.text, above.reason, above.file, fence.group(2)))

@@ -1,8 +1,7 @@
-"""Bulk loads from files and by bare clients: whichever way rows come in, the same rows are there afterwards."""
+"""Bulk loads from files: whichever way rows come in, the same rows are there afterwards."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from typer import Typer
-from typer.testing import CliRunner
 
 from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb import data_files
-from tracebank_benchmarks.tsdb.bare_ingest.clients import CLIENTS
-from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest
-from tracebank_benchmarks.tsdb.bare_ingest.copy_buffer import copy_buffers
-from tracebank_benchmarks.tsdb.bare_ingest.side_by_side import BARE, OURS, Load, Pair, compare_ingest
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.data import example_parameters, small_data
 from tracebank_benchmarks.tsdb.data_set import DataSet, DataSetWriter, opened
@@ -205,87 +198,3 @@ def test_pieces_of_text_files_are_whole_lines(tmp_path: Path) -> None:
     pieces = list(data_files.whole_lines(sorted(tmp_path.iterdir()), 2))
     assert [piece.count(b"\n") for piece in pieces] == [2, 2, 1, 2, 2, 1]
     assert all(piece.endswith(b"\n") for piece in pieces)
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_bare_client_loads_as_many_rows_as_we_do(name: str, lane: Lane, table: object, data: DataSet,
-                                                  tmp_path: Path) -> None:  # fmt: skip
-    assert table in TABLES
-    which = TRADES if table is TRADES else BOOK
-    if name == "influxdb1" and (which is BOOK and lane is Lane.PAPER):
-        pytest.skip("the paper lane keeps a book row as two points")
-    rows = (
-        data.frame(which)
-        .with_columns(symbol=pl.lit("A"), venue=pl.lit("x"))
-        .to_arrow(compat_level=pl.CompatLevel.oldest())
-    )
-    with CLIENTS[name](which, lane, tmp_path) as bare:
-        bare.write(rows.cast(which.arrow_schema))
-        bare.settle()
-        assert bare.count() == data.rows[which.name]
-
-
-def test_the_bare_copy_is_the_platforms_own(data: DataSet) -> None:
-    from tracebank.engines.postgresql import ddl as postgresql_ddl
-    from tracebank.engines.postgresql.copy import encoded
-    from tracebank.engines.postgresql.writer import physical_columns
-    from tracebank.tables.frames import fitted
-
-    rows = data.frame(TRADES).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(TRADES.arrow_schema)
-    ours = b"".join(encoded(physical_columns(TRADES, fitted(TRADES, rows, postgresql_ddl.LIMITS))))
-    assert b"".join(copy_buffers(rows)) == ours
-
-
-def test_both_sides_are_loaded_in_turns_and_faults_are_one_line(data: DataSet, tmp_path: Path) -> None:
-    steps: list[int] = []
-    pair = compare_ingest("polars", Lane.PAPER, TRADES.name, data, tmp_path, repetitions=2, seed=0, step=steps.append)
-    assert [sorted((a.side, b.side)) for a, b in zip(pair.loads[::2], pair.loads[1::2], strict=True)] == [
-        [BARE, OURS], [BARE, OURS]]  # fmt: skip
-    assert not pair.fault
-    assert pair.complete
-    assert sum(steps) == 4
-    assert all(0 < load.acknowledged <= load.settled for load in pair.loads)
-    assert not list(tmp_path.iterdir())
-    failed = compare_ingest("no_such", Lane.PAPER, TRADES.name, data, tmp_path, repetitions=2, seed=0)
-    assert failed.fault
-    assert "\n" not in failed.fault
-    assert not failed.complete
-
-
-def test_ratios_are_those_of_medians() -> None:
-    times = [(OURS, 2.0), (BARE, 1.0), (OURS, 3.0), (BARE, 1.5), (OURS, 90.0), (BARE, 2.0)]
-    pair = Pair("x", "paper", "t", 1, tuple(Load(side, at, at, at, 0.0) for side, at in times))
-    assert pair.ratio("acknowledged") == 2.0
-
-
-def _app() -> Typer:
-    app = Typer()
-    app.command()(ingest)
-    return app
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--engines", "oracle9"], "engine: 'oracle9' is not known"),
-        (["--lanes", "fast"], "lane: 'fast' is not known"),
-        (["--scale", "3"], "scale: 3 is not known"),
-        (["--table", "quotes"], "table: 'quotes' is not known; allowed: bench_trades, bench_book"),
-        (["--repetitions", "0"], "repetitions: 0 is not accepted; allowed: 1 to 100"),
-    ],
-)
-def test_bad_input_is_one_line(arguments: list[str], says: str) -> None:
-    found = CliRunner().invoke(_app(), arguments, terminal_width=400)
-    assert found.exit_code == 2
-    assert says in " ".join(found.output.replace("│", " ").split())
-
-
-def test_the_command_prints_every_load(data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRACEBANK_HOME", str(tmp_path))
-    monkeypatch.setattr("tracebank_benchmarks.tsdb.data.generate", lambda *_, **__: data)
-    found = CliRunner().invoke(_app(), ["--engines", "duckdb", "--lanes", "paper", "--repetitions", "1", "--json"])
-    assert found.exit_code == 0, found.output
-    [record] = json.loads(found.stdout)
-    assert record["engine"] == "duckdb"
-    assert set(record["ratios"]) == {"acknowledged", "settled", "cpu_seconds"}
-    assert {load["side"] for load in record["loads"]} == {OURS, BARE}

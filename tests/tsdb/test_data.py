@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from tracebank.engines.duckdb.store import DuckDBStore
 from tracebank_benchmarks.tsdb import data as data_module
+from tracebank_benchmarks.tsdb.asked import rows_asked
 from tracebank_benchmarks.tsdb.data import (
     asked_parameters,
     example_parameters,
@@ -40,9 +41,7 @@ SESSIONS = [(symbol.symbol, venue) for symbol in MARKET.symbols for venue in MAR
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     """The synthetic data set at a thousandth of the paper's counts."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_module, "SCALES", (0.001,))
-        return generate(0.001, tmp_path_factory.mktemp("data"))
+    return generate(0.001, tmp_path_factory.mktemp("data"))
 
 
 def test_small_data_has_what_engines_disagree_about() -> None:
@@ -116,12 +115,12 @@ def test_the_check_is_exact(tiny: DataSet) -> None:
 
 
 def test_it_is_made_once(tiny: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_module, "SCALES", (0.001,))
     monkeypatch.setattr(data_module, "simulate_chunks", None)
     assert generate(0.001, tiny.folder.parent) == tiny
     assert [path.name for path in tiny.folder.parent.iterdir()] == [tiny.folder.name]
-    with pytest.raises(ValueError, match=r"scale: 0\.3 is not known; allowed: 0\.001"):
-        generate(0.3, tiny.folder.parent)
+    for scale in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="is not accepted; allowed: above 0"):
+            generate(scale, tiny.folder.parent)
 
 
 def test_what_runs_ask_has_answers(tiny: DataSet) -> None:
@@ -132,6 +131,37 @@ def test_what_runs_ask_has_answers(tiny: DataSet) -> None:
         assert asked_parameters(workload, prints, quotes, 1) == parameters
         if workload.id not in ("R7", "R8", "R22", "R23"):  # a day has a minute's rows, and so no returns
             assert answer(workload, parameters, prints, quotes).num_rows, workload.id
+
+
+def test_windows_are_where_the_data_are_busiest(tiny: DataSet) -> None:
+    """As in recordings that begin just before midnight: what the first day has is next to nothing."""
+    prints, quotes = tiny.frame(TRADES), tiny.frame(BOOK)
+    days = prints["ts"].dt.date()
+    first, busy = days.min(), days.unique().sort()[3]
+    kept = [
+        frame.filter((frame["ts"].dt.date() == busy) | ((frame["ts"].dt.date() == first) & (frame["seq"] <= 2)))
+        for frame in (prints, quotes)
+    ]
+    for workload in READS:
+        parameters = asked_parameters(workload, *kept, 1)
+        if "start" in parameters and workload.id not in ("R3", "R18", "R26"):
+            assert parameters["start"].date() == busy, workload.id  # type: ignore[union-attr]
+        rows = rows_asked(workload, parameters, *kept)
+        assert rows >= (100 if workload.id not in ("R15", "R16", "R28") else 20), (workload.id, rows)
+        if workload.id not in ("R7", "R8", "R22", "R23"):
+            assert answer(workload, parameters, *kept).num_rows, workload.id
+    trades_only = asked_parameters(BY_ID["R9"], *kept, 1)
+    assert rows_asked(BY_ID["R9"], trades_only, *kept) == kept[0].filter(
+        pl.col("symbol") == trades_only["symbol"], pl.col("ts").dt.date() == busy).height  # fmt: skip
+
+
+def test_thresholds_have_rows_above_them_though_most_values_are_equal(tiny: DataSet) -> None:
+    flat = tiny.frame(TRADES).with_columns(
+        price=pl.when(pl.col("seq") % 7 == 0).then(1.0).otherwise(2.0), qty=pl.when(pl.col("seq") % 5 == 0).then(1.0)
+        .otherwise(3.0))  # fmt: skip
+    for read in ("R9", "R24"):
+        parameters = asked_parameters(BY_ID[read], flat, tiny.frame(BOOK), 1)
+        assert answer(BY_ID[read], parameters, flat, tiny.frame(BOOK)).num_rows, read
 
 
 def test_trades_whose_answer_rounding_could_change_are_not_asked() -> None:

@@ -15,7 +15,15 @@ import pytest
 
 from tracebank_benchmarks.tsdb import measurement
 from tracebank_benchmarks.tsdb.environment import environment
-from tracebank_benchmarks.tsdb.measurement import LEAST_SAMPLES, MOST_SAMPLES, LoadWatch, enough, peers, timed_call
+from tracebank_benchmarks.tsdb.measurement import (
+    LEAST_SAMPLES,
+    MOST_SAMPLES,
+    TAIL_SAMPLES,
+    LoadWatch,
+    enough,
+    peers,
+    timed_call,
+)
 from tracebank_schemas.benchmarks import BenchmarkEnvironment
 
 
@@ -130,11 +138,14 @@ def test_servers_are_found_by_the_connections_to_them() -> None:
 
 
 def test_samples_are_enough_when_the_interval_is_narrow_or_there_are_very_many() -> None:
-    assert not enough([0.1] * (LEAST_SAMPLES - 1))
-    assert enough([0.1] * LEAST_SAMPLES)
+    assert not enough([0.1] * (LEAST_SAMPLES - 1), 99)
+    assert enough([0.1] * LEAST_SAMPLES, LEAST_SAMPLES)
+    assert not enough([0.001] * LEAST_SAMPLES, LEAST_SAMPLES), "a hundred short ones tell a p99"
+    assert enough([0.001] * TAIL_SAMPLES, TAIL_SAMPLES)
     wide = [0.1 * 2 ** (n % 5) for n in range(MOST_SAMPLES)]
-    assert not enough(wide[:10])
-    assert enough(wide)
+    assert not enough(wide[:10], 10)
+    assert enough(wide, MOST_SAMPLES)
+    assert enough([], MOST_SAMPLES), "a machine that is never quiet"
 
 
 def test_the_environment_is_known_by_a_hash_of_what_matters(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.tsdb_benchmark import checks
-from tracebank_assets.tsdb_benchmark.keys import DATA, ENGINE_BY_SCALE, GROUP, RUNS, engine_and_scale
+from tracebank_assets.tsdb_benchmark.keys import DATA, ENGINE_BY_SCALE, GROUP, RUNS, add_to, engine_and_scale
 from tracebank_benchmarks.tsdb import archive, queries
 from tracebank_benchmarks.tsdb.data_set import DataSet
-from tracebank_benchmarks.tsdb.engines import ENGINES
+from tracebank_benchmarks.tsdb.engines import ENGINES, check_here, state
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError, checked_plan
 from tracebank_benchmarks.tsdb.report.figures import Figures
 from tracebank_benchmarks.tsdb.report.html import write_report
+from tracebank_benchmarks.tsdb.report.tables import ranking_markdown
 from tracebank_benchmarks.tsdb.results import Record, combined
 from tracebank_schemas.benchmarks import BenchmarkResult
 
@@ -40,7 +41,7 @@ class RunConfig(dg.Config):
     lanes: list[str] = Field(default_factory=lambda: ["idiomatic"])
     """paper, idiomatic, or both."""
     minutes: float = 5.0
-    """Budget: it decides how often each question is repeated."""
+    """That it takes at most; it decides how often each question is repeated."""
     seed: int = 0
     """Of the data, the parameters and the order."""
 
@@ -55,13 +56,22 @@ def engines() -> Mapping[str, str]:
     return ENGINES
 
 
+def engines_here() -> list[str]:
+    """Names of engines that can be measured here."""
+    return [name for name in engines() if state(name).available]
+
+
 @artifact(GROUP, kinds={"parquet"})
 def data(context: dg.AssetExecutionContext, config: DataConfig, stores: Stores) -> dg.MaterializeResult:
-    """Trades and ten-level books of a week of the synthetic exchange, as Parquet files under `<home>/benchmarks`."""
+    """Trades and ten-level books of a week of the synthetic exchange, as Parquet files under `<home>/benchmarks`.
+
+    Scales that there are data of, and engines that are here, are the partitions of `runs`.
+    """
     with materialised(context, stores) as made:
         found = [_data(stores, scale, config.seed) for scale in config.scales]
         rows = sum(sum(one.rows.values()) for one in found)
         made.wrote(rows, sum(sum(one.raw_bytes.values()) for one in found), "".join(one.hash for one in found))
+    add_to(context.instance, engines_here(), config.scales)
     return made.result({"folders": [str(one.folder) for one in found]})
 
 
@@ -84,11 +94,13 @@ def runs(context: dg.AssetExecutionContext, config: RunConfig, stores: Stores) -
     Runs share a pool, so that a limit on it keeps two of them from measuring at once.
     """
     plan = _plan(context.partition_key, config)
+    try:
+        check_here(plan.engines)
+    except PlanError as error:
+        raise dg.Failure(str(error)) from error
     with materialised(context, stores) as made:
         record, source = archive.begin(stores.settings, plan, data_source())
         archive.carry_out(stores.settings, record, source, engines())
-        if absent := [why for facts in record.engines.values() if (why := facts.get("absent"))]:
-            raise dg.Failure(f"{plan.engines[0]} cannot be measured here: {absent[0]}")
         made.inputs |= {"data": record.data_hash, "run": record.run_id}
         made.wrote(len(record.samples))
     return made.result(_figures(record), checks.run_checks(stores, record))
@@ -112,6 +124,7 @@ def _figures(record: Record) -> dict[str, Figure]:
         "run_id": record.run_id,
         "environment": str(record.environment["environment"]),
         "overhead_share": round(record.overhead_share or 0.0, 4),
+        "disturbed_share": round(record.disturbed_share, 4),
     }
     for one in record.results:
         if one["lane"] == record.plan.lanes[-1] and one["median_seconds"] is not None:
@@ -134,10 +147,10 @@ def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> dg.Ma
         made.inputs |= {one.run_id: one.data_hash for records in newest.values() for one in records}
         rows = sum(len(record.results) for record in together.values())
         made.wrote(rows, sum(page.stat().st_size for page in pages))
-    figures: dict[str, Figure] = {"pages": dg.MetadataValue.md("\n".join(f"* `{page}`" for page in pages))}
-    for scale, record in together.items():
-        ranks = Figures(record).ranks
-        figures[f"ranking_{scale:g}"] = {entry: round(rank.value, 3) for entry, rank in ranks.items()}
+    figures: dict[str, Figure] = {}
+    for page, (scale, record) in zip(pages, together.items(), strict=True):
+        figures[f"page_{scale:g}"] = dg.MetadataValue.url(page.as_uri())
+        figures[f"ranking_{scale:g}"] = dg.MetadataValue.md(ranking_markdown(Figures(record)))
     return made.result(figures)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from tracebank_assets.tsdb_benchmark.keys import DATA, REPORT, RUNS
+from tracebank_assets.tsdb_benchmark.keys import DATA, REPORT, RUNS, add_to, partition_key
 from tracebank_benchmarks.tsdb.engines import ENGINES, state
 
 _IN_DEV = bool(os.environ.get("TRACEBANK_DEV"))
@@ -34,8 +34,9 @@ def weekly_tsdb_benchmark(context: dg.ScheduleEvaluationContext) -> Iterator[dg.
     if not here:
         yield dg.SkipReason("no engine is here; 'tracebank doctor' says what is missing")
     week = f"{context.scheduled_execution_time:%G-W%V}"
+    add_to(context.instance, here, [WEEKLY_SCALE])
     for engine in here:
-        yield dg.RunRequest(run_key=f"{engine}|{week}", partition_key=f"{engine}|{WEEKLY_SCALE:g}")
+        yield dg.RunRequest(run_key=f"{engine}|{week}", partition_key=partition_key(engine, WEEKLY_SCALE))
 
 
 @dg.schedule(

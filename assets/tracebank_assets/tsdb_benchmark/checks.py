@@ -3,32 +3,49 @@
 import dagster as dg
 
 from tracebank.resources import Stores
-from tracebank_benchmarks.tsdb import archive
+from tracebank_benchmarks.tsdb import archive, changes
 from tracebank_benchmarks.tsdb.results import Record
 
 _VERIFIED = "answers_verified"
 _NOT_SLOWER = "not_slower_than_history"
 _STORAGE = "storage_not_grown"
-STORAGE_GROWTH = 1.02
-"""Bytes of the same rows may be so many times what they were: merges do not always end alike."""
-
 
 RUN_CHECKS = {
     _VERIFIED: "Every answer was right, or the engine cannot express the question.",
-    _NOT_SLOWER: "No workload is slower than in earlier runs on the same machine and data by more than its noise:"
-    " a rank test on raw samples.",
-    _STORAGE: "The same rows take no more bytes than in the run before.",
+    _NOT_SLOWER: "Nothing is slower than in earlier runs on the same machine and data by more than runs differ, and"
+    " nothing that was measured then is lost or cannot be compared.",
+    _STORAGE: "The same rows take no more bytes than in the runs before.",
 }
 """Checks of `[tsdb_benchmark, runs]`."""
 
 
 def run_checks(stores: Stores, record: Record) -> list[dg.AssetCheckResult]:
     """The checks of a run that was just kept."""
-    return [_verified(record), _not_slower(stores, record), _storage(stores, record)]
+    earlier = archive.history(stores.relational, stores.series, record)
+    found = changes.compare(earlier, [record]) if earlier else []
+    sizes = [one for one in found if one.figure == changes.BYTES]
+    times = [one for one in found if one.figure != changes.BYTES]
+    runs = [one.run_id for one in earlier]
+    return [_verified(record), _compared(_NOT_SLOWER, times, runs), _compared(_STORAGE, sizes, runs)]
+
+
+def _compared(name: str, found: list[changes.Change], runs: list[str]) -> dg.AssetCheckResult:
+    told = [
+        f"{one.lane} {one.figure}: {one.verdict}"
+        + (f", {one.ratio:.2f} times as much as before" if one.ratio is not None else "")
+        for one in found
+        if one.verdict
+    ]
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"found": told, "compared": len(found), "earlier runs": runs},
+    )
 
 
 def _verified(record: Record) -> dg.AssetCheckResult:
-    fine = ("verified", "partial", "unsupported")
+    fine = ("verified", "partial", "unsupported", "unmeasured")
     bad = [
         f"{one['lane']} {one['workload']}: {one['status']}, {one['reason']}"
         for one in record.results
@@ -41,48 +58,3 @@ def _verified(record: Record) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if wrong else dg.AssetCheckSeverity.WARN,
         metadata={"not verified": bad, "results": len(record.results)},
     )
-
-
-def _not_slower(stores: Stores, record: Record) -> dg.AssetCheckResult:
-    earlier = archive.history(stores.relational, record)
-    before = archive.samples(stores.series, earlier)
-    now = archive.samples(stores.series, [record.run_id] if record.samples else [])
-    changes = archive.compare(before, now)
-    slower = [
-        f"{one.lane} {one.workload}: {one.test.ratio:.2f} times the earlier median, p = {one.p_value:.2g}"
-        for one in changes
-        if one.slower
-    ]
-    return dg.AssetCheckResult(
-        check_name=_NOT_SLOWER,
-        passed=not slower,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"slower": slower, "compared": len(changes), "earlier runs": earlier},
-    )
-
-
-def _storage(stores: Stores, record: Record) -> dg.AssetCheckResult:
-    before: dict[tuple[str, str], float] = {}
-    for run in reversed(archive.history(stores.relational, record)):  # the newest stays
-        before |= _sizes(archive.results_of(stores.relational, run))
-    now = _sizes(record.results)
-    grown = [
-        f"{engine} {lane}: {now[engine, lane]:,.0f} bytes, {before[engine, lane]:,.0f} before"
-        for engine, lane in now
-        if (engine, lane) in before and now[engine, lane] > STORAGE_GROWTH * before[engine, lane]
-    ]
-    return dg.AssetCheckResult(
-        check_name=_STORAGE,
-        passed=not grown,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"grown": grown, "compared": len(set(now) & set(before))},
-    )
-
-
-def _sizes(results: list[dict[str, object]]) -> dict[tuple[str, str], float]:
-    found = {}
-    for one in results:
-        measures = one["measures"]
-        if one["workload"] == "S1" and isinstance(measures, dict) and "bytes" in measures:
-            found[str(one["engine"]), str(one["lane"])] = float(measures["bytes"])
-    return found

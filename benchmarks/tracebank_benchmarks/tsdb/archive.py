@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import polars as pl
 from sqlalchemy import select
 
 from tracebank_benchmarks.tsdb.data import from_files, from_store, generate
 from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engines import ENGINES
 from tracebank_benchmarks.tsdb.environment import environment
-from tracebank_benchmarks.tsdb.journal import Journal
+from tracebank_benchmarks.tsdb.journal import Journal, Sample
 from tracebank_benchmarks.tsdb.plan import Plan, PlanError
 from tracebank_benchmarks.tsdb.results import SUITE, Record, export, imported, new_record, settle, store
 from tracebank_benchmarks.tsdb.run import JOURNAL, measure
+from tracebank_benchmarks.tsdb.schedule import Budget
 from tracebank_benchmarks.tsdb.slopes import settle_slopes
-from tracebank_benchmarks.tsdb.statistics import RankTest, corrected, rank_test
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from tracebank.stores.relational import RelationalStore
     from tracebank.stores.series_store import SeriesStore
 
-SIGNIFICANT: Final = 0.01
-"""Chance of a false alarm, over all workloads of a comparison together, that is put up with."""
-LEAST_HISTORY: Final = 5
-"""Samples on each side below which nothing is said."""
+MOST_HISTORY: Final = 10
+"""Earlier runs that a run is held against."""
 _RUN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _FILE = "run.json"
 
@@ -84,8 +82,10 @@ def _stored_days(settings: Settings, plan: Plan, folder: Path) -> DataSet:
         raise PlanError(f"days: {' '.join(str(error).split())}") from error
 
 
-def begin(settings: Settings, plan: Plan, source: DataSource = data_of) -> tuple[Record, DataSet]:
-    """A new run: its id, its environment, its data."""
+def begin(settings: Settings, plan: Plan, source: DataSource = data_of, budget: Budget | None = None,
+          ) -> tuple[Record, DataSet]:  # fmt: skip
+    """A new run: its id, its environment, its data. Its minutes begin, unless they have already."""
+    budget = budget or Budget(plan.minutes)
     data = source(settings, plan)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
     folder = run_folder(settings, run_id)
@@ -93,6 +93,7 @@ def begin(settings: Settings, plan: Plan, source: DataSource = data_of) -> tuple
     record = new_record(
         run_id, plan, environment(folder, threads=plan.threads, memory=plan.memory), data.hash, data.rows
     )
+    record.budget = budget
     export(record, folder / _FILE)
     return record, data
 
@@ -103,7 +104,7 @@ def resume(settings: Settings, run_id: str, minutes: float, source: DataSource =
     Raises:
         PlanError: there is no such run, or the machine or the data are others now.
     """
-    record = opened(settings, run_id)
+    record, budget = opened(settings, run_id), Budget(minutes)
     plan = Plan(**{name: getattr(record.plan, name) for name in Plan.__slots__} | {"minutes": minutes})
     data = source(settings, plan)
     now = environment(run_folder(settings, run_id), threads=plan.threads, memory=plan.memory).environment
@@ -113,7 +114,7 @@ def resume(settings: Settings, run_id: str, minutes: float, source: DataSource =
         )
     if data.hash != record.data_hash:
         raise PlanError(f"run: {run_id} was begun on data {record.data_hash}; there is {data.hash} now")
-    record.plan = plan
+    record.plan, record.budget = plan, budget
     return record, data
 
 
@@ -126,7 +127,7 @@ def carry_out(settings: Settings, record: Record, data: DataSet, engines: Mappin
     folder = run_folder(settings, record.run_id)
     complete = False
     try:
-        complete = measure(record.plan, data, folder, engines)
+        complete = measure(record.plan, data, folder, engines, record.budget)
     finally:
         with Journal(folder / JOURNAL) as journal:
             settle(record, journal)
@@ -160,20 +161,22 @@ def opened(settings: Settings, run_id: str) -> Record:
     return imported(path)
 
 
-def earlier_run(settings: Settings, record: Record, run_id: str) -> Record:
-    """A run that another may be held against.
+def alike(settings: Settings, run_ids: Sequence[str], other: Record | None = None) -> list[Record]:
+    """Runs that may be compared with each other, and with another one.
 
     Raises:
-        PlanError: there is none of that id, or it is of other data or of another environment.
+        PlanError: there is none of an id, or one is of other data or of another environment.
     """
-    other = opened(settings, run_id)
-    for field, mine, its in (
-        ("data", record.data_hash, other.data_hash),
-        ("environment", record.environment["environment"], other.environment["environment"]),
-    ):
-        if mine != its:
-            raise PlanError(f"run: {run_id} has {field} {its}; allowed: runs of {field} {mine}, as {record.run_id} has")
-    return other
+    found = [opened(settings, run_id.strip()) for run_id in run_ids if run_id.strip()]
+    if not found:
+        raise PlanError("run: none is given; 'tracebank bench list' shows them")
+    model = other or found[0]
+    for record in found:
+        for field, mine, its in zip(("environment", "data"), _like(model), _like(record), strict=True):
+            if mine != its:
+                raise PlanError(f"run: {record.run_id} has {field} {its}; allowed: runs of {field} {mine}, as"
+                                f" {model.run_id} has")  # fmt: skip
+    return found
 
 
 def listed(relational: RelationalStore) -> list[dict[str, Any]]:
@@ -190,62 +193,51 @@ def results_of(relational: RelationalStore, run_id: str) -> list[dict[str, Any]]
         return [result.row() for result in session.scalars(query).all()]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One workload in a run beside the same one earlier."""
-
-    engine: str
-    lane: str
-    workload: str
-    test: RankTest
-    p_value: float
-    """Corrected for the number of workloads looked at (Holm)."""
-
-    @property
-    def slower(self) -> bool:
-        """Slower by more than noise."""
-        return self.p_value < SIGNIFICANT and self.test.ratio > 1
-
-
-def compare(earlier: pl.DataFrame, later: pl.DataFrame) -> list[Change]:
-    """Hold the warm samples of each engine, lane and workload against earlier ones: a rank test, no fixed percentage.
-
-    Args:
-        earlier: rows of `benchmark_samples`.
-        later: the same of one run.
+def history(relational: RelationalStore, series: SeriesStore, record: Record) -> list[Record]:
+    """Earlier runs that a run may be held against, newest first: of the same machine as it was set up and the same
+    data, with an engine in common; none that were stopped, in which an engine failed, or that were disturbed.
     """
-    key = ["engine", "lane", "workload"]
-    sides = [_seconds(frame, key) for frame in (earlier, later)]
-    tests = {
-        name: rank_test(before, sides[1][name])
-        for name, before in sides[0].items()
-        if name in sides[1] and min(len(before), len(sides[1][name])) >= LEAST_HISTORY
-    }
-    p_values = corrected({"\t".join(name): test.p_value for name, test in tests.items()})
-    return [Change(*name, test, p_values["\t".join(name)]) for name, test in sorted(tests.items())]
-
-
-def _seconds(frame: pl.DataFrame, key: list[str]) -> dict[tuple[str, str, str], list[float]]:
-    calm = frame.filter((pl.col("kind") == "warm") & ~pl.col("disturbed"))
-    grouped = calm.group_by(key).agg("seconds").iter_rows()
-    return {(engine, lane, workload): seconds for engine, lane, workload, seconds in grouped}
-
-
-def samples(series: SeriesStore, runs: Iterable[str]) -> pl.DataFrame:
-    """Raw samples of runs."""
-    frames = [series.read(SAMPLES, partition={"run_id": run}, ordered=False) for run in dict.fromkeys(runs)]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=SAMPLES.polars_schema)
-
-
-def history(relational: RelationalStore, record: Record) -> list[str]:
-    """Earlier runs that a run may be held against: the same machine as it was set up, the same data."""
+    query = select(BenchmarkRun).where(
+        BenchmarkRun.environment == record.environment["environment"],
+        BenchmarkRun.data_hash == record.data_hash,
+        BenchmarkRun.started_at < record.started_at,
+        BenchmarkRun.finished_at.is_not(None),
+    )
     with relational.reading() as session:
-        query = select(BenchmarkRun.run_id).where(
-            BenchmarkRun.environment == record.environment["environment"],
-            BenchmarkRun.data_hash == record.data_hash,
-            BenchmarkRun.started_at < record.started_at,
-        )
-        return list(session.scalars(query.order_by(BenchmarkRun.started_at.desc()).limit(10)))
+        runs = [run.row() for run in session.scalars(query.order_by(BenchmarkRun.started_at.desc())).all()]
+    mine = set(record.plan.engines)
+    alike = (_stored(relational, series, run) for run in runs if mine & set(run["asked"]["engines"]))
+    return list(islice((run for run in alike if not run.disturbed), MOST_HISTORY))
+
+
+def _stored(relational: RelationalStore, series: SeriesStore, run: dict[str, Any]) -> Record:
+    """A run as the stores have it, wherever it was made."""
+    engines, lanes, workloads = (tuple(run["asked"][name]) for name in ("engines", "lanes", "workloads"))
+    plan = Plan(engines, lanes, workloads, run["scale"], run["minutes"], run["seed"])
+    rows = series.read(SAMPLES, partition={"run_id": run["run_id"]}, ordered=False)
+    return Record(
+        run["run_id"],
+        plan,
+        {"environment": run["environment"]},
+        run["started_at"],
+        run["data_hash"],
+        {},
+        run["finished_at"],
+        run["engines"],
+        results_of(relational, run["run_id"]),
+        [Sample(*row) for row in rows.select(Sample.__struct_fields__).iter_rows()],
+    )
+
+
+def _like(record: Record) -> tuple[str, str]:
+    """What runs must have in common to be compared."""
+    return str(record.environment["environment"]), record.data_hash
+
+
+def _records(settings: Settings) -> Iterator[Record]:
+    """Every run that was begun here, newest first."""
+    for path in sorted((suite_folder(settings) / "runs").glob(f"*/{_FILE}"), reverse=True):
+        yield imported(path)
 
 
 def other_scales(settings: Settings, record: Record) -> list[Record]:
@@ -253,10 +245,7 @@ def other_scales(settings: Settings, record: Record) -> list[Record]:
     found: dict[tuple[float, str], Record] = {}
     if not record.plan.scale:
         return []
-    for path in sorted((suite_folder(settings) / "runs").glob(f"*/{_FILE}"), reverse=True):
-        if path.parent.name == record.run_id:
-            continue
-        other = imported(path)
+    for other in _records(settings):
         if other.environment["environment"] != record.environment["environment"]:
             continue
         if other.plan.scale not in (0.0, record.plan.scale):
@@ -271,9 +260,8 @@ def newest_runs(settings: Settings) -> dict[float, list[Record]]:
     """
     found: dict[float, dict[str, Record]] = {}
     newest: dict[float, tuple[str, str]] = {}
-    for path in sorted((suite_folder(settings) / "runs").glob(f"*/{_FILE}"), reverse=True):
-        record = imported(path)
-        where = (str(record.environment["environment"]), record.data_hash)
+    for record in _records(settings):
+        where = _like(record)
         if not record.results or not record.plan.scale or newest.setdefault(record.plan.scale, where) != where:
             continue
         for engine in {str(one["engine"]) for one in record.results}:

@@ -5,6 +5,7 @@ for tests, and what workloads ask of any of them.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ import polars as pl
 from tracebank.progress import track
 from tracebank.stores.series_store import SeriesStore
 from tracebank_benchmarks.tsdb.asked import asked_parameters
-from tracebank_benchmarks.tsdb.data_set import SCALES, DataSet, DataSetWriter, opened
+from tracebank_benchmarks.tsdb.data_set import DataSet, DataSetWriter, opened
 from tracebank_benchmarks.tsdb.examples import edge_parameters, small_data, small_data_sets
 from tracebank_benchmarks.tsdb.workloads import Value, Workload
 from tracebank_models.market.pipeline import load, source_of
@@ -58,16 +59,16 @@ def generate(scale: float, folder: Path, *, seed: int = 0) -> DataSet:
     """Return the synthetic exchange's data set of a scale, made if it does not stand in the folder yet.
 
     Args:
-        scale: One of `SCALES`.
+        scale: Above 0; below `SMALLEST_SCALE` there may be a session without a trade.
         folder: Where data sets are kept.
         seed: The same scale and seed give the same rows.
 
     Raises:
         ValueError: Another scale.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale: {scale!r} is not known; allowed: {', '.join(f'{known:g}' for known in SCALES)}")
-    place = folder / f"synthetic-scale-{scale:g}-seed-{seed}-v{VERSION}"
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale: {scale!r} is not accepted; allowed: above 0")
+    place = synthetic_folder(scale, folder, seed=seed)
     if (standing := opened(place)) is not None:
         return standing
     days = _DAYS * max(1, int(scale))
@@ -87,9 +88,19 @@ def generate(scale: float, folder: Path, *, seed: int = 0) -> DataSet:
     return _made(place)
 
 
+def synthetic_folder(scale: float, folder: Path, *, seed: int = 0) -> Path:
+    """Return where the data set of a scale stands, or would stand."""
+    return folder / f"synthetic-scale-{scale:.15g}-seed-{seed}-v{VERSION}"
+
+
+def synthetic_rows(scale: float) -> float:
+    """Return how many rows a scale has, about."""
+    return (_TRADES + _BOOK_ROWS) * scale
+
+
 def _market(scale: float, seed: int, day: int, days: int) -> SyntheticMarket:
     sessions = days * len(_PRICES) * len(_VENUES)
-    seconds = round(_BOOK_ROWS * scale / sessions * _INTERVAL_MS / 1_000)
+    seconds = max(1, round(_BOOK_ROWS * scale / sessions * _INTERVAL_MS / 1_000))
     instruments = tuple(
         Instrument(f"SYN{number:02d}", tick_size=tick, base_price=price, mean_order_lots=1_000)
         for number, (price, tick) in enumerate(zip(_PRICES, _TICKS, strict=True))

@@ -23,8 +23,8 @@ from tracebank_benchmarks.tsdb.oracle.frames import TIME
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import BOOK, TABLES, TRADES
 
-SCALES: Final = (0.01, 0.1, 1.0, 10.0)
-"""Scale factors of synthetic data; 1 has the paper's counts, 20 million trades and 33 million book rows."""
+SMALLEST_SCALE: Final = 1e-4
+"""Of synthetic data; 1 has the paper's counts, 20 million trades and 33 million book rows."""
 UNITS: Final = 100_000_000
 """Ticks and lots in one unit of price and of quantity: sums of whole numbers are the same in any order."""
 

@@ -63,8 +63,8 @@ def _loaded(station: Station, workload: str, form: FileForm) -> tuple[str, str]:
             timed_call(
                 setting.watch,
                 station.roots,
-                lambda name=table.name, paths=paths: station.call(  # type: ignore[misc]
-                    "load_files", name, paths, form, timeout=setting.plan.load_timeout
+                lambda name=table.name, paths=paths: station.load(  # type: ignore[misc]
+                    "load_files", name, paths, form
                 ),
                 load_seconds,
                 lambda loaded: loaded.cpu_seconds,

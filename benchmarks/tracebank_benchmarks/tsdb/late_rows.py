@@ -19,7 +19,9 @@ import pyarrow as pa
 from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.journal import Measures
+from tracebank_benchmarks.tsdb.results import UNMEASURED
 from tracebank_benchmarks.tsdb.rewrites import AGAIN_READ, AGAIN_ROWS, DOUBLED, OVERWRITTEN
+from tracebank_benchmarks.tsdb.schedule import MinutesEnded
 from tracebank_benchmarks.tsdb.system_workloads import load_seconds, load_tables, note_load
 from tracebank_benchmarks.tsdb.worker import (
     EngineAbsent,
@@ -182,12 +184,12 @@ def _late_answers(station: Station, reads: list[str]) -> tuple[list[str], str]:
 
 def _rewritten(station: Station) -> tuple[str, str]:
     """Send rows again, and tell by asking what became of them: status and reason of W3."""
-    rows = station.setting.references[AGAIN_ROWS]
+    rows = station.setting.references.get(AGAIN_ROWS)
+    if rows is None:
+        raise MinutesEnded(UNMEASURED)
     if rows.fault:
         raise EngineFailed(rows.fault)
-    found: Rewritten = station.call(
-        "rewrite", TRADES.name, _FileFrames(Path(rows.path)), timeout=station.setting.plan.load_timeout
-    )
+    found: Rewritten = station.load("rewrite", TRADES.name, _FileFrames(Path(rows.path)))
     values = {"again_rows": float(found.rows)}
     if found.more is not None:
         values["again_rows_more"] = float(found.more)

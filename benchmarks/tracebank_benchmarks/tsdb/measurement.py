@@ -17,16 +17,19 @@ from typing import Final, TypeVar
 
 import psutil
 
-from tracebank_benchmarks.tsdb.statistics import median_interval
+from tracebank_benchmarks.tsdb.statistics import LEAST_SAMPLES, median_interval
+from tracebank_benchmarks.tsdb.usage import memory_of, peak_of
 
 FOREIGN_LIMIT: Final = 0.10
 """Share of the machine's CPU time that other processes may use before a sample is marked as disturbed."""
 NARROW: Final = 0.05
 """Width of the median's interval, as a share of it, at which no more samples are needed."""
-LEAST_SAMPLES: Final = 5
-"""Samples before an interval is looked at."""
-MOST_SAMPLES: Final = 60
-"""Samples after which no more are taken, however wide the interval."""
+MOST_SAMPLES: Final = 120
+"""Samples after which no more are taken, however wide the interval or disturbed the machine."""
+TAIL_SAMPLES: Final = 100
+"""Samples that a p99 needs; they are taken of executions that are short enough."""
+SHORT_SECONDS: Final = 0.02
+"""Executions up to this are."""
 WARM_UPS: Final = 2
 """Executions that are discarded before the first warm sample."""
 _WINDOW: Final = 0.25
@@ -97,6 +100,15 @@ class LoadWatch:
         """CPU seconds that servers and their children have used so far."""
         return sum(self._servers[root].seconds() for root in roots if root in self._servers)
 
+    def server_memory(self, roots: Iterable[int]) -> dict[str, float]:
+        """Bytes that servers have in memory: the most ever of a process without children, as the owner of an embedded
+        engine is; of several, which share memory, what they have together now.
+        """
+        trees = [self._servers[root].processes() for root in roots if root in self._servers]
+        if trees and all(len(tree) == 1 for tree in trees) and all(peaks := [peak_of(tree[0].pid) for tree in trees]):
+            return {"peak_memory_bytes": float(sum(peaks))}
+        return {"memory_bytes": float(sum(map(memory_of, trees)))}
+
     def look(self, within: float = 0.0) -> _Moment:
         """Remember the counters of this moment, or take those of so many seconds ago at most."""
         if self._moments and time.perf_counter() - self._moments[-1].wall < within:
@@ -142,11 +154,20 @@ def timed_call(watch: LoadWatch, roots: Sequence[int], work: Callable[[], T], se
     return answer, Cost(cpu_seconds(answer) + served, max(0.0, wall - seconds(answer)), foreign)
 
 
-def enough(samples: Sequence[float]) -> bool:
-    """Whether the interval of the median is narrow, or no more samples are worth while."""
-    if len(samples) >= MOST_SAMPLES:
+def enough(calm: Sequence[float], taken: int) -> bool:
+    """Whether no more samples are worth while: the interval of the median is narrow, and a p99 can be told or would
+    take long.
+
+    Args:
+        calm: undisturbed samples.
+        taken: samples in all.
+    """
+    if taken >= MOST_SAMPLES:
         return True
-    return len(samples) >= LEAST_SAMPLES and median_interval(samples).width <= NARROW
+    if len(calm) < LEAST_SAMPLES:
+        return False
+    found = median_interval(calm)
+    return found.width <= NARROW and (found.value > SHORT_SECONDS or len(calm) >= TAIL_SAMPLES)
 
 
 def peers(pid: int) -> list[int]:
@@ -185,12 +206,15 @@ class _Tree:
         self._children: list[psutil.Process] = []
         self._known_at = -math.inf
 
-    def seconds(self) -> float:
+    def processes(self) -> list[psutil.Process]:
         if time.monotonic() - self._known_at > 1:
             with suppress(psutil.Error):
                 self._children = self._root.children(recursive=True)
             self._known_at = time.monotonic()
-        return sum(_seconds(process, fine=True) for process in (self._root, *self._children))
+        return [self._root, *self._children]
+
+    def seconds(self) -> float:
+        return sum(_seconds(process, fine=True) for process in self.processes())
 
 
 def _seconds(process: psutil.Process, *, fine: bool = False) -> float:

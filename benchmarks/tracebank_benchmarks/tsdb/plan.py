@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tracebank.processors import usable_processors
-from tracebank_benchmarks.tsdb.data_set import SCALES
+from tracebank_benchmarks.tsdb.data_set import SMALLEST_SCALE
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane
 
 SYSTEM: Final = {
@@ -31,6 +32,7 @@ LANES: Final = tuple(lane.value for lane in Lane)
 READS: Final = "reads"
 """Stands for every query among the names of workloads."""
 MOST_DAYS: Final = 366
+DEFAULT_SCALE: Final = 0.01
 
 
 class PlanError(ValueError):
@@ -67,7 +69,7 @@ class Plan:
         """Which data are asked for: their kind, and what tells them from others of it."""
         if self.files:
             return ["files", *self.files]
-        return ["stored", *self.days] if self.days else ["synthetic", f"scale {self.scale:g}", f"seed {self.seed}"]
+        return ["stored", *self.days] if self.days else ["synthetic", f"scale {self.scale:.15g}", f"seed {self.seed}"]
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -82,7 +84,6 @@ def checked_plan(
     workloads: Iterable[str] = ("all",),
     lanes: Iterable[str] = (Lane.IDIOMATIC.value,),
     scale: float | None = None,
-    scales: Sequence[float] = SCALES,
     minutes: float = 10.0,
     seed: int = 0,
     timeout: float = 60.0,
@@ -99,8 +100,7 @@ def checked_plan(
         known: engines that there are.
         workloads: ids; `reads` is all queries and `all` everything.
         lanes: names; `all` is both.
-        scale: of synthetic data; the smallest where nothing else is said of the data.
-        scales: allowed ones.
+        scale: of synthetic data; `DEFAULT_SCALE` where nothing else is said of the data.
         minutes: that the run may take.
         seed: of the data, the parameters and the order.
         timeout: seconds of one execution.
@@ -116,9 +116,9 @@ def checked_plan(
     days = [day.strip() for day in days if day.strip()]
     if sum((scale is not None, bool(files), bool(days))) > 1:
         raise PlanError("data: scale, files and days exclude each other; give one of them")
-    scale = SCALES[0] if scale is None else scale
-    if scale not in scales:
-        raise PlanError(f"scale: {scale:g} is not known; allowed: {', '.join(f'{one:g}' for one in scales)}")
+    scale = DEFAULT_SCALE if scale is None else scale
+    if not SMALLEST_SCALE <= scale < math.inf:
+        raise PlanError(f"scale: {scale:g} is not accepted; allowed: {SMALLEST_SCALE:g} and above, 1 is 53 M rows")
     if not 0 < minutes <= 7 * 24 * 60:
         raise PlanError(f"minutes: {minutes:g} is not accepted; allowed: above 0, up to {7 * 24 * 60}")
     if not 0 < timeout <= 86_400:

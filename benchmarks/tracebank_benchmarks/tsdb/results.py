@@ -14,16 +14,26 @@ import polars as pl
 
 from tracebank_benchmarks.tsdb.journal import Case, Journal, Sample
 from tracebank_benchmarks.tsdb.plan import Plan
-from tracebank_benchmarks.tsdb.statistics import median_interval
+from tracebank_benchmarks.tsdb.statistics import LEAST_SAMPLES, Limits, Times, median_interval
 from tracebank_schemas.benchmarks import SAMPLES, BenchmarkEnvironment, BenchmarkResult, BenchmarkRun
 
 if TYPE_CHECKING:
     from tracebank.stores.relational import RelationalStore
     from tracebank.stores.series_store import SeriesStore
+    from tracebank_benchmarks.tsdb.schedule import Budget
 
 SUITE = "tsdb"
-UNMEASURED = "the run's time ended before it was measured; 'bench run --continue' goes on"
-"""Reason of a time-out that says nothing of the engine."""
+TIMED = ("verified", "partial")
+"""Statuses of right answers: these have times."""
+UNMEASURED = "the run's minutes ended before; 'bench run --continue' goes on"
+"""Why a workload is unmeasured."""
+LIMIT_SECONDS = "limit_seconds"
+"""Measure of a read that an engine gave up by itself: after how long."""
+ROWS_ASKED = "rows_asked"
+"""Measure of a read: rows of the symbols and the window that it names."""
+EMPTY = "the right answer has no rows on these data, so that nothing was verified"
+DISTURBED_RUN = 0.25
+"""Share of samples taken beside other work above which a run is called disturbed, and is no history of others."""
 _OVERHEAD_FROM = 0.05
 """Executions of at least so many seconds tell the harness's share; shorter ones are all harness."""
 
@@ -47,12 +57,25 @@ class Record:
     samples: list[Sample] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     """Text of every query, by engine/lane/workload."""
+    budget: Budget | None = None
+    """Of a run that is going on."""
 
     @property
     def overhead_share(self) -> float | None:
         """Median of the harness's own time over the engine's, of the executions that are long enough to tell."""
         long = [one for one in self.samples if one.kind in ("cold", "warm") and one.seconds >= _OVERHEAD_FROM]
         return median(one.harness_seconds / one.seconds for one in long) if long else None
+
+    @property
+    def disturbed_share(self) -> float:
+        """Share of the reads' warm samples that were taken while other processes used the machine."""
+        warm = [one.disturbed for one in self.samples if one.kind == "warm"]
+        return sum(warm) / len(warm) if warm else 0.0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether so many were that the run says little of its engines."""
+        return self.disturbed_share > DISTURBED_RUN
 
 
 def settle(record: Record, journal: Journal) -> Record:
@@ -92,8 +115,12 @@ def _result(record: Record, case: Case, failure: tuple[str, str]) -> dict[str, A
     engine, lane, workload = case.key
     status, reason = _status(case, failure)
     # Loads have one sample each time that the engine was loaded; reads count warm samples only.
-    kept = (case.of("warm") or case.of("load")) if status in ("verified", "partial") else []
-    interval = median_interval([one.seconds for one in kept], record.plan.seed) if kept else None
+    taken = (case.of("warm") or case.of("load")) if status in TIMED else []
+    calm = [one for one in taken if not one.disturbed]
+    enough = len(calm) >= LEAST_SAMPLES
+    kept = calm if enough else taken
+    seconds = [one.seconds for one in kept]
+    interval = median_interval(seconds, record.plan.seed) if enough else None
     return {
         "run_id": record.run_id,
         "engine": engine,
@@ -102,14 +129,14 @@ def _result(record: Record, case: Case, failure: tuple[str, str]) -> dict[str, A
         "scale": record.plan.scale,
         "status": status,
         "reason": reason,
-        "median_seconds": interval.value if interval else None,
+        "median_seconds": median(seconds) if seconds else None,
         "low_seconds": interval.low if interval else None,
         "high_seconds": interval.high if interval else None,
         "cpu_seconds": median(one.cpu_seconds for one in kept) if kept else None,
         "rows": kept[-1].rows if kept else None,
         "bytes": (kept[-1].bytes or None) if kept else None,
         "repetitions": len(kept),
-        "foreign_share": sum(one.disturbed for one in kept) / len(kept) if kept else None,
+        "foreign_share": sum(one.disturbed for one in taken) / len(taken) if taken else None,
         "text_hash": case.text.hash if case.text else "",
         "measures": case.measures,
     }
@@ -118,12 +145,14 @@ def _result(record: Record, case: Case, failure: tuple[str, str]) -> dict[str, A
 def _status(case: Case, failure: tuple[str, str]) -> tuple[str, str]:
     if case.verdict:
         return case.verdict.status, case.verdict.reason
-    if case.of("warm"):
+    if warm := case.of("warm"):
+        if not any(one.rows for one in warm):
+            return "empty", EMPTY
         partial = case.text.partial if case.text else ""
         return ("partial", partial) if partial else ("verified", "")
     if failure[0]:
         return failure
-    return "timeout", UNMEASURED
+    return "unmeasured", UNMEASURED
 
 
 def store(record: Record, relational: RelationalStore, series: SeriesStore) -> None:
@@ -226,15 +255,28 @@ def new_record(run_id: str, plan: Plan, environment: BenchmarkEnvironment, data_
     return Record(run_id, plan, environment.row(), datetime.now(UTC), data_hash, rows)
 
 
-def times(results: Sequence[dict[str, Any]], samples: Sequence[Sample], reads: Sequence[str],
-          ) -> dict[str, dict[str, list[float]]]:  # fmt: skip
-    """Warm samples by engine/lane and read, of right answers only, as `statistics.ranking` takes them."""
-    right = {(one["engine"], one["lane"], one["workload"]) for one in results
-             if one["status"] in ("verified", "partial") and one["workload"] in reads}  # fmt: skip
-    found: dict[str, dict[str, list[float]]] = {}
-    for one in samples:
-        if one.kind == "warm" and (one.engine, one.lane, one.workload) in right:
-            found.setdefault(f"{one.engine}/{one.lane}", {}).setdefault(one.workload, []).append(one.seconds)
+def times(record: Record, reads: Sequence[str]) -> Times:
+    """Undisturbed warm samples by engine/lane and read, of right answers only; none where there are too few of them."""
+    right = {(one["engine"], one["lane"], one["workload"]) for one in record.results
+             if one["status"] in TIMED and one["workload"] in reads}  # fmt: skip
+    found: dict[tuple[str, str], list[float]] = {}
+    for one in record.samples:
+        if one.kind == "warm" and not one.disturbed and (one.engine, one.lane, one.workload) in right:
+            found.setdefault((f"{one.engine}/{one.lane}", one.workload), []).append(one.seconds)
+    by_entry: dict[str, dict[str, list[float]]] = {}
+    for (entry, read), seconds in found.items():
+        if len(seconds) >= LEAST_SAMPLES:
+            by_entry.setdefault(entry, {})[read] = seconds
+    return by_entry
+
+
+def limits(record: Record, reads: Sequence[str]) -> Limits:
+    """Seconds after which reads that timed out were given up, by engine/lane and read."""
+    found: dict[str, dict[str, float]] = {}
+    for one in record.results:
+        if one["status"] == "timeout" and one["workload"] in reads:
+            own = one["measures"].get(LIMIT_SECONDS, record.plan.timeout)
+            found.setdefault(f"{one['engine']}/{one['lane']}", {})[one["workload"]] = float(own)
     return found
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from tracebank.progress import track
 from tracebank_benchmarks.tsdb import file_loads, late_rows, system_workloads
@@ -18,14 +19,15 @@ from tracebank_benchmarks.tsdb.journal import Journal
 from tracebank_benchmarks.tsdb.measurement import LoadWatch
 from tracebank_benchmarks.tsdb.plan import Plan
 from tracebank_benchmarks.tsdb.rewrites import AGAIN
-from tracebank_benchmarks.tsdb.schedule import Budget, rounds
+from tracebank_benchmarks.tsdb.schedule import FOR_ANSWERS, FOR_LOADS, FOR_READS, Budget, MinutesEnded, rounds
 from tracebank_benchmarks.tsdb.station import Setting, Station
 from tracebank_benchmarks.tsdb.workloads import Lane
 
 JOURNAL = "journal.jsonl"
 
 
-def measure(plan: Plan, data: DataSet, folder: Path, engines: Mapping[str, str] = ENGINES) -> bool:
+def measure(plan: Plan, data: DataSet, folder: Path, engines: Mapping[str, str] = ENGINES,
+            budget: Budget | None = None) -> bool:  # fmt: skip
     """Carry a run out, or go on with it: all that is found out stands in the folder's journal, at once.
 
     Args:
@@ -33,17 +35,13 @@ def measure(plan: Plan, data: DataSet, folder: Path, engines: Mapping[str, str] 
         data: of the plan's scale and seed.
         folder: the run's own; a journal in it is continued.
         engines: classes by name, as module:class.
+        budget: of the plan's minutes, which may have begun before.
 
     Returns:
-        Whether everything was measured; False where the budget ended first.
+        Whether it came to its end with every engine well; what the minutes did not suffice for is unmeasured then.
     """
-    # W3 asks its reads again, so their right answers are needed whether or not they are asked for themselves.
-    extra = (*late_rows.LATE_READS, *AGAIN) if "W3" in plan.workloads else ()
-    mixed = concurrent_steps.READS if {"Q1", "W4"} & set(plan.workloads) else ()
-    checks = [f"{LOAD_CHECK}{workload}" for workload in system_workloads.LOAD_CHECKS]
-    names = [*dict.fromkeys([*plan.reads, *extra, *mixed]), *checks]
-    budget = Budget(plan.minutes)
-    right = references(data, names, plan.seed)
+    budget = budget or Budget(plan.minutes)
+    right = references(data, asked_reads(plan), plan.seed, budget.left * FOR_ANSWERS)
     with Journal(folder / JOURNAL) as journal:
         setting = Setting(plan, data, right, journal, LoadWatch(), budget, folder)
         stations = [
@@ -51,6 +49,15 @@ def measure(plan: Plan, data: DataSet, folder: Path, engines: Mapping[str, str] 
         ]
         with _working(setting, stations):
             return _measured(setting, stations)
+
+
+def asked_reads(plan: Plan) -> list[str]:
+    """Names of all reads that a run needs right answers of."""
+    # W3 asks its reads again, so their right answers are needed whether or not they are asked for themselves.
+    extra = (*late_rows.LATE_READS, *AGAIN) if "W3" in plan.workloads else ()
+    mixed = concurrent_steps.READS if {"Q1", "W4"} & set(plan.workloads) else ()
+    checks = [f"{LOAD_CHECK}{workload}" for workload in system_workloads.LOAD_CHECKS]
+    return [*dict.fromkeys([*checks, *plan.reads, *mixed, *extra])]
 
 
 @contextmanager
@@ -66,23 +73,22 @@ def _working(setting: Setting, stations: list[Station]) -> Iterator[None]:
 
 def _measured(setting: Setting, stations: list[Station]) -> bool:
     random.Random(setting.plan.seed).shuffle(stations)
-    with track("loading", len(stations)) as advance:
+    budget, later = setting.budget, _later(setting.plan)
+    with track("loading", len(stations)) as advance, budget.phase(FOR_LOADS):
         for station in stations:
-            station.start()
+            station.leave_out() if budget.ended else station.start()
             advance(1)
     alive = [station for station in stations if not station.given_up]
-    cases = [(station, workload) for station in alive for workload in setting.plan.reads]
-    setting.budget.begin()
-    with track("measuring", setting.budget.allowed) as advance:
-        spent = 0.0
-        for station, workload in rounds(cases, setting.plan.seed, _workload, _done, setting.budget):
+    reads = [read for read in setting.plan.reads if read in setting.references]
+    cases = [(station, workload) for station in alive for workload in reads]
+    with budget.phase(FOR_READS if later else 1.0), track("measuring", budget.left_in_phase) as advance:
+        left = budget.left_in_phase
+        for station, workload in rounds(cases, setting.plan.seed, _workload, _done, budget):
             station.visit(workload)
-            advance(setting.budget.spent - spent)
-            spent = setting.budget.spent
-    for station in alive:
-        _finish(station)
+            advance(left - (left := budget.left_in_phase))
+    _finish(setting, alive)
     # What was given up stays open: the run can be continued when the engine is well again.
-    return all(_measured_once(case) for case in cases) and not any(station.given_up for station in stations)
+    return not any(station.given_up for station in stations)
 
 
 def _done(case: tuple[Station, str]) -> bool:
@@ -90,19 +96,41 @@ def _done(case: tuple[Station, str]) -> bool:
     return station.done(workload)
 
 
-def _measured_once(case: tuple[Station, str]) -> bool:
-    found = case[0].case(case[1])
-    return found.verdict is not None or bool(found.of("warm"))
-
-
 def _workload(case: tuple[Station, str]) -> str:
     return case[1]
 
 
-def _finish(station: Station) -> None:
-    asked = station.setting.plan.workloads
-    steps = {"M1": system_workloads.resources, "Q2": system_workloads.cold_and_warm, "W3": late_rows.late_load}
-    steps |= {file_loads.TEXT: file_loads.load_text, file_loads.PARQUET: file_loads.load_parquet}
-    for workload, step in (steps | concurrent_steps.STEPS).items():
-        if workload in asked and station.worker is not None:
-            step(station)
+def _later(plan: Plan) -> list[str]:
+    """Workloads that come after the reads and take long, those that take least first."""
+    return [workload for workload in _LATER if workload in plan.workloads]
+
+
+def _finish(setting: Setting, stations: list[Station]) -> None:
+    """What comes after the reads, one workload after the other, as far as the minutes go."""
+    setting.point_seconds = concurrent_steps.point_seconds(setting)
+    for workload in (*_AT_ONCE, *_later(setting.plan)):
+        for station in stations:
+            if workload not in setting.plan.workloads or station.worker is None or station.case(workload).verdict:
+                continue
+            if workload in _LATER and _expected(station, workload) > setting.budget.left:
+                continue
+            try:
+                (_AT_ONCE | _LATER)[workload](station)
+            except MinutesEnded:
+                continue
+
+
+def _expected(station: Station, workload: str) -> float:
+    """Seconds that a load of another place will take, as the first one took; points look at the clock themselves."""
+    return LOADS_OF[workload] * station.loaded_in if workload in LOADS_OF else 0.0
+
+
+_AT_ONCE: Final = {"M1": system_workloads.resources, "Q2": system_workloads.cold_and_warm}
+_LATER: Final = {
+    **concurrent_steps.STEPS,
+    file_loads.PARQUET: file_loads.load_parquet,
+    file_loads.TEXT: file_loads.load_text,
+    "W3": late_rows.late_load,
+}
+LOADS_OF: Final = {file_loads.PARQUET: 1.0, file_loads.TEXT: 2.0, "W3": 2.0}
+"""Times as long as the first load, its process and its check included."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,11 @@ from tracebank_benchmarks.tsdb import system_workloads
 from tracebank_benchmarks.tsdb.answers import Reference
 from tracebank_benchmarks.tsdb.data_set import DataSet
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
-from tracebank_benchmarks.tsdb.journal import Case, EngineNote, Journal, Sample, Text, Verdict
+from tracebank_benchmarks.tsdb.journal import Case, EngineNote, Journal, Measures, Sample, Text, Verdict
 from tracebank_benchmarks.tsdb.measurement import WARM_UPS, LoadWatch, enough, peers, timed_call
 from tracebank_benchmarks.tsdb.plan import Plan
-from tracebank_benchmarks.tsdb.schedule import BURST, SLOW_SECONDS, Budget
+from tracebank_benchmarks.tsdb.results import LIMIT_SECONDS, ROWS_ASKED, UNMEASURED
+from tracebank_benchmarks.tsdb.schedule import BURST, BURST_SECONDS, MOST_BURST, SLOW_SECONDS, Budget, MinutesEnded
 from tracebank_benchmarks.tsdb.worker import (
     EngineAbsent,
     EngineDied,
@@ -30,6 +32,8 @@ from tracebank_benchmarks.tsdb.workloads import Lane
 
 MOST_STARTS: Final = 3
 """An engine that died or hung is started and loaded again; after so many starts it is given up."""
+_LEAST_PATIENCE: Final = 0.5
+"""Seconds that an engine has to answer in, even when the minutes are over."""
 FAILURES: Final = (EngineFailed, EngineDied, EngineTimeout)
 """What an engine may do wrong."""
 
@@ -49,6 +53,8 @@ class Setting:
     watch: LoadWatch
     budget: Budget
     folder: Path
+    point_seconds: float = 0.0
+    """How long each point of the workloads of several clients lasts."""
 
 
 @dataclass(slots=True)
@@ -64,7 +70,11 @@ class Station:
     worker: Worker | None = None
     roots: list[int] = field(default_factory=list)
     """First processes of its servers."""
+    server_cpu_before: float = 0.0
+    """Seconds that they had used when they were found."""
     prepared: set[str] = field(default_factory=set)
+    loaded_in: float = 0.0
+    """Seconds from its start until its load had been checked."""
     given_up: str = ""
     """Why nothing more is asked of it."""
 
@@ -72,12 +82,15 @@ class Station:
         """Start the engine and load the data. Faults are noted, not raised: the other engines go on."""
         self.starts += 1
         self.prepared.clear()
+        began = time.monotonic()
         try:
             self.note({"absent": "", "failed": ""})
             self.worker = self.opened("data")
             facts = self.call("describe")
             self.note({**facts, "ddl_hash": hashlib.sha256(facts["ddl"].encode()).hexdigest()[:16]})
+            self.find_servers()
             system_workloads.load(self)
+            self.loaded_in = time.monotonic() - began
         except EngineAbsent as error:
             if self.starts > 1:  # it was here when the run began
                 self._fail(f"it has ended and cannot be started again: {error}")
@@ -89,10 +102,16 @@ class Station:
                 self.decide(workload, "unsupported", f"the data cannot be loaded: {error}")
             self.given_up = str(error)
             self.close()
+        except MinutesEnded:
+            self.leave_out()
         except EngineTimeout as error:
             self._fail(f"could not be set up and loaded: {error}", status="timeout")
         except FAILURES as error:
             self._fail(f"could not be set up and loaded: {error}")
+
+    def leave_out(self) -> None:
+        """Ask nothing of it, since the run's minutes end before."""
+        self._fail(UNMEASURED, status="unmeasured")
 
     def _fail(self, reason: str, *, status: str = "error") -> None:
         """Ask nothing more of it; what was not measured has this status and reason."""
@@ -117,11 +136,36 @@ class Station:
             self.worker.close()
             self.worker = None
 
-    def call(self, command: str, *arguments: object, timeout: float | None = None) -> Any:
-        """Ask the engine's process."""
+    def call(self, command: str, *arguments: object, timeout: float | None = None, in_phase: bool = False) -> Any:
+        """Ask the engine's process, as long as the run has time.
+
+        Args:
+            command: what it shall do.
+            arguments: of the command.
+            timeout: seconds that it may take; those of an execution unless told.
+            in_phase: whether it must end with the run's phase.
+
+        Raises:
+            MinutesEnded: it did not answer by then, and was ended.
+        """
         if self.worker is None:
             raise EngineDied(self.given_up or "it is not running")
-        return self.worker.call(command, *arguments, timeout=timeout or self.setting.plan.timeout)
+        wanted = timeout or self.setting.plan.timeout
+        budget = self.setting.budget
+        patience = min(wanted, max(budget.left_in_phase if in_phase else budget.left, _LEAST_PATIENCE))
+        try:
+            return self.worker.call(command, *arguments, timeout=patience)
+        except EngineOverran:
+            raise
+        except EngineTimeout as error:
+            if patience == wanted:
+                raise
+            self.close()
+            raise MinutesEnded(UNMEASURED) from error
+
+    def load(self, command: str, *arguments: object) -> Any:
+        """Have the engine's process do what takes as long as a bulk load; raises as `call` does."""
+        return self.call(command, *arguments, timeout=self.setting.plan.load_timeout, in_phase=True)
 
     def note(self, facts: dict[str, Any]) -> None:
         """Add to what the run's record says of this engine."""
@@ -131,12 +175,19 @@ class Station:
     def find_servers(self) -> None:
         """Know the engine's servers, so that their CPU time is its own."""
         pids = self.call("servers") or (peers(self.worker.pid) if self.worker else [])
-        self.roots = sorted({*self.roots, *self.setting.watch.add_servers(pids)})
+        found = {*self.setting.watch.add_servers(pids)} - {*self.roots}
+        self.server_cpu_before += self.setting.watch.server_cpu(found)
+        self.roots = sorted({*self.roots, *found})
 
     def done(self, workload: str) -> bool:
         """Whether nothing more is to be asked of a case."""
         case = self.case(workload)
-        return bool(self.given_up) or case.verdict is not None or enough([one.seconds for one in case.of("warm")])
+        return bool(self.given_up) or self.worker is None or case.verdict is not None or self._enough(case)
+
+    @staticmethod
+    def _enough(case: Case) -> bool:
+        warm = case.of("warm")
+        return enough([one.seconds for one in warm if not one.disturbed], len(warm))
 
     def case(self, workload: str) -> Case:
         """What is known of a workload here."""
@@ -148,8 +199,11 @@ class Station:
 
     def visit(self, workload: str) -> None:
         """Take the next samples of a read; whatever the engine does is noted, not raised."""
+        began = time.monotonic()
         try:
             self._sample(workload)
+        except MinutesEnded:
+            return
         except UnsupportedError as error:
             self.decide(workload, "unsupported", str(error))
         except WrongAnswer as error:
@@ -160,6 +214,8 @@ class Station:
             else:
                 self.decide(workload, "error", str(error))
         except EngineOverran as error:
+            own = {LIMIT_SECONDS: time.monotonic() - began}
+            self.setting.journal.note(Measures(self.engine, self.lane.value, workload, own))
             self.decide(workload, "timeout", str(error))
         except EngineTimeout as error:
             self.decide(workload, "timeout", str(error))
@@ -171,7 +227,7 @@ class Station:
     def _gone(self) -> str:
         try:
             return str(self.call("gone"))
-        except FAILURES as error:
+        except (*FAILURES, MinutesEnded) as error:
             return str(error)
 
     def restart(self) -> None:
@@ -194,12 +250,15 @@ class Station:
             else:
                 self.note({"cold": "not possible"})
         last = self._warm_up(workload, WARM_UPS if first else 1)
-        for _ in range(BURST if case.of("warm") else 1):  # the first round has to come round
-            if enough([sample.seconds for sample in case.of("warm")]):
+        most = MOST_BURST if case.of("warm") else 1  # the first round has to come round
+        spent = 0.0
+        for number in range(most):
+            if self._enough(case) or self.setting.budget.left_in_phase < last:
+                return
+            if number >= BURST and spent > BURST_SECONDS:
                 return
             last = self.execute(workload, workload, "warm")
-            if last > SLOW_SECONDS and self.setting.budget.ended:
-                return
+            spent += last
 
     def _made_cold(self) -> bool:
         try:
@@ -226,16 +285,21 @@ class Station:
 
         Raises:
             EngineFailed: there is no right answer to hold it against.
+            MinutesEnded: it was not worked out in time.
         """
         if name in self.prepared:
             return False
-        reference = self.setting.references[name]
+        reference = self.setting.references.get(name)
+        if reference is None:
+            raise MinutesEnded(UNMEASURED)
         if reference.fault:
             raise EngineFailed(reference.fault)
         text, partial = self.call("prepare", name, workload or name, reference.parameters, reference.path)
         if not workload:
             digest = hashlib.sha256(text.encode()).hexdigest()[:16]
             self.setting.journal.note(Text(self.engine, self.lane.value, name, digest, text, partial))
+            rows = {ROWS_ASKED: float(reference.rows)}
+            self.setting.journal.note(Measures(self.engine, self.lane.value, name, rows))
         self.prepared.add(name)
         return True
 

@@ -1,4 +1,7 @@
-"""Medians with intervals, ranks with intervals, and tests that compare samples: arithmetic only, no measuring."""
+"""Medians with intervals, ranks with intervals, percentiles, growth: arithmetic only, no measuring.
+
+What runs say of each other is `changes`' business.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,26 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_SAMPLES: Final = 5
+"""Samples below which there is no interval, no place and no winner."""
 SHIFT_SECONDS: Final = 1e-3
 """c of the score (c + t) / (c + best): times far below a millisecond do not decide a ranking."""
 RESAMPLES: Final = 1_000
-_EXACT_PAIRS: Final = 400
-"""Up to this product of sample sizes, and without ties, the rank test is exact."""
-_CONFIDENCE: Final = 0.95
+RUN_NOISE: Final = 0.06
+"""Standard deviation of the logarithm of an engine's times, all together, from run to run, measured."""
+READ_NOISE: Final = 0.08
+"""The same of one read's time beside the engine's others, measured."""
+QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+"""By name; a name with `_` has it for the point."""
+_MEDIAN_CONFIDENCE: Final = 0.95
+_RANK_CONFIDENCE: Final = 0.99
+_SURE_DEVIATIONS: Final = 3.3
+"""Standard deviations by which a first has to be ahead to be named, one in a thousand: a page names many firsts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its 95 % interval."""
+    """A figure with its interval."""
 
     value: float
     low: float
@@ -33,31 +45,29 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class RankTest:
-    """Whether one set of samples is shifted against another."""
+class Rank(Interval):
+    """A score with its interval, and how far behind the first it is."""
 
-    statistic: float
-    """Mann-Whitney's U of the later samples: pairs in which the later one is larger, ties half."""
-    p_value: float
-    """Probability of such a U or a larger one, were both of one distribution."""
-    ratio: float
-    """Median of the later samples over that of the earlier."""
+    behind: float
+    """Times the first one's times, geometric mean."""
+    surely: bool
+    """Whether that is more than chance and what other runs would add."""
 
 
 def median_interval(samples: Sequence[float], seed: int = 0) -> Interval:
-    """Median with a percentile-bootstrap interval.
+    """Median with a percentile-bootstrap interval of 95 %, which is about these samples alone.
 
     Args:
-        samples: at least one.
+        samples: at least `LEAST_SAMPLES`.
         seed: of the resampling; the same samples and seed give the same interval.
 
     Raises:
-        ValueError: no samples.
+        ValueError: fewer samples.
     """
     values = np.asarray(samples, np.float64)
-    if not values.size:
-        raise ValueError("a median needs at least one sample")
-    low, high = _percentiles(_resampled_medians(values, np.random.default_rng(seed)))
+    if values.size < LEAST_SAMPLES:
+        raise ValueError(f"an interval needs at least {LEAST_SAMPLES} samples, there are {values.size}")
+    low, high = _percentiles(_resampled_medians(values, np.random.default_rng(seed)), _MEDIAN_CONFIDENCE)
     return Interval(float(np.median(values)), low, high)
 
 
@@ -66,21 +76,28 @@ def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) ->
     return np.asarray(np.median(values[drawn], axis=1))
 
 
-def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    tail = (1 - _CONFIDENCE) / 2
+def _percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    tail = (1 - confidence) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
 Times = Mapping[str, Mapping[str, Sequence[float]]]
 """Samples in seconds by entry and workload; a workload that an entry did not answer rightly is not there."""
+Limits = Mapping[str, Mapping[str, float]]
+"""Seconds after which an entry's workload was given up, by entry and workload; only of those that timed out."""
 
 
-def ranking(times: Times, seed: int = 0) -> dict[str, Interval]:
+def ranking(times: Times, limits: Limits | None = None, seed: int = 0) -> dict[str, Rank]:
     """Score of each entry: geometric mean over workloads of (c + t) / (c + best), best first; 1 is best everywhere.
 
-    A workload counts when at least one entry has it. For an entry that has not, t is twice the slowest entry's, so that
-    leaving out what is hard does not pay. The interval is that of the medians behind it, resampled together.
+    A workload counts when at least one entry has it. For an entry that has no right answer, t is twice the longest that
+    anybody took, where a time-out counts as its limit: no way to fail is better than to answer slowly, nor than another
+    way to fail. The interval is of 99 % and that of the medians behind it, resampled together, with the noise that
+    other runs would add.
+
+    Raises:
+        ValueError: a workload has fewer than `LEAST_SAMPLES` samples: there is no place for its entry.
     """
     workloads = sorted({workload for entry in times.values() for workload in entry})
     if not workloads:
@@ -88,77 +105,59 @@ def ranking(times: Times, seed: int = 0) -> dict[str, Interval]:
     rng, entries = np.random.default_rng(seed), sorted(times)
     medians = np.full((len(entries), len(workloads), RESAMPLES + 1), np.nan)
     for row, entry in enumerate(entries):
+        common = rng.normal(0, RUN_NOISE, RESAMPLES)
         for column, workload in enumerate(workloads):
             if samples := times[entry].get(workload):
-                values = np.asarray(samples, np.float64)
-                medians[row, column, 0] = np.median(values)
-                medians[row, column, 1:] = _resampled_medians(values, rng)
-    scores = _scores(medians)
-    found = {}
-    for row, entry in enumerate(entries):
-        low, high = _percentiles(scores[row, 1:])
-        found[entry] = Interval(float(scores[row, 0]), low, high)
-    return dict(sorted(found.items(), key=lambda item: item[1].value))
+                medians[row, column] = _medians(entry, workload, samples, common, rng)
+    scores = _scores(medians, _longest(medians, entries, workloads, limits or {}))
+    order = np.argsort(scores[:, 0], kind="stable")
+    return {entries[row]: _rank(scores[row], scores[order[0]]) for row in order}
 
 
-def _scores(medians: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rank(scores: NDArray[np.float64], of_first: NDArray[np.float64]) -> Rank:
+    """From draws of the score of an entry and of the first."""
+    low, high = _percentiles(scores[1:], _RANK_CONFIDENCE)
+    ratios = np.log(scores / of_first)
+    surely = bool(ratios[0] > _SURE_DEVIATIONS * ratios[1:].std())
+    return Rank(float(scores[0]), low, high, float(np.exp(ratios[0])), surely and bool(ratios[0] > 0))
+
+
+def _medians(entry: str, workload: str, samples: Sequence[float], common: NDArray[np.float64],
+             rng: np.random.Generator) -> NDArray[np.float64]:  # fmt: skip
+    """The median, and medians as they might have been."""
+    if len(samples) < LEAST_SAMPLES:
+        raise ValueError(f"{entry} has {len(samples)} samples of {workload}; a place needs {LEAST_SAMPLES}")
+    values = np.asarray(samples, np.float64)
+    noise = np.exp(common + rng.normal(0, READ_NOISE, RESAMPLES))
+    return np.concatenate([[np.median(values)], _resampled_medians(values, rng) * noise])
+
+
+def _longest(medians: NDArray[np.float64], entries: Sequence[str], workloads: Sequence[str],
+             limits: Limits) -> NDArray[np.float64]:  # fmt: skip
+    """Longest time of each workload and draw, time-outs at their limits, of shape (workloads, draws)."""
+    given_up = [max(limits.get(entry, {}).get(workload, 0.0) for entry in entries) for workload in workloads]
+    return np.asarray(np.maximum(np.nanmax(medians, axis=0), np.asarray(given_up)[:, None]))
+
+
+def _scores(medians: NDArray[np.float64], longest: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores of shape (entries, draws) from medians of shape (entries, workloads, draws), NaN where there is none."""
-    filled = np.where(np.isnan(medians), 2 * np.nanmax(medians, axis=0), medians)
+    filled = np.where(np.isnan(medians), 2 * longest, medians)
     ratios = (SHIFT_SECONDS + filled) / (SHIFT_SECONDS + filled.min(axis=0))
     return np.asarray(np.exp(np.log(ratios).mean(axis=1)))
 
 
-def rank_test(earlier: Sequence[float], later: Sequence[float]) -> RankTest:
-    """One-sided Mann-Whitney test that `later` is larger (slower).
+def percentiles(seconds: NDArray[np.float64]) -> dict[str, float]:
+    """Percentiles and the largest of latencies, s.
 
-    Exact for small samples without ties, else by the normal distribution with correction for ties and continuity.
-
-    Raises:
-        ValueError: one of them is empty.
+    A percentile above the median is left out where fewer samples than one in a hundred (p99) or so can tell it: it
+    would be the largest one under another name. The estimator is Hyndman and Fan's eighth, free of bias in the median
+    whatever the distribution.
     """
-    if not earlier or not later:
-        raise ValueError("a rank test needs samples on both sides")
-    a, b = np.asarray(earlier, np.float64), np.asarray(later, np.float64)
-    statistic = float((b[:, None] > a).sum() + 0.5 * (b[:, None] == a).sum())
-    tied = np.unique(np.concatenate([a, b])).size < a.size + b.size
-    small = a.size * b.size <= _EXACT_PAIRS and not tied
-    p_value = _exact(a.size, b.size, round(statistic)) if small else _normal(a, b, statistic)
-    middle = float(np.median(a))
-    return RankTest(statistic, p_value, float(np.median(b)) / middle if middle else math.inf)
-
-
-def _exact(earlier: int, later: int, statistic: int) -> float:
-    """Share of all orders of `earlier` and `later` samples whose U is at least `statistic`."""
-    counts = np.zeros((earlier + 1, earlier * later + 1))  # Python floats hold these counts well beyond our sizes
-    counts[:, 0] = 1  # with no later sample U is 0
-    for _ in range(later):
-        # Either the largest of all is an earlier sample, or it is a later one, above `below` earlier ones.
-        for below in range(1, earlier + 1):
-            grown = counts[below - 1].copy()
-            grown[below:] += counts[below, :-below]
-            counts[below] = grown
-    return float(counts[earlier, statistic:].sum() / counts[earlier].sum())
-
-
-def _normal(a: NDArray[np.float64], b: NDArray[np.float64], statistic: float) -> float:
-    total = a.size + b.size
-    _, ties = np.unique(np.concatenate([a, b]), return_counts=True)
-    correction = float((ties**3 - ties).sum()) / (total * (total - 1)) if total > 1 else 0.0
-    variance = a.size * b.size / 12 * (total + 1 - correction)
-    if variance <= 0:
-        return 1.0
-    z = (statistic - a.size * b.size / 2 - 0.5) / math.sqrt(variance)
-    return 0.5 * math.erfc(z / math.sqrt(2))
-
-
-def corrected(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction: p values when so many were looked at."""
-    ordered = sorted(p_values.items(), key=lambda item: item[1])
-    found, floor = {}, 0.0
-    for place, (name, p_value) in enumerate(ordered):
-        floor = max(floor, min(1.0, p_value * (len(ordered) - place)))
-        found[name] = floor
-    return found
+    if not seconds.size:
+        return {}
+    kept = {name: q for name, q in QUANTILES.items() if name == "p50" or seconds.size * (1 - q) >= 1 - 1e-9}
+    found = np.quantile(seconds, list(kept.values()), method="median_unbiased")
+    return {**dict(zip(kept, map(float, found), strict=True)), "max": float(seconds.max())}
 
 
 def growth(rows: Sequence[float], seconds: Sequence[float]) -> float | None:

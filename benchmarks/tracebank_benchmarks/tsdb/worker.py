@@ -9,9 +9,7 @@ import gc
 import importlib
 import multiprocessing
 import os
-import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -28,6 +26,7 @@ from tracebank.stores.faults import StoreError
 from tracebank_benchmarks.tsdb.caps import cap, started_with
 from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Outcome, QueryLoad
 from tracebank_benchmarks.tsdb.engine import Engine, FileForm, LoadsFiles, Prepared, Session, UnsupportedError
+from tracebank_benchmarks.tsdb.usage import Usage
 from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane, Parameters
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES, TRADES, naive
@@ -138,6 +137,7 @@ class _Child:
     session: Session
     lane: Lane
     caps: dict[str, str]
+    usage: Usage
     prepared: dict[str, Prepared] = field(default_factory=dict)
     expected: dict[str, pa.Table] = field(default_factory=dict)
     verified: dict[str, pa.Table] = field(default_factory=dict)
@@ -154,10 +154,14 @@ class _Child:
         many; how long reading takes is not the engine's time, but then in its CPU time.
         """
         table = self._table(table_name)
+        before = self.usage.size()
         blocks = _Counted(_held(frames(table), psutil.virtual_memory().available // _SHARE_HELD))
+        self.usage.bring(before)
         cpu = time.process_time()
-        phases = self.session.load(table, blocks)
+        with self.usage.counted():
+            phases = self.session.load(table, blocks)
         cpu = time.process_time() - cpu
+        self.usage.loaded()
         stored, size, why = self._size(table)
         return Loaded(phases.serialise, phases.send, phases.settle, cpu, blocks.rows, stored, size, why, phases.server)
 
@@ -225,9 +229,10 @@ class _Child:
 
         prepared = self.prepared[case]
         gc.disable()
-        cpu, wall = time.process_time(), time.perf_counter()
-        answer = self.session.execute(prepared)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        with self.usage.counted():
+            cpu, wall = time.process_time(), time.perf_counter()
+            answer = self.session.execute(prepared)
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         gc.enable()
         known = self.verified.get(case)
         # An answer that equals one already compared needs no second comparison: this is what most repetitions are.
@@ -248,14 +253,8 @@ class _Child:
         return self.session.cold()
 
     def resources(self) -> dict[str, float]:
-        """What the process has used in its life."""
-        process, usage = psutil.Process(), resource.getrusage(resource.RUSAGE_SELF)
-        found = {"peak_memory_bytes": float(usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))}
-        found["cpu_seconds"] = usage.ru_utime + usage.ru_stime
-        if hasattr(process, "io_counters"):
-            counters = process.io_counters()
-            found |= {"read_bytes": float(counters.read_bytes), "written_bytes": float(counters.write_bytes)}
-        return found
+        """What the engine has used of the process."""
+        return self.usage.told(sum(answer.nbytes for answer in self.verified.values()))
 
     def concurrent(self, queries: QueryLoad | None, ingest: IngestLoad | None,
                    frames: Callable[[SeriesTable], Iterator[pa.Table]]) -> Outcome:  # fmt: skip
@@ -285,14 +284,14 @@ def serve(connection: Connection, reference: str, lane: str, folder: str, thread
     """Body of the child: answer commands until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the harness's to handle
     try:
-        caps = cap(threads, memory)
+        caps, usage = cap(threads, memory), Usage()
         engine = loaded_engine(reference)
         state = engine.state()
         if not state.available:
             connection.send(("absent", state.reason))
             return
         with engine.session(Lane(lane), Path(folder)) as session:
-            child = _Child(engine, session, Lane(lane), caps)
+            child = _Child(engine, session, Lane(lane), caps, usage)
             connection.send(("ok", None))
             _answer(connection, child)
     except (EOFError, BrokenPipeError):

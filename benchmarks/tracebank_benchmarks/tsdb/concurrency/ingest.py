@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from tracebank_benchmarks.tsdb.concurrency.clients import ERROR_PAUSE, MOST_EXAMPLES, sleep_until
 from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Interval, Part
-from tracebank_benchmarks.tsdb.concurrency.percentiles import percentiles
-from tracebank_benchmarks.tsdb.concurrency.readback import read_back
-from tracebank_benchmarks.tsdb.concurrency.rows import TradeSource
+from tracebank_benchmarks.tsdb.concurrency.rows import TradeSource, read_back
 from tracebank_benchmarks.tsdb.concurrency.visibility import Watcher
 from tracebank_benchmarks.tsdb.engine import Session, UnsupportedError
+from tracebank_benchmarks.tsdb.statistics import percentiles
 from tracebank_schemas.tsdb_benchmark import TRADES
 
 _LEAST_INTERVALS: Final = 5

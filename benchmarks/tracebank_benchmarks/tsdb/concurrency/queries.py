@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tracebank_benchmarks.tsdb.comparison import compare
 from tracebank_benchmarks.tsdb.concurrency.clients import ERROR_PAUSE, MOST_EXAMPLES, Client, run_clients, sleep_until
 from tracebank_benchmarks.tsdb.concurrency.loads import Part, QueryLoad
-from tracebank_benchmarks.tsdb.concurrency.percentiles import percentiles
 from tracebank_benchmarks.tsdb.engine import Prepared, Session
+from tracebank_benchmarks.tsdb.statistics import percentiles
 
 PATIENCE: Final = 3.0
 """Times the length of an open loop after which requests that nobody has come to are given up; they count with the time

@@ -19,11 +19,14 @@ from tracebank_benchmarks.tsdb.concurrency.loads import IngestLoad, Outcome, Par
 from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.journal import Measures, Sample
 from tracebank_benchmarks.tsdb.measurement import Cost, timed_call
+from tracebank_benchmarks.tsdb.plan import Plan
+from tracebank_benchmarks.tsdb.results import UNMEASURED
+from tracebank_benchmarks.tsdb.schedule import MinutesEnded
 from tracebank_benchmarks.tsdb.worker import EngineDied, EngineFailed, EngineTimeout
 from tracebank_schemas.tsdb_benchmark import TRADES
 
 if TYPE_CHECKING:
-    from tracebank_benchmarks.tsdb.station import Station
+    from tracebank_benchmarks.tsdb.station import Setting, Station
 
 READS: Final = ("R2", "R3", "R9", "R15", "R16", "R26")
 """Fast reads of closed windows: what comes later does not change their answers."""
@@ -40,9 +43,11 @@ MIXED: Final = ((2, 1e4),)
 FULL_MIXED: Final = tuple(itertools.product((2, 8), (1e4, 1e5)))
 """Readers, and rows a second."""
 FULL_SECONDS: Final = 600.0
-SHARE: Final = 0.3
-"""Of the run's minutes, that all points of all engines take beside its reads."""
+SHARE: Final = 0.6
+"""Of what is left after the reads, that all points of all engines last."""
 LEAST_SECONDS: Final = 0.2
+AROUND: Final = 0.5
+"""Seconds that a point takes beside its length: rows are made, and read back."""
 ERROR_LIMIT: Final = 0.01
 """Share of failed requests above which a point has no right figures."""
 _NEAR_BEST: Final = 0.9
@@ -131,9 +136,12 @@ class Steps:
         Raises:
             WrongRows: an answer was wrong, or rows were lost.
             UnsupportedError, EngineFailed, EngineDied, EngineTimeout: as the engine has it.
+            MinutesEnded: there is no time for it.
         """
         if f"{label}_seconds" in self.station.case(self.workload).measures:
             self.good += 1
+        elif self.station.setting.budget.left < max(load.seconds for load in (queries, ingest) if load) + AROUND:
+            raise MinutesEnded(UNMEASURED)
         else:
             self._measure(label, queries, ingest)
         self.advance(1)
@@ -201,7 +209,7 @@ def concurrent_queries(station: Station) -> None:
     """Q1: a mix of reads by 1 to 32 connections, closed loop, then open loop at shares of the best rate."""
 
     def body(steps: Steps) -> None:
-        reads, seconds, seed = steps.reads(), point_seconds(station), station.setting.plan.seed
+        reads, seconds, seed = steps.reads(), station.setting.point_seconds, station.setting.plan.seed
         for connections in CONNECTIONS:
             steps.point(f"closed_{connections}", QueryLoad(reads, connections, seconds, seed))
         found = station.case("Q1").measures
@@ -226,7 +234,7 @@ def ingest_under_queries(station: Station) -> None:
     rates = list(dict.fromkeys(rate for _, rate in combinations))
 
     def body(steps: Steps) -> None:
-        reads, seconds, spans = steps.reads(), point_seconds(station), _spans(station, 100)
+        reads, seconds, spans = steps.reads(), station.setting.point_seconds, _spans(station, 100)
 
         def asked(readers: int) -> QueryLoad:
             return QueryLoad(reads, readers, seconds, station.setting.plan.seed)
@@ -250,7 +258,7 @@ def sustained_ingest(station: Station) -> None:
     points = FULL_INGEST if station.setting.plan.full else INGEST
 
     def body(steps: Steps) -> None:
-        seconds, spans = point_seconds(station), _spans(station, 0)
+        seconds, spans = station.setting.point_seconds, _spans(station, 0)
         for batch, writers, rate in points:
             offered = "max" if rate is None else f"{rate:.0f}"
             load = IngestLoad(batch, writers, seconds, rate, *next(spans))
@@ -263,14 +271,20 @@ STEPS: Final = {"Q1": concurrent_queries, "W4": ingest_under_queries, "W2": sust
 """In their order."""
 
 
-def point_seconds(station: Station) -> float:
-    """How long a point lasts: a share of the run's time over all points, or ten minutes."""
-    plan = station.setting.plan
+def point_seconds(setting: Setting) -> float:
+    """How long a point lasts: a share of the time that is left, over all points of all engines; or ten minutes."""
+    plan = setting.plan
     if plan.full:
         return FULL_SECONDS
-    points = {"Q1": len(CONNECTIONS) + len(OPEN_PERCENT), "W4": 2 + len(MIXED), "W2": len(INGEST)}
-    all_points = sum(points[one] for one in points if one in plan.workloads) * len(plan.engines) * len(plan.lanes)
-    return min(FULL_SECONDS, max(LEAST_SECONDS, plan.minutes * 60 * SHARE / max(1, all_points)))
+    all_points = points(plan) * len(plan.engines) * len(plan.lanes)
+    each = setting.budget.left * SHARE / max(1, all_points) - AROUND
+    return min(FULL_SECONDS, max(LEAST_SECONDS, each))
+
+
+def points(plan: Plan) -> int:
+    """Points of one engine."""
+    known = {"Q1": len(CONNECTIONS) + len(OPEN_PERCENT), "W4": 2 + len(MIXED), "W2": len(INGEST)}
+    return sum(known[one] for one in known if one in plan.workloads)
 
 
 def _spans(station: Station, first: int) -> Iterator[tuple[int, int]]:

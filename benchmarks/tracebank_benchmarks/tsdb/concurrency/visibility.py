@@ -9,9 +9,9 @@ import numpy as np
 
 from tracebank_benchmarks.tsdb.concurrency.clients import ERROR_PAUSE, MOST_EXAMPLES
 from tracebank_benchmarks.tsdb.concurrency.loads import Part
-from tracebank_benchmarks.tsdb.concurrency.percentiles import percentiles
-from tracebank_benchmarks.tsdb.concurrency.readback import VISIBLE_WITHIN, readable
+from tracebank_benchmarks.tsdb.concurrency.rows import VISIBLE_WITHIN, readable
 from tracebank_benchmarks.tsdb.engine import Session, UnsupportedError
+from tracebank_benchmarks.tsdb.statistics import percentiles
 
 if TYPE_CHECKING:
     from tracebank_benchmarks.tsdb.concurrency.ingest import Ingest

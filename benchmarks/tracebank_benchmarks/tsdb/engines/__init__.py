@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Final, cast
 
 from tracebank.processors import usable_processors
 from tracebank_benchmarks.tsdb.caps import MEMORY_VARIABLE, THREADS_VARIABLE
 from tracebank_benchmarks.tsdb.engine import Engine, EngineState
+from tracebank_benchmarks.tsdb.plan import PlanError
 
 _HOME: Final = "tracebank_benchmarks.tsdb.engines"
 
@@ -63,6 +65,17 @@ def state(name: str) -> EngineState:
         return EngineState(False, reason=f"cannot be imported: {' '.join(str(error).split())}")
     except Exception as error:  # a stranger on an engine's port may answer anything, and make a client raise anything
         return EngineState(False, reason=f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def check_here(names: Iterable[str]) -> None:
+    """See that engines can be measured here, before anything is made for them.
+
+    Raises:
+        PlanError: One cannot; the message names each with what is missing.
+    """
+    missing = {name: found.reason for name in names if not (found := state(name)).available}
+    if missing:
+        raise PlanError("engine: " + "; ".join(f"{name} is not here: {why}" for name, why in missing.items()))
 
 
 def threads() -> int:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tracebank_benchmarks.tsdb.report.figures import TIMED, Figures, shown_seconds
-from tracebank_benchmarks.tsdb.results import times
-from tracebank_benchmarks.tsdb.statistics import Interval, ranking
+from tracebank_benchmarks.tsdb.report.figures import Figures
+from tracebank_benchmarks.tsdb.statistics import Rank
 
 JOBS: Final[dict[str, tuple[str, ...]]] = {
     "summing trades over time (bars, VWAP, volume)": ("R1", "R2", "R11", "R16", "R18"),
@@ -31,7 +30,7 @@ class Advice:
     job: str
     sentence: str
     clear: bool
-    """Whether the intervals of the first and the second are apart."""
+    """Whether somebody is named: the intervals of the first and the second are apart, and all were measured."""
 
 
 def advise(figures: Figures) -> list[Advice]:
@@ -42,36 +41,37 @@ def advise(figures: Figures) -> list[Advice]:
 
 
 def _for_reads(figures: Figures, job: str, reads: Sequence[str]) -> Advice | None:
-    asked = [read for read in reads if read in figures.compared]
-    ranks = ranking(times(figures.record.results, figures.record.samples, asked), figures.record.plan.seed)
-    whole = {entry: rank for entry, rank in ranks.items() if _answers_all(figures, entry, asked)}
-    if not whole:
+    asked = [read for read in reads if read in figures.reads]
+    if not asked:
         return None
-    unable = [entry for entry in figures.entries if entry not in whole]
-    sentence, clear = _first_of(whole)
+    whole = figures.ranks_over(asked, whole=True)
+    few = [entry for entry in figures.entries if figures.short(entry, asked)]
+    unable = [entry for entry in figures.entries if entry not in whole and entry not in few]
+    sentence, clear = _first_of(whole, few)
     if unable:
         sentence += f" Not all of it was answered by {_listed(unable)}."
-    return Advice(f"{job} ({', '.join(asked)})", sentence, clear)
+    return Advice(f"{job} ({', '.join(asked)})", sentence.strip(), clear)
 
 
-def _answers_all(figures: Figures, entry: str, reads: Sequence[str]) -> bool:
-    found = [figures.result(entry, read) for read in reads]
-    return all(one is not None and one["status"] in TIMED for one in found)
-
-
-def _first_of(ranks: dict[str, Interval]) -> tuple[str, bool]:
-    (first, best), *others = ranks.items()
+def _first_of(ranks: dict[str, Rank], few: Sequence[str]) -> tuple[str, bool]:
+    """Who is first, if anybody: only where the first one's interval and the second's are apart, and only of all."""
+    said = f" Too few undisturbed samples of {_listed(few)} to say more." if few else ""
+    if not ranks:
+        return said.replace(" to say more", " to say anything"), False
+    (first, _), *others = ranks.items()
     if not others:
-        return f"Only {first} answered all of it.", True
-    second, next_best = others[0]
-    ratio = next_best.value / best.value
-    if best.high < next_best.low:
-        last, worst = list(ranks.items())[-1]
-        text = f"Use {first}: {second} takes {_times(ratio)} as long"
-        text += f", {last} {_times(worst.value / best.value)}." if last != second else "."
-        return text, True
-    close = [entry for entry, rank in ranks.items() if rank.low <= best.high]
-    return f"{_listed(close)} cannot be told apart.", False
+        return f"{first} answered all of it; there is nobody to compare it with.{said}", False
+    (second, next_best), (last, worst) = others[0], others[-1]
+    close = [first, *(entry for entry, rank in others if not rank.surely)]
+    if len(close) > 1:
+        return f"{_listed(close)} cannot be told apart by this run.{said}", False
+    text = f"{second} takes {_times(next_best.behind)} as long"
+    text += f", {last} {_times(worst.behind)}." if last != second else "."
+    return (
+        (f"{first} is ahead of those that were measured: {text}{said}", False)
+        if few
+        else (f"Use {first}: {text}", True)
+    )
 
 
 def _for_loading(figures: Figures) -> Advice | None:
@@ -82,7 +82,7 @@ def _for_loading(figures: Figures) -> Advice | None:
     text = f"{first} took {rates[first]:,.0f} rows a second"
     if others:
         text += "; " + ", ".join(f"{entry} {rates[entry]:,.0f}" for entry in others)
-    return Advice("taking rows in bulk (W1)", f"{text}. One load each: differences below a fifth mean little.", False)
+    return Advice("taking rows in bulk (W1)", f"{text}. One load each, so that no order is claimed.", False)
 
 
 def _for_storage(figures: Figures) -> Advice | None:
@@ -98,18 +98,19 @@ def _for_storage(figures: Figures) -> Advice | None:
 
 def summary(figures: Figures) -> str:
     """The run in two sentences."""
-    if not figures.ranks:
+    if not figures.reads:
+        return "No reads were asked: there is nothing to rank."
+    if not any(figures.answered(entry) for entry in figures.entries):
         return "No engine gave a right answer to any read: there is nothing to rank."
-    sentence, _ = _first_of(figures.ranks)
+    few = [entry for entry in figures.unplaced if figures.short(entry, figures.reads)]
+    sentence, _ = _first_of(figures.ranks, few)
+    if not figures.ranks:
+        return f"Too few to rank.{sentence}"
     most = max(figures.answered(entry) for entry in figures.entries)
     best = next(iter(figures.ranks))
     answered = f"{best} answered {figures.answered(best)} of {len(figures.reads)} reads"
     more = "" if figures.answered(best) == most else f"; the most that any answered is {most}"
-    shown = figures.compared[0]
-    fastest = figures.best(shown)
-    example = f" The shortest time of {shown} was {shown_seconds(fastest)}." if fastest else ""
-    which = "all reads" if len(figures.compared) == len(figures.reads) else f"{len(figures.compared)} reads"
-    return f"Over {which}: {sentence} {answered}{more}.{example}"
+    return f"Over all reads: {sentence} {answered}{more}."
 
 
 def _times(ratio: float) -> str:

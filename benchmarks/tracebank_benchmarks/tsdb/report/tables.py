@@ -1,33 +1,136 @@
-"""What commands print of a run: the ranking, and what changed between runs, as tables for a terminal."""
+"""What commands print of runs: the ranking, what changed, and which there are, as tables for a terminal and as rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Column, Table
 
-from tracebank_benchmarks.tsdb.archive import Change
-from tracebank_benchmarks.tsdb.report.figures import Figures
+from tracebank_benchmarks.tsdb.changes import Change, runs_needed
+from tracebank_benchmarks.tsdb.report.figures import STATUS_WORDS, Figures
+from tracebank_benchmarks.tsdb.results import Record
+
+_SHOWN = 30
+_NAMED = 6
+
+
+def ranking_rows(figures: Figures) -> list[dict[str, Any]]:
+    """Every engine and lane with its place and score, the best first; without a place, why."""
+    rows = []
+    for entry in figures.entries:
+        rank = figures.ranks.get(entry)
+        rows.append({
+            "entry": entry,
+            "place": list(figures.ranks).index(entry) + 1 if rank else None,
+            "score": rank.value if rank else None,
+            "low": rank.low if rank else None,
+            "high": rank.high if rank else None,
+            "answered": figures.answered(entry),
+            "reads": len(figures.reads),
+            "why_no_place": figures.unplaced.get(entry, ""),
+            "not_verified": _others(figures, entry),
+        })  # fmt: skip
+    absent = figures.absent().items()
+    return rows + [{"entry": entry, "place": None, "why_no_place": f"not here: {why}"} for entry, why in absent]
+
+
+def _others(figures: Figures, entry: str) -> dict[str, str]:
+    return {str(one["workload"]): str(one["status"]) for one in figures.record.results
+            if f"{one['engine']}/{one['lane']}" == entry and one["status"] != "verified"}  # fmt: skip
 
 
 def ranking_table(figures: Figures) -> Table:
-    """Return every engine and lane with its score, the best first, and what of it is not verified."""
-    table = Table("engine / lane", Column("score", justify="right"), "interval", "answered", "not verified")
-    for entry in figures.entries:
-        rank = figures.ranks.get(entry)
-        others = [one for one in figures.record.results
-                  if f"{one['engine']}/{one['lane']}" == entry and one["status"] != "verified"]  # fmt: skip
-        shown = ", ".join(f"{one['workload']} {one['status']}" for one in others)
-        score = ("", "") if rank is None else (f"{rank.value:.2f}", f"{rank.low:.2f} – {rank.high:.2f}")
-        table.add_row(entry, *score, f"{figures.answered(entry)} of {len(figures.reads)}", shown)
+    """Return the ranking for a terminal: fits eighty columns."""
+    table = Table("engine / lane", Column("score", justify="right"), "99 % interval", "answered", "not verified")
+    for row in ranking_rows(figures):
+        if row.get("answered") is None:
+            table.add_row(row["entry"], "", "", "", row["why_no_place"])
+            continue
+        by_status: dict[str, list[str]] = {}
+        for workload, status in row["not_verified"].items():
+            by_status.setdefault(status, []).append(workload)
+        notes = [row["why_no_place"]] if row["why_no_place"] else []
+        words = {**STATUS_WORDS, "partial": "partly by the client"}
+        notes += [f"{words[status]}: {_few(names)}" for status, names in by_status.items()]
+        score = (f"{row['score']:.2f}", f"{row['low']:.2f} – {row['high']:.2f}") if row["place"] else ("–", "")
+        table.add_row(row["entry"], *score, f"{row['answered']} of {row['reads']}", "; ".join(notes))
     return table
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names, of which only the first few stand where there are many."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+
+
+def ranking_markdown(figures: Figures) -> str:
+    """The ranking as a table in Markdown."""
+    lines = ["| place | engine / lane | score | 99 % interval | answered |", "|---:|---|---:|---|---:|"]
+    for row in ranking_rows(figures):
+        score = (
+            f"{row['score']:.2f} | {row['low']:.2f} – {row['high']:.2f}"
+            if row["place"]
+            else f"– | {row['why_no_place']}"
+        )
+        answered = f"{row['answered']} of {row['reads']}" if row.get("answered") is not None else ""
+        lines.append(f"| {row['place'] or '–'} | {row['entry']} | {score} | {answered} |")
+    return "\n".join([*(f"**{warning}**\n" for warning in figures.warnings()), *lines])
+
+
+def change_rows(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Every comparison as a row."""
+    return [
+        {"engine": one.engine, "lane": one.lane, "figure": one.figure, "ratio": one.ratio, "p_value": one.p_value,
+         "detectable": one.detectable, "runs": one.runs, "verdict": one.verdict}
+        for one in changes
+    ]  # fmt: skip
 
 
 def changes_table(changes: Sequence[Change]) -> Table:
-    """Return every comparison of a workload's samples with earlier ones."""
-    right = [Column(name, justify="right") for name in ("times the earlier median", "p (Holm)")]
-    table = Table("engine / lane", "workload", *right, "")
-    for one in changes:
-        verdict = "slower" if one.slower else ""
-        table.add_row(f"{one.engine}/{one.lane}", one.workload, f"{one.test.ratio:.2f}", f"{one.p_value:.2g}", verdict)
+    """Return what is slower, lost or not comparable, and the figures that changed most."""
+    told = [one for one in changes if one.verdict]
+    quiet = sorted((one for one in changes if not one.verdict), key=lambda one: -abs((one.ratio or 1) - 1))
+    right = [Column(name, justify="right") for name in ("times as long", "told from", "p (Holm)")]
+    table = Table("engine / lane", "figure", *right, "")
+    for one in [*told, *quiet[: max(0, _SHOWN - len(told))]]:
+        ratio = "" if one.ratio is None else f"{one.ratio:.3g}"
+        p_value = "" if one.p_value is None else f"{one.p_value:.2g}"
+        seen = "" if one.detectable is None else f"{one.detectable:.3g}"
+        table.add_row(f"{one.engine}/{one.lane}", one.figure, ratio, seen, p_value, one.verdict)
     return table
+
+
+def changes_said(changes: Sequence[Change], earlier: Sequence[Record], later: Sequence[Record]) -> str:
+    """The comparison in a few lines."""
+    slower = [one for one in changes if one.slower]
+    left_out = [one for one in changes if one.fault]
+    lines = [f"{', '.join(one.run_id for one in later)} against {', '.join(one.run_id for one in earlier)}:"
+             f" {len(changes) - len(left_out)} figures compared, {len(slower)} slower or larger,"
+             f" {len(left_out)} lost or not comparable"]  # fmt: skip
+    seen = sorted(one.detectable for one in changes if one.detectable and one.p_value is not None)
+    if seen:
+        runs = f"{len(earlier)} earlier, {len(later)} later"
+        if len(earlier) == len(later) == 1:
+            runs = "one run each"
+        needed = runs_needed(1.5, figures=len(changes))
+        lines.append(f"{runs}: changes from {seen[len(seen) // 2]:.2g} times on can be told; 1.5 times needs {needed}"
+                     " runs on each side")  # fmt: skip
+    return "\n".join(lines)
+
+
+def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """Return the runs that there are."""
+    table = Table("run", "started (UTC)", "finished", "data", "engines", "lanes", "environment")
+    for one in runs:
+        asked = one["asked"]
+        table.add_row(one["run_id"], f"{one['started_at']:%Y-%m-%d %H:%M}", "yes" if one["finished_at"] else "no",
+                      _shown_data(one), ", ".join(asked["engines"]), ", ".join(asked["lanes"]),
+                      one["environment"])  # fmt: skip
+    return table
+
+
+def _shown_data(run: dict[str, Any]) -> str:
+    kind, *what = run["asked"].get("data", ["synthetic"])
+    if kind == "files":
+        return f"{len(what)} files, {run['data_hash']}"
+    return ", ".join(what) if kind == "stored" else f"scale {run['scale']:g}"
