@@ -8,6 +8,7 @@ analysed after the load, as the server's own daemon would do later.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -45,6 +46,7 @@ URL_FORM: Final = "postgresql+psycopg://user:password@host:5432/database"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PIECE: Final = 4 << 20
 """Bytes of a file that are sent at a time."""
+_BUCKET: Final = re.compile(r"time_bucket\(('[^']*'), ([^()]+)\)")
 _NO_MOMENTS: Final = "(NULL::text, NULL::bigint, NULL::timestamptz)"
 _RECORDED: Final = (
     "fsync",
@@ -95,7 +97,6 @@ def _scalar(value: object) -> str:
 class PostgreSQLSession:
     """A schema of its own in one lane; each thread has its own connection."""
 
-    families: ClassVar[tuple[str, ...]] = ("postgresql",)
     text_form: ClassVar[FileForm] = FileForm.CSV
     refused_forms: ClassVar[Mapping[FileForm, str]] = {
         FileForm.PARQUET: "PostgreSQL reads no Parquet by itself: COPY takes text, CSV or binary",
@@ -184,10 +185,15 @@ class PostgreSQLSession:
         Raises:
             UnsupportedError: there is no text.
         """
-        for family in self.families:
-            if (text := queries.text(family, workload.id)) is not None:
-                return Prepared(workload, sql.filled(workload, text, parameters, literal))
-        raise UnsupportedError(f"{workload.id}: no text in PostgreSQL's SQL")
+        text = self._text(workload)
+        if text is None:
+            raise UnsupportedError(f"{workload.id}: no text in PostgreSQL's SQL")
+        return Prepared(workload, sql.filled(workload, text, parameters, literal))
+
+    def _text(self, workload: Workload) -> str | None:
+        """Of PostgreSQL, which has another name for TimescaleDB's buckets."""
+        text = queries.text("postgresql", workload.id, self._lane)
+        return _BUCKET.sub(r"date_bin(\1, \2, TIMESTAMPTZ '2000-01-01 00:00:00+00')", text) if text else None
 
     def execute(self, prepared: Prepared) -> pa.Table:
         """Run it and read the whole answer, in Arrow.
@@ -335,8 +341,6 @@ def _from_loading(declared: SeriesTable, place: str, loading: str) -> str:
 class TimescaleDBSession(PostgreSQLSession):
     """As PostgreSQL's, on hypertables."""
 
-    families: ClassVar[tuple[str, ...]] = ("timescaledb", "postgresql")
-
     def __init__(self, store: TimescaleDBStore, lane: Lane) -> None:
         super().__init__(store, lane)
         self._hypertables = store
@@ -345,6 +349,10 @@ class TimescaleDBSession(PostgreSQLSession):
         if self._lane is Lane.PAPER:
             return []
         return postgresql_ddl.create_index(table, self._store.place(table))
+
+    def _text(self, workload: Workload) -> str | None:
+        """Its own, or PostgreSQL's without an index: a columnstore is scanned, not looked up in."""
+        return queries.text("timescaledb", workload.id) or queries.text("postgresql", workload.id, Lane.PAPER)
 
     def _another(self) -> PostgreSQLSession:
         return TimescaleDBSession(self._hypertables, self._lane)
@@ -382,6 +390,7 @@ class PostgreSQL:
         return {
             "max_parallel_workers_per_gather": str(cap - 1),  # the leader works, too
             "max_parallel_workers": str(max(cap - 1, 1)),
+            "jit": "off",  # compiling takes 0.1 to 0.7 s where a read has many small parts, and gains nothing in scans
             "work_mem": f"{max(share >> 20, 64)}MB",
             "statement_timeout": f"{round(self.statement_timeout * 1000)}ms",
         }
