@@ -122,9 +122,7 @@ WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
 GROUP BY symbol, minute
 
 -- R12
-SELECT t.symbol AS symbol, argMax(t.ts, t.seq) AS ts, max(t.seq) AS seq, argMax(t.price, t.seq) AS price
-FROM bench_trades AS t
-GROUP BY t.symbol
+SELECT symbol, ts, seq, price FROM bench_trades WHERE seq IN (SELECT max(seq) FROM bench_trades GROUP BY symbol)
 
 -- R13
 WITH
@@ -149,7 +147,6 @@ ASOF LEFT JOIN (
 SETTINGS join_use_nulls = 1
 
 -- R14
--- The right side has one row a symbol and time stamp: which of several an as-of join takes is not defined.
 SELECT trade.seq AS seq, quote.book_seq AS book_seq, quote.bid AS bid, quote.ask AS ask
 FROM (
     SELECT symbol, ts, seq
@@ -157,10 +154,11 @@ FROM (
     WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
 ) AS trade
 ASOF LEFT JOIN (
-    SELECT symbol, ts, max(seq) AS book_seq, argMax(bid_price_0, seq) AS bid, argMax(ask_price_0, seq) AS ask
+    SELECT symbol, ts, seq AS book_seq, bid_price_0 AS bid, ask_price_0 AS ask
     FROM bench_book
     WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
-    GROUP BY symbol, ts
+    ORDER BY symbol, ts, seq DESC
+    LIMIT 1 BY symbol, ts
 ) AS quote ON trade.symbol = quote.symbol AND trade.ts >= quote.ts
 SETTINGS join_use_nulls = 1
 
@@ -185,40 +183,21 @@ GROUP BY symbol, minute
 
 -- R17
 WITH
-    asked AS (
-        SELECT symbol, seq, qty FROM bench_trades WHERE seq IN (${seqs})
-    ),
+    asked AS (SELECT symbol, seq, qty FROM bench_trades WHERE seq IN (${seqs})),
     running AS (
-        SELECT
-            asked.seq AS asked_seq,
-            asked.qty AS asked_qty,
-            later.seq AS later_seq,
-            later.ts AS later_ts,
-            sum(later.qty) OVER sofar AS traded,
-            sum(later.price * later.qty) OVER sofar AS paid
-        FROM asked
-        JOIN (
-            SELECT symbol, seq, ts, price, qty
-            FROM bench_trades
-            WHERE symbol IN (SELECT symbol FROM asked) AND seq > (SELECT min(seq) FROM asked) AND ts < ${end}
-        ) AS later ON asked.symbol = later.symbol
-        WHERE later.seq > asked.seq
-        WINDOW sofar AS (PARTITION BY asked.seq ORDER BY later.seq ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+        SELECT symbol, seq, ts, price, qty, sum(qty) OVER (PARTITION BY symbol ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS traded,
+        sum(price * qty) OVER (PARTITION BY symbol ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS paid
+        FROM bench_trades
+        WHERE symbol IN (SELECT symbol FROM asked) AND seq >= (SELECT min(seq) FROM asked) AND ts < ${end}
     ),
-    hits AS (
-        SELECT
-            asked_seq,
-            multiple,
-            argMin(later_ts, later_seq) AS reached,
-            argMin(paid / traded, later_seq) AS vwap
-        FROM running
-        ARRAY JOIN [2, 4, 20] AS multiple
-        WHERE traded >= multiple * asked_qty
-        GROUP BY asked_seq, multiple
+    targets AS (
+        SELECT asked.symbol AS symbol, asked.seq AS seq, arrayJoin([2, 4, 20]) AS multiple, running.traded AS before, running.paid AS paid_before,
+            running.traded + multiple * asked.qty AS target
+        FROM asked LEFT JOIN running ON asked.seq = running.seq
     )
-SELECT questions.seq AS seq, questions.multiple AS multiple, hits.reached AS reached, hits.vwap AS vwap
-FROM (SELECT seq, arrayJoin([2, 4, 20]) AS multiple FROM asked) AS questions
-LEFT JOIN hits ON questions.seq = hits.asked_seq AND questions.multiple = hits.multiple
+SELECT targets.seq AS seq, targets.multiple AS multiple, running.ts AS reached, (running.paid - targets.paid_before) / (running.traded - targets.before) AS vwap
+FROM targets
+ASOF LEFT JOIN running ON targets.symbol = running.symbol AND targets.target <= running.traded
 SETTINGS join_use_nulls = 1
 
 -- R18

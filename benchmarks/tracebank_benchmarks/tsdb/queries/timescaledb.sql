@@ -50,15 +50,17 @@ WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
 GROUP BY symbol, minute
 
 -- R12
-SELECT symbols.symbol, latest.ts, latest.seq, latest.price
-FROM (SELECT DISTINCT symbol FROM bench_trades) AS symbols
+-- Segments are of a symbol and a venue: the latest row of each is at the end of its newest chunk.
+SELECT DISTINCT ON (streams.symbol) streams.symbol, latest.ts, latest.seq, latest.price
+FROM (SELECT DISTINCT symbol, venue FROM bench_trades) AS streams
 CROSS JOIN LATERAL (
     SELECT ts_ns AS ts, seq, price
     FROM bench_trades
-    WHERE bench_trades.symbol = symbols.symbol
+    WHERE bench_trades.symbol = streams.symbol AND bench_trades.venue = streams.venue
     ORDER BY bench_trades.ts DESC, seq DESC
     LIMIT 1
 ) AS latest
+ORDER BY streams.symbol, latest.seq DESC
 
 -- R22
 SELECT symbol, sqrt(sum(log_return * log_return)) AS realised, stddev_samp(log_return) AS deviation, count(*) AS n
