@@ -119,6 +119,8 @@ CREATE AGGREGATE first(double precision, bigint) (SFUNC = sooner, STYPE = numeri
 @needs_server
 def test_timescaledbs_own_texts_ask_the_same(server: None) -> None:
     class OwnTexts(PostgreSQLSession):
+        family = TimescaleDBSession.family
+        _own_buckets = True
         _text = TimescaleDBSession._text
 
     rows = small_data(3)

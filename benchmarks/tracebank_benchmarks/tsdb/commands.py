@@ -12,6 +12,7 @@ import click
 import typer
 
 from tracebank_benchmarks.stores.commands import promises, slope
+from tracebank_benchmarks.tsdb.alternatives_shown import try_texts
 from tracebank_benchmarks.tsdb.bare_ingest.commands import ingest
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ DEFAULT_ENGINES = "clickhouse_embedded,duckdb,polars"
 
 for command in (ingest, slope, promises):
     bench.command()(command)
+bench.command(name="try")(try_texts)
 
 
 @bench.callback()

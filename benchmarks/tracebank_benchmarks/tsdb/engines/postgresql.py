@@ -102,6 +102,8 @@ def _scalar(value: object) -> str:
 class PostgreSQLSession:
     """A schema of its own in one lane; each thread has its own connection."""
 
+    family: ClassVar[str] = "postgresql"
+    _own_buckets: ClassVar[bool] = False
     text_form: ClassVar[FileForm] = FileForm.CSV
     refused_forms: ClassVar[Mapping[FileForm, str]] = {
         FileForm.PARQUET: "PostgreSQL reads no Parquet by itself: COPY takes text, CSV or binary",
@@ -193,12 +195,25 @@ class PostgreSQLSession:
         text = self._text(workload)
         if text is None:
             raise UnsupportedError(f"{workload.id}: no text in PostgreSQL's SQL")
+        return self.filled(workload, text, parameters)
+
+    def filled(self, workload: Workload, text: str, parameters: Parameters) -> Prepared:
+        """A text of a workload's, in place of the kept one; buckets have TimescaleDB's name in all of them."""
+        if not self._own_buckets:
+            text = _BUCKET.sub(r"date_bin(\1, \2, TIMESTAMPTZ '2000-01-01 00:00:00+00')", text)
         return Prepared(workload, sql.filled(workload, text, parameters, literal))
 
+    def command(self, statement: str) -> None:
+        """Run a statement that has no answer.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
+        with self._store.session() as connection:
+            connection.execute(statement.encode())
+
     def _text(self, workload: Workload) -> str | None:
-        """Of PostgreSQL, which has another name for TimescaleDB's buckets."""
-        text = queries.text("postgresql", workload.id, self._lane)
-        return _BUCKET.sub(r"date_bin(\1, \2, TIMESTAMPTZ '2000-01-01 00:00:00+00')", text) if text else None
+        return queries.text(self.family, workload.id, self._lane)
 
     def execute(self, prepared: Prepared) -> pa.Table:
         """Run it and read the whole answer, in Arrow.
@@ -346,6 +361,9 @@ def _from_loading(declared: SeriesTable, place: str, loading: str) -> str:
 class TimescaleDBSession(PostgreSQLSession):
     """As PostgreSQL's, on hypertables."""
 
+    family: ClassVar[str] = "timescaledb"
+    _own_buckets: ClassVar[bool] = True
+
     def __init__(self, store: TimescaleDBStore, lane: Lane) -> None:
         super().__init__(store, lane)
         self._hypertables = store
@@ -357,7 +375,7 @@ class TimescaleDBSession(PostgreSQLSession):
 
     def _text(self, workload: Workload) -> str | None:
         """Its own, or PostgreSQL's without an index: a columnstore is scanned, not looked up in."""
-        return queries.text("timescaledb", workload.id) or queries.text("postgresql", workload.id, Lane.PAPER)
+        return queries.text(self.family, workload.id) or queries.text("postgresql", workload.id, Lane.PAPER)
 
     def _another(self) -> PostgreSQLSession:
         return TimescaleDBSession(self._hypertables, self._lane)
