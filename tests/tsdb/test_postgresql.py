@@ -160,7 +160,7 @@ def test_the_lanes_are_what_they_say(server: None) -> None:
             assert "postgres" in psutil.Process(pid).name()
         assert [index.partition(" USING ")[2] for index in found] == [
             "btree (symbol, ts, seq)",
-            "brin (ts)",
+            "brin (ts, seq) WITH (pages_per_range='16')",
         ] * 2
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import psutil
 import pyarrow as pa
@@ -61,6 +61,7 @@ class Timing:
     """How its answer differs from the right one; empty where it is right."""
 
 
+@runtime_checkable
 class Tryable(Session, Protocol):
     """A session whose engine is asked by texts, and whose tables can be laid out otherwise."""
 
@@ -110,7 +111,7 @@ def timings(name: str, data: DataSet, folder: Path, lane: Lane, only: Sequence[s
         raise StoreError(f"engine {name}: {state.reason}")
     trades, book = data.frame(TRADES), data.frame(BOOK)
     with found.session(lane, folder) as session:
-        if not isinstance(getattr(session, "family", None), str):
+        if not isinstance(session, Tryable):
             raise StoreError(f"engine {name}: it is asked by code or by several texts, of which none are tried")
         for table in TABLES:
             session.load(table, data.frames(table))
@@ -141,7 +142,7 @@ def _race(
     session: Tryable, parameters: Parameters, right: pa.Table, tried: list[Attempt], repeats: int
 ) -> Iterator[Timing]:
     """Ask texts in turns, so that what else the machine does disturbs all of them alike."""
-    servers = getattr(session, "processes", list)()
+    servers: list[int] = getattr(session, "processes", list)()
     walls: dict[Attempt, list[float]] = {one: [] for one in tried}
     cpus: dict[Attempt, list[float]] = {one: [] for one in tried}
     faults = dict.fromkeys(tried, "")

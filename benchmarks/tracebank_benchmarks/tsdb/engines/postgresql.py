@@ -1,8 +1,8 @@
 """PostgreSQL and TimescaleDB in the suite, on the platform's own adapters.
 
 Lanes: `paper` has the naive table without an index; `idiomatic` loads the declared one and then makes a btree on
-symbol, time and seq and a BRIN on time; TimescaleDB's has its columnstore beside the btree. Both lanes are vacuumed and
-analysed after the load, as the server's own daemon would do later.
+symbol, time and seq and a BRIN on time and seq; TimescaleDB's has its columnstore beside the btree. Both lanes are
+vacuumed and analysed after the load, as the server's own daemon would do later.
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ class PostgreSQLSession:
         if self._lane is Lane.PAPER:
             return []
         place = self._store.place(table)
-        brin = f'CREATE INDEX IF NOT EXISTS "{table.name}_ts_brin" ON {place} USING brin ("ts")'
-        return [*postgresql_ddl.create_index(table, place), brin]
+        brin = f'CREATE INDEX IF NOT EXISTS "{table.name}_ts_brin" ON {place} USING brin ("ts", "seq")'
+        return [*postgresql_ddl.create_index(table, place), f"{brin} WITH (pages_per_range = 16)"]
 
     def _convert(self, table: SeriesTable) -> None:
         """Nothing to convert in plain PostgreSQL."""

@@ -316,7 +316,3 @@ GROUP BY symbol, venue
 -- R17: btree on seq for the asked trades
 -- with: CREATE INDEX by_seq ON bench_trades (seq)
 -- without: DROP INDEX by_seq
-
--- R17: BRIN on seq for the asked trades
--- with: CREATE INDEX by_seq ON bench_trades USING brin (seq) WITH (pages_per_range = 16)
--- without: DROP INDEX by_seq
