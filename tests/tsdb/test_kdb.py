@@ -120,9 +120,11 @@ def test_every_read_has_a_text_whose_brackets_close(workload: Workload) -> None:
     trades, book = small_data(1)
     text = queries.text("q", workload.id)
     assert text is not None
+    assert text.startswith("/ Unrun")
     filled = kdb.sql.filled(workload, text, example_parameters(workload, trades, book, 5), kdb.literal)
     line = kdb.one_line(filled)
     assert "\n" not in line
+    assert "Unrun" not in line
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
     for opening, closing in ("()", "[]", "{}"):
         assert bare.count(opening) == bare.count(closing), bare

@@ -1,7 +1,8 @@
 """Query texts: a file for each language, a section for each read; here they are only found.
 
 A section begins with a comment of the read's id, and of the lane where it is for that one alone: `-- R17, paper`. What
-was tried beside them stands in `tried/`, under a title: `-- R17: running sums`.
+stands above the first one holds for all, and begins each text. What was tried beside them stands in `tried/`, under a
+title: `-- R17: running sums`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ def _sections(family: str) -> dict[tuple[str, str], str]:
     """Texts of a file by id and lane."""
     for entry in files(__package__).iterdir():
         if entry.name.rpartition(".")[0] == family:
-            parts = _HEADING.split(entry.read_text(encoding="utf-8"))[1:]
+            above, *parts = _HEADING.split(entry.read_text(encoding="utf-8"))
             return {
-                (name, lane or ""): body.rstrip("\n") + "\n"
+                (name, lane or ""): above.rstrip("\n") + "\n" * bool(above) + body.rstrip("\n") + "\n"
                 for name, lane, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True)
             }
     return {}
