@@ -102,6 +102,8 @@ def _checked_url(variable: str, value: str, forms: dict[str, str]) -> URL:
         url = make_url(value)
     except (ArgumentError, ValueError):
         raise _accepted(variable, value, forms) from None
+    if forms is SERIES_FORMS and f"{url.drivername}+psycopg" in forms:  # its driver need not be named: there is one
+        url = url.set(drivername=f"{url.drivername}+psycopg")
     engine = url.drivername.rstrip("s123")
     if forms is SERIES_FORMS and engine in _CANNOT_HOLD:
         form = " or ".join(forms.values())

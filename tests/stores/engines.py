@@ -23,6 +23,7 @@ from tracebank.stores.series_store import SeriesStore
 
 # Read when the suite is gathered: tests run without the developer's variables.
 _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL")
+_TIMESCALEDB = os.environ.get("TRACEBANK_TEST_TIMESCALEDB_URL")
 _INFLUXDB = os.environ.get("TRACEBANK_TEST_INFLUXDB_URL")
 _KDB = os.environ.get("TRACEBANK_TEST_KDB_URL")
 
@@ -146,27 +147,27 @@ def _postgresql(_folder: Path) -> Iterator[SeriesStore]:
 
 @contextmanager
 def _timescaledb(_folder: Path) -> Iterator[SeriesStore]:
-    from tracebank.engines.postgresql.store import PostgreSQLStore
-    from tracebank.engines.postgresql.timescaledb import ABSENT, TimescaleDBStore, extension_version
+    from tracebank.engines.postgresql.timescaledb import TimescaleDBStore
 
-    with _postgresql(_folder) as plain:
-        assert isinstance(plain, PostgreSQLStore)
-        with plain.session() as session:
-            if not extension_version(session):
-                pytest.skip(ABSENT)
-        yield TimescaleDBStore(plain.url, schema=plain.schema, lock_timeout=30)
+    if not _TIMESCALEDB:
+        pytest.skip("no TimescaleDB: set TRACEBANK_TEST_TIMESCALEDB_URL, e.g. to what '.ci/timescaledb start' prints")
+    url = make_url(_TIMESCALEDB).set(drivername="postgresql+psycopg")
+    store = TimescaleDBStore(url, schema=f"tracebank_test_{uuid.uuid4().hex[:16]}", lock_timeout=30)
+    try:
+        yield store
+    finally:
+        with store.session() as session:
+            session.execute(f"DROP SCHEMA IF EXISTS {store.schema} CASCADE".encode())
 
+
+_NO_NUL = {"test_every_kind_of_partition_key[by_text]": Gap("its text keeps no NUL", FrameRefused)}
 
 ENGINES = (
     Engine("clickhouse-embedded", _chdb),
     Engine("clickhouse-over-http", _clickhouse_double),
     Engine("clickhouse-server", _clickhouse_server),
-    Engine(
-        "postgresql",
-        _postgresql,
-        gaps={"test_every_kind_of_partition_key[by_text]": Gap("its text keeps no NUL", FrameRefused)},
-    ),
-    Engine("timescaledb", _timescaledb),
+    Engine("postgresql", _postgresql, gaps=_NO_NUL),
+    Engine("timescaledb", _timescaledb, gaps=_NO_NUL),
     Engine("duckdb", _duckdb),
     Engine(
         "influxdb1",

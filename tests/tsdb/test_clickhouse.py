@@ -87,6 +87,26 @@ def test_the_lanes_are_what_they_say(tmp_path: Path) -> None:
         assert text in idiomatic
 
 
+def test_a_read_is_one_statement_whose_settings_stay_its_own(tmp_path: Path) -> None:
+    count = "SELECT toInt64(value) AS n FROM system.events WHERE event = 'Query'"
+    asked = "SELECT toInt64(getSetting('max_block_size')) AS n"
+    with ClickHouseEmbedded().session(Lane.PAPER, tmp_path) as session:
+        client = session._client()
+
+        def one(text: str, **settings: object) -> int:
+            return int(client.query_arrow(text, settings=dict(settings)).column(0)[0].as_py())
+
+        one(count)
+        before = one(count)
+        assert one(count) == before + 1
+        usual = one(asked)
+        assert [one(asked, max_block_size=size) for size in (7, 8, 7)] == [7, 8, 7]
+        assert one(asked) == usual
+        with pytest.raises(Exception, match="UNKNOWN_IDENTIFIER"):
+            client.query_arrow("SELECT nothing")
+        assert one(asked) == usual
+
+
 def test_a_query_that_takes_too_long_is_a_timeout(tmp_path: Path) -> None:
     engine = ClickHouseEmbedded()
     engine.statement_timeout = 0.2

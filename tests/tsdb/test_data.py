@@ -147,7 +147,9 @@ def test_windows_are_where_the_data_are_busiest(tiny: DataSet) -> None:
         if "start" in parameters and workload.id not in ("R3", "R18", "R26"):
             assert parameters["start"].date() == busy, workload.id  # type: ignore[union-attr]
         rows = rows_asked(workload, parameters, *kept)
-        assert rows >= (100 if workload.id not in ("R15", "R16", "R28") else 20), (workload.id, rows)
+        # A day has a minute's rows here: R26, which ends before the last minute, has those of the first day.
+        least = {"R15": 20, "R16": 20, "R28": 20, "R26": 1}.get(workload.id, 100)
+        assert rows >= least, (workload.id, rows)
         if workload.id not in ("R7", "R8", "R22", "R23"):
             assert answer(workload, parameters, *kept).num_rows, workload.id
     trades_only = asked_parameters(BY_ID["R9"], *kept, 1)

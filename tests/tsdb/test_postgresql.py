@@ -25,12 +25,19 @@ from polars.testing import assert_frame_equal
 from sqlalchemy.engine import make_url
 
 from tracebank.engines.postgresql.store import PostgreSQLStore
-from tracebank.engines.postgresql.timescaledb import TimescaleDBStore, hypertable
+from tracebank.engines.postgresql.timescaledb import TimescaleDBStore, columnstore, hypertable
 from tracebank.engines.postgresql.writer import PostgreSQLWriter
+from tracebank.settings import Settings
 from tracebank.stores.faults import FrameRefused, StoreBusy, StoreError
 from tracebank_benchmarks.tsdb.data import small_data, small_data_sets
 from tracebank_benchmarks.tsdb.engine import Prepared
-from tracebank_benchmarks.tsdb.engines.postgresql import PostgreSQL, PostgreSQLSession, TimescaleDB, literal
+from tracebank_benchmarks.tsdb.engines.postgresql import (
+    PostgreSQL,
+    PostgreSQLSession,
+    TimescaleDB,
+    TimescaleDBSession,
+    literal,
+)
 from tracebank_benchmarks.tsdb.examples import Rows
 from tracebank_benchmarks.tsdb.workloads import BY_ID, READS, Lane, Workload
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
@@ -41,6 +48,10 @@ from .verified_reads import faults, faults_of_nothing, load, with_nanoseconds
 _SERVER = os.environ.get("TRACEBANK_TEST_POSTGRES_URL", "")
 """Read when the suite is gathered: tests run without the developer's variables."""
 needs_server = pytest.mark.skipif(not _SERVER, reason="no PostgreSQL: set TRACEBANK_TEST_POSTGRES_URL")
+_TIMESCALEDB = os.environ.get("TRACEBANK_TEST_TIMESCALEDB_URL", "")
+needs_timescaledb = pytest.mark.skipif(
+    not _TIMESCALEDB, reason="no TimescaleDB: set TRACEBANK_TEST_TIMESCALEDB_URL to what '.ci/timescaledb start' prints"
+)
 FOLDER = Path()
 """Servers are given a folder and use none."""
 
@@ -108,7 +119,9 @@ CREATE AGGREGATE first(double precision, bigint) (SFUNC = sooner, STYPE = numeri
 @needs_server
 def test_timescaledbs_own_texts_ask_the_same(server: None) -> None:
     class OwnTexts(PostgreSQLSession):
-        families = ("timescaledb",)
+        family = TimescaleDBSession.family
+        _own_buckets = True
+        _text = TimescaleDBSession._text
 
     rows = small_data(3)
     with PostgreSQL().session(Lane.PAPER, FOLDER) as session:
@@ -118,8 +131,7 @@ def test_timescaledbs_own_texts_ask_the_same(server: None) -> None:
             for text in _STAND_INS.split(";\n"):
                 connection.execute(text.encode())
         own = OwnTexts(store, Lane.PAPER)
-        texts = [read for read in READS if read.id in ("R6", "R7", "R8", "R11", "R22", "R23", "R1", "R25")]
-        assert {read.id: found for read in texts if (found := faults(own, read, rows, 0))} == {}
+        assert {read.id: found for read in READS if (found := faults(own, read, rows, 0))} == {}
 
 
 @needs_server
@@ -148,7 +160,7 @@ def test_the_lanes_are_what_they_say(server: None) -> None:
             assert "postgres" in psutil.Process(pid).name()
         assert [index.partition(" USING ")[2] for index in found] == [
             "btree (symbol, ts, seq)",
-            "brin (ts)",
+            "brin (ts, seq) WITH (pages_per_range='16')",
         ] * 2
 
 
@@ -378,14 +390,60 @@ def test_timescaledb_is_never_plain_postgresql(server: None) -> None:
 
 
 def test_hypertables_and_columnstore() -> None:
-    assert hypertable(TRADES, '"s"."bench_trades"', columnstore=True) == [
+    place = '"s"."bench_trades"'
+    assert hypertable(TRADES, place) == [
         "SELECT create_hypertable('\"s\".\"bench_trades\"', by_range('ts', INTERVAL '1 day'),"
         " create_default_indexes => false)",
+    ]
+    assert columnstore(TRADES, place) == [
         'ALTER TABLE "s"."bench_trades" SET (timescaledb.enable_columnstore = true,'
         " timescaledb.segmentby = 'symbol', timescaledb.orderby = 'ts, seq')",
+        "CALL add_columnstore_policy('\"s\".\"bench_trades\"', after => INTERVAL '1 day',"
+        " schedule_interval => INTERVAL '10 minutes', if_not_exists => true)",
     ]
-    [paper] = hypertable(naive(TRADES), '"s"."bench_trades"', columnstore=False)
+    [alone] = columnstore(TRADES, place, ["venue", "no such column"], policy=False)
+    assert "timescaledb.segmentby = 'symbol, venue', timescaledb.orderby = 'ts, seq'" in alone
+    [paper] = hypertable(naive(TRADES), place)
     assert "INTERVAL '7 days'" in paper
     timeless = SeriesTable("t", "d", (Column("n", pa.int64(), "x"),), ("n",), ())
     with pytest.raises(StoreError, match="cannot be a hypertable"):
-        hypertable(timeless, "s", columnstore=False)
+        hypertable(timeless, "s")
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_store_fills_its_columnstore_and_a_load_of_the_suite_does_so_itself(
+    monkeypatch: pytest.MonkeyPatch, lane: Lane
+) -> None:
+    monkeypatch.setenv("TRACEBANK_BENCH_TIMESCALEDB_URL", "timescaledb://me@127.0.0.1:1/d")
+    engine = TimescaleDB()
+    suite = " ".join(engine._store(engine._url(), lane, {}).statements(TRADES))
+    assert ("enable_columnstore" in suite) == (lane is Lane.IDIOMATIC)
+    assert "policy" not in suite
+    store = TimescaleDBStore(make_url("postgresql+psycopg://me@127.0.0.1:1/d"))
+    assert "CALL add_columnstore_policy" in " ".join(store.statements(TRADES))
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "timescaledb+psycopg", "timescaledb"])
+def test_the_suite_takes_the_urls_that_the_series_store_takes(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    text = f"{scheme}://me:secret@host/d"
+    monkeypatch.setenv("TRACEBANK_BENCH_POSTGRES_URL", text)
+    assert PostgreSQL()._url().drivername == TimescaleDB()._url().drivername == "postgresql+psycopg"
+    assert Settings.load(series_url=text).series.drivername.removesuffix("+psycopg") == scheme.removesuffix("+psycopg")
+
+
+@needs_server
+def test_a_server_that_may_lose_rows_says_so(server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PostgreSQL, "_session_settings", lambda _: {"synchronous_commit": "off"})
+    assert "not durable: " in PostgreSQL().state().edition
+    assert "synchronous_commit off" in PostgreSQL().state().edition
+
+
+@needs_timescaledb
+@pytest.mark.parametrize("lane", Lane)
+def test_every_read_is_right_on_timescaledb(monkeypatch: pytest.MonkeyPatch, lane: Lane) -> None:
+    monkeypatch.setenv("TRACEBANK_BENCH_TIMESCALEDB_URL", _TIMESCALEDB)
+    rows = with_nanoseconds(small_data(7))
+    with TimescaleDB().session(lane, FOLDER) as session:
+        load(session, rows)
+        assert {read.id: found for read in READS if (found := faults(session, read, rows, 0))} == {}
+        assert {read.id: found for read in READS if (found := faults_of_nothing(session, read, rows))} == {}

@@ -14,6 +14,7 @@ import click
 import typer
 
 from tracebank_benchmarks.stores.commands import promises, slope
+from tracebank_benchmarks.tsdb.alternatives_shown import try_texts
 from tracebank_benchmarks.tsdb.plan import PlanError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ DEFAULT_ENGINES = "clickhouse_embedded,duckdb,polars"
 
 for command in (slope, promises):
     bench.command()(command)
+bench.command(name="try")(try_texts)
 
 
 @bench.callback()

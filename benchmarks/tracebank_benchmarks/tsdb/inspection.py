@@ -35,8 +35,8 @@ LICENCES: Final = {
 
 _STARTS: Final = {
     "clickhouse": "docker/clickhouse.yaml starts one",
-    "postgresql": "'.ci/postgres start FOLDER PORT' starts one",
-    "timescaledb": "docker/timescaledb.yaml starts one",
+    "postgresql": "'.ci/postgres serve FOLDER PORT' starts one",
+    "timescaledb": "docker/timescaledb.yaml or '.ci/timescaledb serve FOLDER PORT' starts one",
     "influxdb1": "'.ci/influxdb start FOLDER PORT' starts one",
     "influxdb2": "docker/influxdb.yaml starts one",
     "influxdb3": "docker/influxdb.yaml starts one",

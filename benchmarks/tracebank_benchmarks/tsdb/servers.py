@@ -22,7 +22,7 @@ VARIABLES: Final[dict[str, dict[str, str]]] = {
     },
     "postgresql": {"POSTGRES_URL": "postgresql+psycopg://user:password@host:5432/database"},
     "timescaledb": {
-        "TIMESCALEDB_URL": "postgresql+psycopg://user:password@host:5432/database; by default POSTGRES_URL's server",
+        "TIMESCALEDB_URL": "timescaledb+psycopg://user:password@host:5432/database; by default POSTGRES_URL's server",
     },
     "influxdb1": {"INFLUXDB1_URL": "influxdb://user:password@host:8086/"},
     "influxdb2": {

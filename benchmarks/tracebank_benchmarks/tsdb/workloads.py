@@ -1,6 +1,6 @@
 """What is asked: every read of the suite, by id, with its parameters, its output columns and how exact they must be.
 
-One declaration per workload, no engine's text: that stands in `queries/<engine>/<id>.<suffix>`. Semantics that engines
+One declaration per workload, no engine's text: that stands in `queries/<language>.<suffix>`. Semantics that engines
 differ in are pinned here once:
 
 * A window is `[start, end)` on `ts`, in UTC. A bucket is named by its start; a bucket without rows has no row.

@@ -87,6 +87,7 @@ def _quoted(name: str) -> str:
 class ClickHouseSession:
     """A database of its own in one lane; each thread has its own client."""
 
+    family: ClassVar[str] = "clickhouse"
     text_form: ClassVar[FileForm] = FileForm.CSV
     refused_forms: ClassVar[Mapping[FileForm, str]] = {FileForm.LINES: "ClickHouse reads no line protocol"}
 
@@ -222,9 +223,13 @@ class ClickHouseSession:
         Raises:
             UnsupportedError: there is no text.
         """
-        text = queries.text("clickhouse", workload.id)
+        text = queries.text(self.family, workload.id, self._lane)
         if text is None:
             raise UnsupportedError(f"{workload.id}: no text in ClickHouse's SQL")
+        return self.filled(workload, text, parameters)
+
+    def filled(self, workload: Workload, text: str, parameters: Parameters) -> Prepared:
+        """A text of a workload's, in place of the kept one."""
         return Prepared(workload, sql.filled(workload, text, parameters, literal))
 
     def execute(self, prepared: Prepared) -> pa.Table:
@@ -238,6 +243,15 @@ class ClickHouseSession:
         with self._faults():
             answer = client.query_arrow(prepared.text, settings=dict(_ARROW))
         return sql.shaped(prepared.workload, answer)
+
+    def command(self, statement: str) -> None:
+        """Run a statement that has no answer.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
+        with self._faults():
+            self._client().command(statement)
 
     def size(self, table: SeriesTable) -> TableSize:
         """Rows and bytes of the active parts, indexes included; of all nodes in a cluster."""

@@ -68,6 +68,7 @@ def _quoted(name: str) -> str:
 class DuckDBSession:
     """A file of its own in one lane; each thread has its own connection."""
 
+    family: ClassVar[str] = "duckdb"
     text_form: ClassVar[FileForm] = FileForm.CSV
     refused_forms: ClassVar[Mapping[FileForm, str]] = {FileForm.LINES: "DuckDB reads no line protocol"}
 
@@ -110,7 +111,7 @@ class DuckDBSession:
         names = ", ".join(_quoted(name) for name in declared.arrow_schema.names)
         order = f" ORDER BY {', '.join(map(_quoted, self._order(table)))}" if self._order(table) else ""
         source = duckdb_sql.reading(declared, list(map(str, paths)), form.value)
-        self._execute(f"INSERT INTO {_quoted(table.name)} ({names}) {source}{order}")
+        self.command(f"INSERT INTO {_quoted(table.name)} ({names}) {source}{order}")
         server = time.perf_counter() - start
         return LoadPhases(serialise=0.0, send=0.0, settle=self._settle(), server=server)
 
@@ -119,7 +120,7 @@ class DuckDBSession:
 
     def _settle(self) -> float:
         start = time.perf_counter()
-        self._execute("CHECKPOINT")
+        self.command("CHECKPOINT")
         return time.perf_counter() - start
 
     def prepare(self, workload: Workload, parameters: Parameters) -> Prepared:
@@ -128,9 +129,13 @@ class DuckDBSession:
         Raises:
             UnsupportedError: there is no text.
         """
-        text = queries.text("duckdb", workload.id)
+        text = queries.text(self.family, workload.id, self._lane)
         if text is None:
             raise UnsupportedError(f"{workload.id}: no text in DuckDB's SQL")
+        return self.filled(workload, text, parameters)
+
+    def filled(self, workload: Workload, text: str, parameters: Parameters) -> Prepared:
+        """A text of a workload's, in place of the kept one."""
         return Prepared(workload, sql.filled(workload, text, parameters, literal))
 
     def execute(self, prepared: Prepared) -> pa.Table:
@@ -197,7 +202,12 @@ class DuckDBSession:
             self._open.close()
             self._connections = threading.local()
 
-    def _execute(self, statement: str) -> None:
+    def command(self, statement: str) -> None:
+        """Run a statement that has no answer.
+
+        Raises:
+            StoreError: the engine refused it.
+        """
         import duckdb
 
         try:

@@ -191,10 +191,13 @@ class Handler(BaseHTTPRequestHandler):
     def _run(self, text: str, url: dict[str, str]) -> None:
         engine = self.server.owner.engine
         form, _ = self._form(text, url)
-        with (
-            engine.cancellable(self._gone) as name,
-            engine.handle({**self._settings(url), "log_comment": name}, url.get("database", "")) as handle,
-        ):
+        settings, database = self._settings(url), url.get("database", "")
+        with contextlib.ExitStack() as held:
+            if _READS.match(text):
+                handle = held.enter_context(engine.querying(settings, database, self._gone))
+            else:
+                name = held.enter_context(engine.cancellable(self._gone))
+                handle = held.enter_context(engine.handle({**settings, "log_comment": name}, database))
             self._answer(handle, text, form, _parameters(url))
 
     def _read(self, text: str, url: dict[str, str]) -> None:

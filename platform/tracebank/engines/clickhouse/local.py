@@ -1,4 +1,5 @@
-"""chDB in this process, as its owner uses it: a handle a statement, since what one sets cannot be taken back."""
+"""chDB in this process, as its owner uses it: a handle a statement, since what one sets cannot be taken back; those of
+queries are kept for the next one with the same settings, which then is one statement instead of three."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import json
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +20,12 @@ from tracebank.engines.clickhouse.ddl import literal, quoted
 from tracebank.engines.clickhouse.reader import SETTINGS, limiting
 from tracebank.query.contract import Limits, Progress
 
+_KEPT: Final = 16
+"""Handles that wait for a query with their settings."""
 _EMBEDDED: Final = {"allow_python_table_function": "0"}
+
+_Setting = tuple[str, tuple[tuple[str, str], ...]]
+"""Database and settings of a handle."""
 
 
 class Local:
@@ -28,12 +35,15 @@ class Local:
         # The engine compares paths as text.
         self._path = os.path.realpath(folder)
         self._kept = chdb.connect(self._path)  # type: ignore[no-untyped-call]
+        self._idle: deque[tuple[_Setting, str, Any]] = deque()
         self._running: dict[str, Callable[[], bool]] = {}
         self._changed = threading.Condition()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def close(self) -> None:
         """Let the engine go; call it when nothing runs."""
+        while self._idle:
+            self._idle.popleft()[2].close()
         self._kept.close()
 
     @contextlib.contextmanager
@@ -43,24 +53,54 @@ class Local:
         Raises:
             ChdbError: the engine does not know a setting, or the database.
         """
-        found = chdb.connect(self._path)  # type: ignore[no-untyped-call]
-        try:
+        with contextlib.closing(self._made(settings, database)) as found:
+            yield found
+
+    def _made(self, settings: Mapping[str, str], database: str) -> Any:
+        with contextlib.ExitStack() as failing:
+            found = failing.enter_context(contextlib.closing(chdb.connect(self._path)))  # type: ignore[no-untyped-call]
             if database:
                 found.query(f"USE {quoted(database)}")
             if settings:
                 found.query("SET " + ", ".join(f"{key} = {literal(value)}" for key, value in settings.items()))
-            yield found
+            failing.pop_all()
+            return found
+
+    @contextlib.contextmanager
+    def querying(self, settings: Mapping[str, str], database: str, gone: Callable[[], bool]) -> Iterator[Any]:
+        """A handle for one query, which is stopped once `gone` says that nobody waits for it; kept if it ends well.
+
+        Raises:
+            ChdbError: the engine does not know a setting, or the database.
+        """
+        wanted = (database, tuple(sorted(settings.items())))
+        with self._changed:
+            kept = next((entry for entry in self._idle if entry[0] == wanted), None)
+            if kept is not None:
+                self._idle.remove(kept)
+        # A handle runs one query at a time, so that its own name will do for each of them.
+        name = kept[1] if kept else f"tracebank-{uuid.uuid4().hex}"
+        handle = kept[2] if kept else self._made({**settings, "log_comment": name}, database)
+        surplus = handle
+        try:
+            with self.cancellable(gone, name):
+                yield handle
+            if not gone():  # else it may be about to be stopped
+                with self._changed:
+                    self._idle.append((wanted, name, handle))
+                    surplus = self._idle.popleft()[2] if len(self._idle) > _KEPT else None
         finally:
-            found.close()
+            if surplus is not None:
+                surplus.close()
 
     def command(self, text: str) -> None:
         """Run a statement of our own that has no answer."""
         self._kept.query(text)
 
     @contextlib.contextmanager
-    def cancellable(self, gone: Callable[[], bool]) -> Iterator[str]:
+    def cancellable(self, gone: Callable[[], bool], name: str = "") -> Iterator[str]:
         """Name (`log_comment`) for a statement that is stopped once `gone` says that nobody waits for it."""
-        name = f"tracebank-{uuid.uuid4().hex}"
+        name = name or f"tracebank-{uuid.uuid4().hex}"
         with self._changed:
             self._running[name] = gone
             self._changed.notify()

@@ -8,7 +8,7 @@ that writes the new ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import psycopg
@@ -24,6 +24,9 @@ from tracebank_schemas.series import TIMESTAMP, SeriesTable
 ABSENT: Final = (
     "extension timescaledb is not installed on this server; install it and name it in shared_preload_libraries"
 )
+_AFTER: Final = "1 day"
+_EVERY: Final = "10 minutes"
+"""How often the server looks for chunks that are old enough; recorded days of long ago are at once."""
 
 
 def extension_version(session: psycopg.Connection) -> str:
@@ -45,16 +48,22 @@ class TimescaleDBStore(PostgreSQLStore):
     engine: ClassVar[str] = "timescaledb"
     _known: ClassVar[str] = "SELECT approximate_row_count(%s::regclass)"
 
-    def __init__(self, url: URL, *, columnstore: bool = True, **options: Any) -> None:
+    def __init__(
+        self, url: URL, *, columnstore: bool = True, policy: bool = True, segments: Sequence[str] = (), **options: Any
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
             url: of the database.
             columnstore: give tables a columnstore, segmented by the repeated names of their sort key.
+            policy: have the server fill it by itself, with what is older than a day.
+            segments: columns that segment a table which has them, besides those of its sort key.
             options: as `PostgreSQLStore` takes them.
         """
         super().__init__(url, partitioned=False, **options)
         self.columnstore = columnstore
+        self._policy = policy
+        self._segments = tuple(segments)
 
     def info(self) -> EngineInfo:
         """Version of the extension, its licence and its server."""
@@ -80,7 +89,11 @@ class TimescaleDBStore(PostgreSQLStore):
         super().prepare(session, table)
 
     def _making(self, table: SeriesTable) -> list[str]:
-        chunked = hypertable(table, self.place(table), self.columnstore) if _is_timed(table) else []
+        chunked = []
+        if _is_timed(table):
+            chunked = hypertable(table, self.place(table))
+            if self.columnstore:
+                chunked += columnstore(table, self.place(table), self._segments, policy=self._policy)
         # A hypertable hands its indexes on to its chunks, so that they may be there before it is one.
         return [*super()._making(table), *chunked]
 
@@ -113,7 +126,7 @@ def _is_timed(table: SeriesTable) -> bool:
     return any(column.type == TIMESTAMP for column in table.columns)
 
 
-def hypertable(table: SeriesTable, place: str, columnstore: bool) -> list[str]:
+def hypertable(table: SeriesTable, place: str) -> list[str]:
     """DDL that makes a table a hypertable by its first time stamp, in chunks of a day, or of a week without days.
 
     Raises:
@@ -124,20 +137,29 @@ def hypertable(table: SeriesTable, place: str, columnstore: bool) -> list[str]:
         raise StoreError(f"table {table.name}: has no time stamps, so that it cannot be a hypertable")
     interval = "1 day" if "day" in table.partition_columns else "7 days"
     name = ddl.literal(place)
-    result = [
+    return [
         f"SELECT create_hypertable({name}, by_range({ddl.literal(stamp)}, INTERVAL '{interval}'),"
         " create_default_indexes => false)"
     ]
-    if columnstore:
-        settings = {"timescaledb.enable_columnstore": "true", **_columnstore(table)}
-        text = ", ".join(f"{key} = {value}" for key, value in settings.items())
-        result.append(f"ALTER TABLE {place} SET ({text})")
-    return result
 
 
-def _columnstore(table: SeriesTable) -> Mapping[str, str]:
+def columnstore(table: SeriesTable, place: str, segments: Sequence[str] = (), *, policy: bool = True) -> list[str]:
+    """DDL that gives a hypertable its columnstore, and a policy that moves chunks into it once they are a day old."""
+    settings = {"timescaledb.enable_columnstore": "true", **_columnstore(table, segments)}
+    text = ", ".join(f"{key} = {value}" for key, value in settings.items())
+    made = [f"ALTER TABLE {place} SET ({text})"]
+    if policy:
+        made.append(
+            f"CALL add_columnstore_policy({ddl.literal(place)}, after => INTERVAL '{_AFTER}',"
+            f" schedule_interval => INTERVAL '{_EVERY}', if_not_exists => true)"
+        )
+    return made
+
+
+def _columnstore(table: SeriesTable, more: Sequence[str]) -> Mapping[str, str]:
     repeated = {column.name for column in table.columns if column.repeated}
     segments = [name for name in table.sort_key if name in repeated]
+    segments += [name for name in more if name in repeated and name not in segments]
     order = [name for name in table.sort_key if name not in repeated]
     found = {}
     if segments:

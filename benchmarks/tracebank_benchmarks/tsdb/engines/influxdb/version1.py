@@ -151,8 +151,7 @@ class InfluxSession(PointsSession):
         Raises:
             UnsupportedError: InfluxQL cannot express it.
         """
-        own = queries.text("influxql_paper", workload.id) if self._lane is Lane.PAPER else None
-        text = own or queries.text("influxql", workload.id)
+        text = queries.text("influxql", workload.id, self._lane)
         if text is None:
             raise UnsupportedError(f"{workload.id}: {UNSUPPORTED.get(workload.id, 'no text in InfluxQL')}")
         if "moments" in workload.parameters:

@@ -120,8 +120,7 @@ class InfluxSession(PointsSession):
         Raises:
             UnsupportedError: there is none.
         """
-        own = queries.text("flux_paper", workload.id) if self._lane is Lane.PAPER else None
-        text = own or queries.text("flux", workload.id)
+        text = queries.text("flux", workload.id, self._lane)
         if text is None:
             raise UnsupportedError(f"{workload.id}: no text in Flux")
         filled = sql.filled(workload, text, parameters, literal)

@@ -101,8 +101,7 @@ class InfluxSession(PointsSession):
         Raises:
             UnsupportedError: there is none for the lane.
         """
-        own = queries.text("influxdb3_paper", workload.id) if self._lane is Lane.PAPER else None
-        text = own or queries.text("influxdb3", workload.id)
+        text = queries.text("influxdb3", workload.id, self._lane)
         if text is None:
             raise UnsupportedError(f"{workload.id}: no text in InfluxDB 3's SQL")
         return Prepared(workload, sql.filled(workload, text, parameters, literal))

@@ -1,7 +1,0 @@
-SELECT symbol, minute, volume, avg(volume) OVER (PARTITION BY symbol) AS mean_volume
-FROM (
-    SELECT symbol, time_bucket(INTERVAL 1 MINUTE, ts) AS minute, sum(qty) AS volume
-    FROM bench_trades
-    WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
-    GROUP BY ALL
-)

@@ -1,6 +1,0 @@
-SELECT time_bucket(INTERVAL 1 MINUTE, ts) AS minute, max(price) AS high
-FROM bench_trades
-WHERE ts < ${end}
-GROUP BY minute
-ORDER BY minute DESC
-LIMIT 5

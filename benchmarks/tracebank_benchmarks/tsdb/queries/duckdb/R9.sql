@@ -1,3 +1,0 @@
-SELECT seq, ts, price, qty
-FROM bench_trades
-WHERE symbol = ${symbol} AND ts >= ${start} AND ts < ${end} AND price > ${price}

@@ -1,2 +1,0 @@
--- Unrun against InfluxDB 3, of which no package was to be had; run in tests on DataFusion, the engine inside it.
-SELECT symbol, sum(bid_price_0 * bid_qty_0) / sum(bid_qty_0) AS vwab FROM bench_book WHERE symbol IN (${symbols}) AND time >= ${start} AND time < ${end} GROUP BY symbol

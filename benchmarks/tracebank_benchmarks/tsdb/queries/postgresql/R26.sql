@@ -1,6 +1,0 @@
-SELECT date_trunc('minute', ts) AS minute, max(price) AS high
-FROM bench_trades
-WHERE ts < ${end}
-GROUP BY minute
-ORDER BY minute DESC
-LIMIT 5

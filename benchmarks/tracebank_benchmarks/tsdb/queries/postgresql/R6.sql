@@ -1,7 +1,0 @@
-SELECT symbol, bucket, mid, ln(mid / lag(mid) OVER (PARTITION BY symbol ORDER BY bucket)) AS log_return
-FROM (
-    SELECT symbol, date_bin('5 minutes', ts, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket, (array_agg((bid_price_0 + ask_price_0) / 2 ORDER BY seq DESC))[1] AS mid
-    FROM bench_book
-    WHERE symbol IN (${symbols}) AND ts >= ${start} AND ts < ${end}
-    GROUP BY symbol, bucket
-) AS mids

@@ -1,4 +1,0 @@
-/ Unrun: no kdb+ licence was to be had where this was written. Lines are joined to one before they are sent.
-update mean_volume:avg volume by symbol from
-  0!select volume:sum qty by symbol,minute:0D00:01 xbar ts from bench_trades
-    where date within `date$$(${start};${end}),symbol in ${symbols},ts>=${start},ts<${end}

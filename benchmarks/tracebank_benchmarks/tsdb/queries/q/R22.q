@@ -1,6 +1,0 @@
-/ Unrun: no kdb+ licence was to be had where this was written. Lines are joined to one before they are sent.
-0!select realised:sqrt sum log_return*log_return,deviation:sdev log_return,n:count i by symbol from
-  (update log_return:log v%prev v by symbol from
-  0!select v:last price by symbol,bucket:0D00:01 xbar ts from bench_trades
-    where date within `date$$(${start};${end}),ts>=${start},ts<${end})
-  where not null log_return
