@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -9,15 +10,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from tracebank_benchmarks.tsdb import paper
+from tracebank_benchmarks.tsdb.changes import compare
 from tracebank_benchmarks.tsdb.environment import environment
 from tracebank_benchmarks.tsdb.journal import Journal, Measures, Sample, Text, Verdict
 from tracebank_benchmarks.tsdb.plan import WORKLOADS, Plan
 from tracebank_benchmarks.tsdb.report.advice import JOBS, advise, summary
 from tracebank_benchmarks.tsdb.report.figures import Figures, shown_seconds
 from tracebank_benchmarks.tsdb.report.html import page, write_report
-from tracebank_benchmarks.tsdb.report.tables import ranking_markdown, ranking_rows
+from tracebank_benchmarks.tsdb.report.tables import changes_shown, ranking_markdown, ranking_rows, ranking_shown
 from tracebank_benchmarks.tsdb.results import UNMEASURED, Record, combined, new_record, settle
 from tracebank_benchmarks.tsdb.workloads import BY_ID
 
@@ -170,6 +173,50 @@ def test_below_five_undisturbed_samples_there_is_no_interval_no_place_and_no_win
     assert "Use quick" not in text
     assert all(row["place"] is None for row in ranking_rows(figures))
     assert "–" in ranking_markdown(figures)
+
+
+def _disturbed(record: Record, *engines: str) -> Record:
+    samples = [msgspec.structs.replace(one, disturbed=one.engine in engines and one.kind == "warm")
+               for one in record.samples]  # fmt: skip
+    record.samples = samples
+    return record
+
+
+def test_one_that_can_be_ranked_is_no_ranking(record: Record) -> None:
+    """Whoever else was merely disturbed did answer: nobody is alone in that, or ahead."""
+    figures = Figures(_disturbed(record, "slow", "wrong"))
+    assert figures.ranks == {}
+    assert figures.unplaced["quick/idiomatic"] == "nobody to rank it with"
+    assert summary(figures) == (
+        "Too few to rank. Too few undisturbed samples of slow/idiomatic and wrong/idiomatic to say anything."
+    )
+    said = " ".join(one.sentence for one in advise(figures) if "R" in one.job)
+    assert "answered all of it" not in said
+    assert "Too few undisturbed samples" in said
+    assert 'class="n heat"' not in page(record)
+
+
+def test_who_alone_answered_all_is_said_where_the_others_could_not(tmp_path: Path) -> None:
+    record = _record(tmp_path, {"able": {"R4": 0.1}, "unable": {"R1": 0.1}}, name="able")
+    [books] = [one.sentence for one in advise(Figures(record)) if one.job.startswith("summing order")]
+    assert books == "Only able/idiomatic answered all of it. Not all of it was answered by unable/idiomatic."
+    alone = Figures(_record(tmp_path, {"able": {"R4": 0.1}}, name="alone"))
+    assert alone.ranks == {}
+    assert [one for one in advise(alone) if "(R" in one.job] == []
+    assert summary(alone) == "Too few to rank. It takes two engines with right answers."
+    assert not any("Too few" in warning for warning in alone.warnings())
+
+
+def test_names_stand_whole_in_a_terminal_of_eighty_columns(tmp_path: Path) -> None:
+    record = _record(tmp_path, {"clickhouse_embedded": {"R1": 0.1, "R2": 0.1}, "duckdb": {"R1": 0.1}}, name="names")
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    console.print(ranking_shown(Figures(record), "a title"))
+    console.print(changes_shown(compare([record], [_record(tmp_path, {"clickhouse_embedded": {"R1": 9.0}})])))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    assert "clickhouse_embedded/idiomatic: wrong answer: R4" in text
+    assert "clickhouse_embedded/idiomatic │ R1" in text
+    assert "answer lost: verified before, now wrong_answer" in text
 
 
 def test_one_sample_is_no_interval(tmp_path: Path) -> None:

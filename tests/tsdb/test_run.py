@@ -469,10 +469,12 @@ def test_commands_report_list_and_compare_a_run(
 ) -> None:
     monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
     monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
+    command = typer.main.get_command(bench)
+    command(["list", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["runs"] == [], "a home that nothing was kept in"
     upgrade(settings)
     record, data = archive.begin(settings, plan("right", workloads="R1"), small)
     archive.carry_out(settings, record, data, FAKES)
-    command = typer.main.get_command(bench)
     command(["report"], standalone_mode=False)
     path = Path(capsys.readouterr().out.strip())
     assert "right/idiomatic" in path.read_text(encoding="utf-8")

@@ -68,10 +68,14 @@ def test_texts_and_layouts_are_timed_in_turns_and_held_against_the_oracle(tmp_pa
         (["--workloads", "R99"], "'R99' is no read"),
         (["--lane", "fast"], "'fast' is not known"),
         (["--engines", "nothing"], "'nothing' is not known"),
-        (["--scale", "3"], "3.0 is not known"),
+        (["--scale", "0"], "scale: 0.0 is not"),
     ],
 )
-def test_what_cannot_be_tried_is_said_in_one_line(options: list[str], says: str) -> None:
+def test_what_cannot_be_tried_is_said_in_one_line(
+    options: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEBANK_HOME", str(tmp_path))
     result = CliRunner().invoke(bench, ["try", *options])
     assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
     assert says in " ".join(result.output.replace("│", "").split())

@@ -12,7 +12,7 @@ from tracebank_assets.tsdb_benchmark.keys import REPORT, RUNS, partition_key
 from tracebank_benchmarks.tsdb import archive
 from tracebank_benchmarks.tsdb.report.advice import summary
 from tracebank_benchmarks.tsdb.report.figures import Figures
-from tracebank_benchmarks.tsdb.report.tables import ranking_table
+from tracebank_benchmarks.tsdb.report.tables import ranking_shown
 from tracebank_benchmarks.tsdb.results import combined
 from tracebank_benchmarks.tsdb.workloads import BY_ID
 
@@ -45,9 +45,8 @@ def _show(settings: Settings, console: Console) -> None:
     figures = Figures(combined(archive.newest_runs(settings)[SCALE]))
     for warning in figures.warnings():
         console.print(f"[bold yellow]{warning}[/]", highlight=False)
-    table = ranking_table(figures)
-    table.title = f"Time-series databases at scale {SCALE:g}: {len(BY_ID)} questions, every timed answer checked"
-    console.print(table)
+    title = f"Time-series databases at scale {SCALE:g}: {len(BY_ID)} questions, every timed answer checked"
+    console.print(ranking_shown(figures, title))
     console.print(summary(figures), highlight=False)
     console.print(f"report: {report_page(settings, SCALE)}", soft_wrap=True, highlight=False)
 

@@ -35,6 +35,7 @@ def try_texts(
     from tracebank_benchmarks.tsdb.alternatives import timings
     from tracebank_benchmarks.tsdb.archive import suite_folder
     from tracebank_benchmarks.tsdb.data import generate
+    from tracebank_benchmarks.tsdb.engines import check_here
     from tracebank_benchmarks.tsdb.workloads import BY_ID, Lane
 
     only = [name.strip() for name in workloads.split(",") if name.strip()]
@@ -43,11 +44,13 @@ def try_texts(
             raise click.UsageError(f"workloads: {name!r} is no read; allowed: {', '.join(BY_ID)}")
     if lane not in [known.value for known in Lane]:
         raise click.UsageError(f"lane: {lane!r} is not known; allowed: {', '.join(Lane)}")
+    names = [name.strip() for name in engines.split(",")]
     found: list[tuple[str, Timing]] = []
     with shown_on(Console(stderr=True)), TemporaryDirectory(prefix="tracebank-try-") as folder:
         try:
+            check_here(names)
             data = generate(scale, suite_folder(Settings.load()) / "data")
-            for name in (name.strip() for name in engines.split(",")):
+            for name in names:
                 for timing in timings(name, data, Path(folder), Lane(lane), only, repeats):
                     found.append((name, timing))
                     if not as_json:

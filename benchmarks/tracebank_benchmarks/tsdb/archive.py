@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from tracebank_benchmarks.tsdb.data import from_files, from_store, generate
 from tracebank_benchmarks.tsdb.data_set import DataSet
@@ -180,8 +180,10 @@ def alike(settings: Settings, run_ids: Sequence[str], other: Record | None = Non
 
 
 def listed(relational: RelationalStore) -> list[dict[str, Any]]:
-    """Every run, newest first."""
+    """Every run, newest first; none in a store that nothing was kept in yet."""
     with relational.reading() as session:
+        if not inspect(session.connection()).has_table(BenchmarkRun.__tablename__):
+            return []
         runs = session.scalars(select(BenchmarkRun).order_by(BenchmarkRun.started_at.desc())).all()
         return [run.row() for run in runs]
 

@@ -2,8 +2,8 @@
 
 Samples of one run are not independent: a process, its memory and its neighbours are the same for all of them. So the
 median of a workload in a run is one observation, and runs are compared with runs, by a t-test whose variance is that
-between runs, moderated by what it is known to be on other machines (Smyth 2004), corrected for the number of figures
-(Holm). What could not be compared is a finding of its own.
+between runs, moderated by a prior (Smyth 2004), corrected for the number of figures (Holm). What
+could not be compared is a finding of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from tracebank_benchmarks.tsdb.workloads import BY_ID
 SIGNIFICANT: Final = 0.001
 """Chance of a false alarm, over all figures of a comparison together: ten comparisons have one in a hundred."""
 NOISE: Final = {"warm": 0.12, "cold": 0.3, "load": 0.2, "clients": 0.3}
-"""Standard deviation of the logarithm of a figure from run to run, by kind, before any runs have told it; measured."""
+"""Standard deviation of the logarithm of a figure from run to run, by kind, before any runs have told it: of
+reads as it was between unmodified runs; the others are guesses on the safe side."""
 WEIGHT: Final = 12.0
 """Degrees of freedom that those are worth."""
 ROUGH: Final = 3.0

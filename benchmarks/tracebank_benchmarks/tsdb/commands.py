@@ -161,7 +161,7 @@ def compare(
     from tracebank.settings import Settings
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.changes import compare as compared
-    from tracebank_benchmarks.tsdb.report.tables import change_rows, changes_said, changes_table
+    from tracebank_benchmarks.tsdb.report.tables import change_rows, changes_said, changes_shown
 
     settings = Settings.load()
     with _one_line():
@@ -173,7 +173,7 @@ def compare(
         _json(change_rows(changes))
     else:
         console = Console(highlight=False)
-        console.print(changes_table(changes))
+        console.print(changes_shown(changes))
         console.print(changes_said(changes, before, later), soft_wrap=True)
     if any(change.verdict for change in changes):
         raise typer.Exit(1)
@@ -249,7 +249,7 @@ def _conclude(settings: Settings, record: Record, as_json: bool) -> None:
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.report.advice import summary
     from tracebank_benchmarks.tsdb.report.figures import Figures
-    from tracebank_benchmarks.tsdb.report.tables import ranking_rows, ranking_table
+    from tracebank_benchmarks.tsdb.report.tables import ranking_rows, ranking_shown
 
     figures = Figures(record)
     path = _written_report(settings, record, archive.run_folder(settings, record.run_id) / "report.html")
@@ -260,7 +260,7 @@ def _conclude(settings: Settings, record: Record, as_json: bool) -> None:
     console = Console(highlight=False)
     for warning in figures.warnings():
         console.print(f"[bold yellow]{warning}[/]")
-    console.print(ranking_table(figures))
+    console.print(ranking_shown(figures))
     console.print(summary(figures))
     if (share := record.overhead_share) is not None:
         console.print(f"harness: {share:.1%} of the engines' own time")

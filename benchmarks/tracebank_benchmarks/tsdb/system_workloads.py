@@ -18,6 +18,7 @@ from tracebank_benchmarks.tsdb.engine import UnsupportedError
 from tracebank_benchmarks.tsdb.journal import Measures, Sample
 from tracebank_benchmarks.tsdb.measurement import Cost, timed_call
 from tracebank_benchmarks.tsdb.schedule import MinutesEnded
+from tracebank_benchmarks.tsdb.statistics import LEAST_SAMPLES
 from tracebank_benchmarks.tsdb.worker import EngineDied, EngineFailed, EngineOverran, EngineTimeout, Loaded
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.tsdb_benchmark import TABLES
@@ -153,11 +154,15 @@ def _check(station: Station, workload: str) -> str:
 
 def cold_and_warm(station: Station) -> None:
     """Q2: how much slower the first execution is than the later ones, over the reads that have both."""
-    both = []
+    both, asked = [], False
     for workload in station.setting.plan.reads:
         case = station.case(workload)
-        if (cold := case.of("cold")) and (warm := case.of("warm")):
-            both.append((median(one.seconds for one in cold), median(one.seconds for one in warm)))
+        cold, warm = ([one.seconds for one in case.of(kind) if not one.disturbed] for kind in ("cold", "warm"))
+        if cold and len(warm) >= LEAST_SAMPLES:
+            both.append((median(cold), median(warm)))
+        asked = asked or bool(case.of("cold") and case.of("warm"))
+    if asked and not both:
+        return  # it stays unmeasured: there are too few undisturbed samples
     if not both:
         station.decide("Q2", "unsupported", "the engine offers no cold start, or no read was answered")
         return

@@ -42,12 +42,14 @@ def advise(figures: Figures) -> list[Advice]:
 
 def _for_reads(figures: Figures, job: str, reads: Sequence[str]) -> Advice | None:
     asked = [read for read in reads if read in figures.reads]
-    if not asked:
+    if not asked or len(figures.entries) < 2:
         return None
     whole = figures.ranks_over(asked, whole=True)
     few = [entry for entry in figures.entries if figures.short(entry, asked)]
     unable = [entry for entry in figures.entries if entry not in whole and entry not in few]
     sentence, clear = _first_of(whole, few)
+    if len(whole) == 1 and not few:
+        sentence = f"Only {next(iter(whole))} answered all of it."
     if unable:
         sentence += f" Not all of it was answered by {_listed(unable)}."
     return Advice(f"{job} ({', '.join(asked)})", sentence.strip(), clear)
@@ -56,11 +58,9 @@ def _for_reads(figures: Figures, job: str, reads: Sequence[str]) -> Advice | Non
 def _first_of(ranks: dict[str, Rank], few: Sequence[str]) -> tuple[str, bool]:
     """Who is first, if anybody: only where the first one's interval and the second's are apart, and only of all."""
     said = f" Too few undisturbed samples of {_listed(few)} to say more." if few else ""
-    if not ranks:
+    if len(ranks) < 2:
         return said.replace(" to say more", " to say anything"), False
     (first, _), *others = ranks.items()
-    if not others:
-        return f"{first} answered all of it; there is nobody to compare it with.{said}", False
     (second, next_best), (last, worst) = others[0], others[-1]
     close = [first, *(entry for entry, rank in others if not rank.surely)]
     if len(close) > 1:
@@ -105,7 +105,7 @@ def summary(figures: Figures) -> str:
     few = [entry for entry in figures.unplaced if figures.short(entry, figures.reads)]
     sentence, _ = _first_of(figures.ranks, few)
     if not figures.ranks:
-        return f"Too few to rank.{sentence}"
+        return f"Too few to rank.{sentence or ' It takes two engines with right answers.'}"
     most = max(figures.answered(entry) for entry in figures.entries)
     best = next(iter(figures.ranks))
     answered = f"{best} answered {figures.answered(best)} of {len(figures.reads)} reads"

@@ -32,6 +32,7 @@ STATUS_WORDS: Final = {
     "unmeasured": "not measured",
 }
 """Statuses in plain words."""
+_ALONE: Final = "nobody to rank it with"
 _OPEN: Final = ("unmeasured",)
 """Statuses that say nothing of the engine."""
 
@@ -73,8 +74,9 @@ class Figures:
 
     @cached_property
     def ranks(self) -> dict[str, Rank]:
-        """Geometric-mean score over the reads of each entry that has a place, best first."""
-        return self.ranks_over(self.reads)
+        """Geometric-mean score over the reads of each entry that has a place, best first; one alone has none."""
+        found = self.ranks_over(self.reads)
+        return found if len(found) > 1 else {}
 
     def ranks_over(self, reads: Sequence[str], *, whole: bool = False) -> dict[str, Rank]:
         """The same over some of the reads.
@@ -110,7 +112,7 @@ class Figures:
                 found[entry] = (f"too few to rank: {of} undisturbed samples in {len(short)} of {len(self.reads)} reads,"
                                 f" {LEAST_SAMPLES} needed")  # fmt: skip
             elif self.reads and entry not in self.ranks:
-                found[entry] = "no right answer to any read"
+                found[entry] = _ALONE if self.answered(entry) else "no right answer to any read"
         return found
 
     @cached_property
@@ -134,8 +136,7 @@ class Figures:
                          " machine. They count nowhere; measure again on a quiet machine.")  # fmt: skip
         if record.finished_at is None:
             found.append("This run was stopped, or an engine failed: it is part of a run only.")
-        if self.unplaced and self.reads:
-            names = ", ".join(self.unplaced)
+        if names := ", ".join(entry for entry, why in self.unplaced.items() if self.reads and why != _ALONE):
             found.append(f"Too few undisturbed samples, or no right answer, for a place: {names}.")
         if empty := [read for read in self.reads if self._is_empty(read)]:
             found.append(f"Empty answers, verified by nobody and not ranked: {', '.join(empty)}.")
@@ -165,10 +166,10 @@ class Figures:
         return Cell(one, len(calm), ratio, percentiles(np.asarray(calm, np.float64)).get("p99"))
 
     def best(self, workload: str) -> float | None:
-        """Shortest median of a workload of those with samples enough, s."""
+        """Shortest median of a workload of those with samples enough, s; None where only one has."""
         found = [one["median_seconds"] for (entry, name), one in self._by_key.items()
                  if name == workload and one["median_seconds"] is not None and self.sure(entry, name)]  # fmt: skip
-        return min(found, default=None)
+        return min(found) if len(found) > 1 else None
 
     def rows_asked(self, read: str) -> int | None:
         """Rows of the symbols and the window that a read names."""

@@ -27,7 +27,7 @@ function worth(row, column) {
   if (!cell) return "";
   const text = cell.dataset.s ?? cell.textContent.trim().replaceAll(",", "");
   const units = { "µs": 1e-6, ms: 1e-3, s: 1 };
-  const [, figure, unit] = /^(-?[\d.]+(?:e[-+]?\d+)?) ?(µs|ms|s|%)?$/.exec(text) ?? [];
+  const [, figure, unit] = /^(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?) ?(µs|ms|s|%)?(?: (?:→|–|of) .*)?$/.exec(text) ?? [];
   return figure === undefined ? text : Number(figure) * (units[unit] ?? 1);
 }
 function sort(head) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Group
 from rich.table import Column, Table
 
 from tracebank_benchmarks.tsdb.changes import Change, runs_needed
@@ -40,22 +41,29 @@ def _others(figures: Figures, entry: str) -> dict[str, str]:
             if f"{one['engine']}/{one['lane']}" == entry and one["status"] != "verified"}  # fmt: skip
 
 
-def ranking_table(figures: Figures) -> Table:
-    """Return the ranking for a terminal: fits eighty columns."""
-    table = Table("engine / lane", Column("score", justify="right"), "99 % interval", "answered", "not verified")
+def ranking_shown(figures: Figures, title: str = "") -> Group:
+    """Return the ranking for a terminal of eighty columns, and below it what each entry did not answer."""
+    heads = ("score", "99 % interval", "answered")
+    table = Table(Column("engine / lane", no_wrap=True), *(Column(head, justify="right") for head in heads),
+                  title=title or None)  # fmt: skip
+    notes = []
     for row in ranking_rows(figures):
-        if row.get("answered") is None:
-            table.add_row(row["entry"], "", "", "", row["why_no_place"])
-            continue
-        by_status: dict[str, list[str]] = {}
-        for workload, status in row["not_verified"].items():
-            by_status.setdefault(status, []).append(workload)
-        notes = [row["why_no_place"]] if row["why_no_place"] else []
-        words = {**STATUS_WORDS, "partial": "partly by the client"}
-        notes += [f"{words[status]}: {_few(names)}" for status, names in by_status.items()]
         score = (f"{row['score']:.2f}", f"{row['low']:.2f} – {row['high']:.2f}") if row["place"] else ("–", "")
-        table.add_row(row["entry"], *score, f"{row['answered']} of {row['reads']}", "; ".join(notes))
-    return table
+        answered = f"{row['answered']} of {row['reads']}" if "answered" in row else ""
+        table.add_row(row["entry"], *score, answered)
+        if told := "; ".join(_notes(row)):
+            notes.append(f"{row['entry']}: {told}")
+    return Group(table, *notes)
+
+
+def _notes(row: dict[str, Any]) -> list[str]:
+    """Why an entry has no place, and what it did not answer by itself."""
+    by_status: dict[str, list[str]] = {}
+    for workload, status in row.get("not_verified", {}).items():
+        by_status.setdefault(status, []).append(workload)
+    words = {**STATUS_WORDS, "partial": "partly by the client"}
+    told = [row["why_no_place"]] if row["why_no_place"] else []
+    return told + [f"{words[status]}: {_few(names)}" for status, names in by_status.items()]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -86,18 +94,21 @@ def change_rows(changes: Sequence[Change]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def changes_table(changes: Sequence[Change]) -> Table:
-    """Return what is slower, lost or not comparable, and the figures that changed most."""
-    told = [one for one in changes if one.verdict]
+def changes_shown(changes: Sequence[Change]) -> Group:
+    """Return what is slower and the figures that changed most, and below it what is lost or not comparable."""
+    slower = [one for one in changes if one.slower]
     quiet = sorted((one for one in changes if not one.verdict), key=lambda one: -abs((one.ratio or 1) - 1))
-    right = [Column(name, justify="right") for name in ("times as long", "told from", "p (Holm)")]
-    table = Table("engine / lane", "figure", *right, "")
-    for one in [*told, *quiet[: max(0, _SHOWN - len(told))]]:
-        ratio = "" if one.ratio is None else f"{one.ratio:.3g}"
-        p_value = "" if one.p_value is None else f"{one.p_value:.2g}"
+    right = [Column(name, justify="right") for name in ("times", "told from", "p (Holm)")]
+    table = Table(Column("engine / lane", no_wrap=True), "figure", *right, "")
+    for one in [*slower, *quiet[: max(0, _SHOWN - len(slower))]]:
         seen = "" if one.detectable is None else f"{one.detectable:.3g}"
-        table.add_row(f"{one.engine}/{one.lane}", one.figure, ratio, seen, p_value, one.verdict)
-    return table
+        table.add_row(f"{one.engine}/{one.lane}", one.figure, f"{one.ratio:.3g}", seen, f"{one.p_value:.2g}",
+                      one.verdict)  # fmt: skip
+    lost: dict[str, list[str]] = {}
+    for one in changes:
+        if one.fault:
+            lost.setdefault(f"{one.engine}/{one.lane}: {one.fault}", []).append(one.figure)
+    return Group(*([table] if table.row_count else []), *(f"{what}: {', '.join(of)}" for what, of in lost.items()))
 
 
 def changes_said(changes: Sequence[Change], earlier: Sequence[Record], later: Sequence[Record]) -> str:
