@@ -128,7 +128,6 @@ def test_advice_names_the_fastest_only_where_it_is_clear(tmp_path: Path, record:
     found = {one.job.split(" (")[0]: one for one in advise(Figures(record))}
     books = found["summing order books over time"]
     assert books.sentence.startswith("Use quick/idiomatic: wrong/idiomatic takes 1.9 times as long, slow/idiomatic 9.2")
-    assert books.clear
     trades = found["summing trades over time"]
     assert "Not all of it was answered by wrong/idiomatic." in trades.sentence
     assert "returns, volatility and correlation" not in found, "nothing is said of what was not measured"
@@ -164,7 +163,7 @@ def test_below_five_undisturbed_samples_there_is_no_interval_no_place_and_no_win
     figures = Figures(record)
     assert figures.ranks == {}
     assert set(figures.unplaced) == set(figures.entries)
-    assert all(not one.sentence.startswith("Use ") and not one.clear for one in advise(figures) if "R" in one.job)
+    assert all(not one.sentence.startswith("Use ") for one in advise(figures) if "R" in one.job)
     assert summary(figures).startswith("Too few to rank.")
     assert figures.warnings()[0].startswith("Disturbed: ")
     text = page(record)

@@ -25,12 +25,10 @@ JOBS: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One sentence, and how sure it is."""
+    """One sentence about a job."""
 
     job: str
     sentence: str
-    clear: bool
-    """Whether somebody is named: the intervals of the first and the second are apart, and all were measured."""
 
 
 def advise(figures: Figures) -> list[Advice]:
@@ -47,31 +45,27 @@ def _for_reads(figures: Figures, job: str, reads: Sequence[str]) -> Advice | Non
     whole = figures.ranks_over(asked, whole=True)
     few = [entry for entry in figures.entries if figures.short(entry, asked)]
     unable = [entry for entry in figures.entries if entry not in whole and entry not in few]
-    sentence, clear = _first_of(whole, few)
+    sentence = _first_of(whole, few)
     if len(whole) == 1 and not few:
         sentence = f"Only {next(iter(whole))} answered all of it."
     if unable:
         sentence += f" Not all of it was answered by {_listed(unable)}."
-    return Advice(f"{job} ({', '.join(asked)})", sentence.strip(), clear)
+    return Advice(f"{job} ({', '.join(asked)})", sentence.strip())
 
 
-def _first_of(ranks: dict[str, Rank], few: Sequence[str]) -> tuple[str, bool]:
+def _first_of(ranks: dict[str, Rank], few: Sequence[str]) -> str:
     """Who is first, if anybody: only where the first one's interval and the second's are apart, and only of all."""
     said = f" Too few undisturbed samples of {_listed(few)} to say more." if few else ""
     if len(ranks) < 2:
-        return said.replace(" to say more", " to say anything"), False
+        return said.replace(" to say more", " to say anything")
     (first, _), *others = ranks.items()
     (second, next_best), (last, worst) = others[0], others[-1]
     close = [first, *(entry for entry, rank in others if not rank.surely)]
     if len(close) > 1:
-        return f"{_listed(close)} cannot be told apart by this run.{said}", False
+        return f"{_listed(close)} cannot be told apart by this run.{said}"
     text = f"{second} takes {_times(next_best.behind)} as long"
     text += f", {last} {_times(worst.behind)}." if last != second else "."
-    return (
-        (f"{first} is ahead of those that were measured: {text}{said}", False)
-        if few
-        else (f"Use {first}: {text}", True)
-    )
+    return f"{first} is ahead of those that were measured: {text}{said}" if few else f"Use {first}: {text}"
 
 
 def _for_loading(figures: Figures) -> Advice | None:
@@ -82,7 +76,7 @@ def _for_loading(figures: Figures) -> Advice | None:
     text = f"{first} took {rates[first]:,.0f} rows a second"
     if others:
         text += "; " + ", ".join(f"{entry} {rates[entry]:,.0f}" for entry in others)
-    return Advice("taking rows in bulk (W1)", f"{text}. One load each, so that no order is claimed.", False)
+    return Advice("taking rows in bulk (W1)", f"{text}. One load each, so that no order is claimed.")
 
 
 def _for_storage(figures: Figures) -> Advice | None:
@@ -93,7 +87,7 @@ def _for_storage(figures: Figures) -> Advice | None:
     text = f"{first} needs {sizes[first]:.1f} bytes a row"
     if others:
         text += "; " + ", ".join(f"{entry} {sizes[entry]:.1f}" for entry in others)
-    return Advice("keeping rows small (S1)", f"{text}.", bool(others))
+    return Advice("keeping rows small (S1)", f"{text}.")
 
 
 def summary(figures: Figures) -> str:
@@ -103,7 +97,7 @@ def summary(figures: Figures) -> str:
     if not any(figures.answered(entry) for entry in figures.entries):
         return "No engine gave a right answer to any read: there is nothing to rank."
     few = [entry for entry in figures.unplaced if figures.short(entry, figures.reads)]
-    sentence, _ = _first_of(figures.ranks, few)
+    sentence = _first_of(figures.ranks, few)
     if not figures.ranks:
         return f"Too few to rank.{sentence or ' It takes two engines with right answers.'}"
     most = max(figures.answered(entry) for entry in figures.entries)

@@ -10,8 +10,6 @@ from typing import Final
 from tracebank_benchmarks.tsdb.concurrency.steps import CONNECTIONS, OPEN_PERCENT
 from tracebank_benchmarks.tsdb.report.figures import Figures, shown_seconds
 
-__all__ = ["CONNECTIONS", "OPEN_PERCENT"]
-
 _POINT: Final = re.compile(r"b(\d+)_w(\d+)_r(\d+|max)")
 _TAILS: Final = ("p99", "p95", "max")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Final
 
+from tracebank_benchmarks.tsdb.concurrency.steps import OPEN_PERCENT
 from tracebank_benchmarks.tsdb.report import concurrency
 from tracebank_benchmarks.tsdb.report.figures import Figures, workload_name
 
@@ -135,7 +136,7 @@ def latencies(figures: Figures) -> str:
     figure, axes = _figure(9)
     for entry, found in figures.measures("Q1").items():
         colour = colours(figures)[figures.entries.index(entry)]
-        rows = [concurrency.open_point(found, percent) for percent in concurrency.OPEN_PERCENT]
+        rows = [concurrency.open_point(found, percent) for percent in OPEN_PERCENT]
         kept = [row for row in rows if row is not None]
         offered = [row.offered for row in kept]
         median = axes.plot(offered, [row.p50 for row in kept], "--", color=colour, linewidth=1)
