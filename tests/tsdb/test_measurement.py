@@ -93,7 +93,7 @@ def test_servers_count_with_the_processes_they_start() -> None:
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # fmt: skip
         watch = LoadWatch()
         roots = watch.add_servers([process.pid])
-        assert len(roots) == 1
+        assert roots == [process.pid], "this process has the same name, and is no server"
         before = watch.server_cpu(roots)
         assert process.stdout is not None
         process.stdout.readline()

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +89,10 @@ class LoadWatch:
             Their first processes, as `server_cpu` takes them.
         """
         roots = set()
+        ours = {*self._own, *(parent.pid for parent in psutil.Process().parents())}
         for pid in pids:
             with suppress(psutil.Error):
-                root = _first_of_its_kind(psutil.Process(pid))
+                root = _first_of_its_kind(psutil.Process(pid), ours)
                 self._servers.setdefault(root.pid, _Tree(root))
                 roots.add(root.pid)
         return sorted(roots)
@@ -184,9 +185,13 @@ def peers(pid: int) -> list[int]:
     return []
 
 
-def _first_of_its_kind(process: psutil.Process) -> psutil.Process:
-    """The ancestor that started a server's process: PostgreSQL serves every connection from a child."""
-    while (parent := process.parent()) is not None and parent.name() == process.name():
+def _first_of_its_kind(process: psutil.Process, ours: Collection[int]) -> psutil.Process:
+    """The ancestor that started a server's process: PostgreSQL serves every connection from a child.
+
+    The suite's own processes, and those that started it, are no servers, though an embedded engine's owner has their
+    name.
+    """
+    while (parent := process.parent()) is not None and parent.pid not in ours and parent.name() == process.name():
         process = parent
     return process
 
