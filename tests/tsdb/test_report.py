@@ -20,7 +20,13 @@ from tracebank_benchmarks.tsdb.plan import WORKLOADS, Plan
 from tracebank_benchmarks.tsdb.report.advice import JOBS, advise, summary
 from tracebank_benchmarks.tsdb.report.figures import Figures, shown_seconds
 from tracebank_benchmarks.tsdb.report.html import page, write_report
-from tracebank_benchmarks.tsdb.report.tables import changes_shown, ranking_markdown, ranking_rows, ranking_shown
+from tracebank_benchmarks.tsdb.report.tables import (
+    changes_shown,
+    ranking_markdown,
+    ranking_rows,
+    ranking_shown,
+    report_markdown,
+)
 from tracebank_benchmarks.tsdb.results import UNMEASURED, Record, combined, new_record, settle
 from tracebank_benchmarks.tsdb.workloads import BY_ID
 
@@ -250,6 +256,16 @@ def test_the_page_shows_reads_by_name_p99_where_it_can_be_told_and_switches_entr
     assert 'data-e="0"' in text
     assert 'id="e0.' in text
     assert "light-dark(" in text
+
+
+def test_what_a_run_says_can_be_had_in_markdown(record: Record) -> None:
+    text = report_markdown(Figures(record))
+    assert "| 1 | quick/idiomatic | 1." in text
+    assert "Over all reads: Use quick/idiomatic" in text
+    assert "* **summing order books over time" in text
+    assert "| workload | quick/idiomatic | wrong/idiomatic | slow/idiomatic |" in text
+    assert "| W1, thousand rows/s | 1,000 | 1,000 | 1,000 |" in text
+    assert "W2" not in text, "what was not measured has no row"
 
 
 def test_growth_is_told_over_runs_of_other_scales(tmp_path: Path, record: Record) -> None:

@@ -125,13 +125,14 @@ def run(
 def report(
     run_id: Annotated[str, typer.Argument(help="A run's id; the newest where none is given.")] = "",
     output: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print what it says in Markdown.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run as one HTML page that needs nothing else."""
     from tracebank.settings import Settings
     from tracebank_benchmarks.tsdb import archive
     from tracebank_benchmarks.tsdb.report.figures import Figures
-    from tracebank_benchmarks.tsdb.report.tables import ranking_rows
+    from tracebank_benchmarks.tsdb.report.tables import ranking_rows, report_markdown
 
     settings = Settings.load()
     with _one_line():
@@ -140,6 +141,8 @@ def report(
     written = _written_report(settings, record, path)
     if as_json:
         _json({"report": str(written), "ranking": ranking_rows(Figures(record))})
+    elif markdown:
+        sys.stdout.write(f"{report_markdown(Figures(record))}\n")
     else:
         sys.stdout.write(f"{written}\n")
 

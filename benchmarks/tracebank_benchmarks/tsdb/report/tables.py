@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group
 from rich.table import Column, Table
 
 from tracebank_benchmarks.tsdb.changes import Change, runs_needed
+from tracebank_benchmarks.tsdb.report.advice import advise, summary
 from tracebank_benchmarks.tsdb.report.figures import STATUS_WORDS, Figures
 from tracebank_benchmarks.tsdb.results import Record
 
+_FIGURES: Final = (
+    ("W1, thousand rows/s", "W1", "rows_per_second", 1e-3),
+    ("W1-csv, thousand rows/s", "W1-csv", "rows_per_second", 1e-3),
+    ("W1-parquet, thousand rows/s", "W1-parquet", "rows_per_second", 1e-3),
+    ("S1, bytes a row of trades", "S1", "bench_trades_bytes_per_row", 1.0),
+    ("S1, bytes a row of the book", "S1", "bench_book_bytes_per_row", 1.0),
+    ("M1, MB at most", "M1", "peak_memory_bytes", 1e-6),
+    ("Q2, cold over warm", "Q2", "cold_over_warm", 1.0),
+    ("Q1, requests/s of the mix, 8 connections", "Q1", "closed_8_qps", 1.0),
+    ("W2, thousand rows/s as fast as they go", "W2", "b10000_w2_rmax_rows_per_second", 1e-3),
+    ("W2, rows/s in batches of one, two writers", "W2", "b1_w2_r10000_rows_per_second", 1.0),
+)
+"""Name, workload, its measure, and by what it is multiplied."""
 _SHOWN = 30
 _NAMED = 6
 
@@ -83,6 +97,21 @@ def ranking_markdown(figures: Figures) -> str:
         answered = f"{row['answered']} of {row['reads']}" if row.get("answered") is not None else ""
         lines.append(f"| {row['place'] or '–'} | {row['entry']} | {score} | {answered} |")
     return "\n".join([*(f"**{warning}**\n" for warning in figures.warnings()), *lines])
+
+
+def report_markdown(figures: Figures) -> str:
+    """What a run says, in Markdown: the ranking, a sentence a job, and figures of the other workloads."""
+    told = [f"* **{one.job}**: {one.sentence}" for one in advise(figures)]
+    rows = []
+    for name, workload, measure, factor in _FIGURES:
+        found = {entry: values.get(measure) for entry, values in figures.measures(workload).items()}
+        if any(value is not None for value in found.values()):
+            cells = (found.get(entry) for entry in figures.entries)
+            rows.append([name, *("–" if value is None else f"{value * factor:,.4g}" for value in cells)])
+    lines = [["workload", *figures.entries], ["---", *["---:"] * len(figures.entries)], *rows] if rows else []
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    parts = (ranking_markdown(figures), summary(figures), "\n".join(told), table)
+    return "\n\n".join(part for part in parts if part)
 
 
 def change_rows(changes: Sequence[Change]) -> list[dict[str, Any]]:
