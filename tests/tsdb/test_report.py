@@ -199,6 +199,7 @@ def test_one_that_can_be_ranked_is_no_ranking(record: Record) -> None:
     assert "answered all of it" not in said
     assert "Too few undisturbed samples" in said
     assert 'class="n heat"' not in page(record)
+    assert "6 undisturbed samples, nobody to compare it with" in page(record)
 
 
 def test_who_alone_answered_all_is_said_where_the_others_could_not(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ class Cell:
     calm: int
     """Undisturbed samples."""
     ratio: float | None
-    """(c + t) / (c + best of all); None without a right answer, or with too few samples to compare."""
+    """(c + t) / (c + best of all); None without a right answer, or with too few samples, or nobody, to compare."""
     p99: float | None
     """None where fewer than a hundred samples can tell it."""
 

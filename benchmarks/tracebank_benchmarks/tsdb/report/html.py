@@ -177,7 +177,8 @@ def _heat(figures: Figures) -> str:
     ]
     note = (
         "Warm executions; the deeper the colour, the farther from the fastest. Without colour: fewer than"
-        f" {LEAST_SAMPLES} undisturbed samples. * part of the work is done by the client. Rows asked: those of the"
+        f" {LEAST_SAMPLES} undisturbed samples, or nobody else has as many. * part of the work is done by the client."
+        " Rows asked: those of the"
         " symbols and the window that the read names. Point at a cell for its interval; press a head to sort."
     )
     switch = (
@@ -206,7 +207,8 @@ def _heat_cell(figures: Figures, number: int, entry: str, read: str) -> str:
     sort = {"sort": one["median_seconds"], "number": True, "entry": number}
     cpu = f"CPU {shown_seconds(one['cpu_seconds'])}"
     if cell.ratio is None:
-        few = f"{cell.calm} undisturbed samples, {LEAST_SAMPLES} needed; {one['foreign_share']:.0%} disturbed, {cpu}"
+        why = f"{LEAST_SAMPLES} needed" if cell.calm < LEAST_SAMPLES else "nobody to compare it with"
+        few = f"{cell.calm} undisturbed samples, {why}; {one['foreign_share']:.0%} disturbed, {cpu}"
         return _td(text, kind="few", title=few, **sort)
     low, high = shown_seconds(one["low_seconds"]), shown_seconds(one["high_seconds"])
     title = (
