@@ -178,8 +178,8 @@ def _heat(figures: Figures) -> str:
     note = (
         "Warm executions; the deeper the colour, the farther from the fastest. Without colour: fewer than"
         f" {LEAST_SAMPLES} undisturbed samples, or nobody else has as many. * part of the work is done by the client."
-        " Rows asked: those of the symbols and the window that the read names. Point at a cell for its interval; press a"
-        " head to sort."
+        " Rows asked: those of the symbols and the window that the read names. Point at a cell for its interval; press"
+        " a head to sort."
     )
     switch = (
         '<p class="switch"><label><input type="radio" name="q" value="p50" checked>p50, the median</label>'
