@@ -195,7 +195,7 @@ def test_limit_and_parameters(run: Callable[..., Outcome]) -> None:
         (("sql", "-- nothing else"), "the query is empty"),
         (("sql", "--nope"), "--nope"),
         (("nope",), "'nope'"),
-        (("sq",), "No such command 'sq'. Did you mean 'sql'?\n"),
+        (("sq",), "No such command 'sq'. Did you mean 'sql'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
