@@ -206,6 +206,11 @@ def test_a_password_in_a_refused_url_never_shows(password: str, scheme: str) -> 
     assert "host/db" in str(caught.value)
 
 
+def test_how_a_url_is_written_is_left_to_be_read() -> None:
+    text = "use postgresql+psycopg://user:password@host:5432/database"
+    assert Settings.load().redact(text) == text
+
+
 def test_redact_leaves_other_text_alone() -> None:
     settings = Settings.load(relational_url="postgresql+psycopg://me:secret@host/db")
     for text in ("3 rows at 12:30:00", "see https://example.org/a:b", "mail me@example.org", "a = b; c: d @ e"):

@@ -21,4 +21,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """What a shell offers after `tracebank.`."""
-    return sorted({*globals(), *__all__})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

@@ -51,6 +51,8 @@ DEVICE_FORM: Final = "auto, cpu, mps, cuda or cuda:N"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 _SCHEME = re.compile(r"[A-Za-z0-9+._-]*:?//+")
 _QUERY_SECRET = re.compile(r"(?i)(\w*(?:password|passwd|pwd|secret|token)\w*)=[^&\s]*")
+_FORM: Final = "://user:password@"
+"""How a URL begins that shows what to write."""
 _URL_IN_TEXT = re.compile(r"[A-Za-z0-9+._-]+://\S+|\S*(?:password|passwd|pwd|secret|token)\w*=\S+", re.IGNORECASE)
 
 
@@ -231,7 +233,9 @@ class Settings(BaseSettings):
         """`text` without the passwords of the two stores and the reader, however they came into it."""
         for url in filter(None, (self.series, self.relational, self.reader)):
             text = without_password(text, url)
-        return _URL_IN_TEXT.sub(lambda found: shown_url(found.group()), text)
+        return _URL_IN_TEXT.sub(
+            lambda found: found.group() if _FORM in found.group() else shown_url(found.group()), text
+        )
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:

@@ -102,6 +102,17 @@ def test_a_study_that_was_never_run_is_told(tmp_path: Path) -> None:
         assert prepared or not list(tmp_path.iterdir())
 
 
+def test_a_home_that_nothing_was_written_to_has_no_runs_and_one_line_of_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEBANK_HOME", str(tmp_path / "new"))
+    listed = runner.invoke(app, ["bench", "list", "--json"])
+    assert (listed.exit_code, json.loads(listed.output)["runs"]) == (0, [])
+    told = runner.invoke(app, ["db", "status"]).output.splitlines()
+    assert told[0].endswith("; 'tracebank db upgrade' brings it there)")
+    assert told[1].startswith("series: ")
+
+
 def test_studies_are_listed_as_json() -> None:
     listed = json.loads(runner.invoke(app, ["study", "--json"]).output)
     assert {"study": "small-ppo", "base_model": "small", "tuned_by": "PPO", "documents": 2000} in listed
@@ -245,6 +256,23 @@ def test_what_an_error_becomes(error: BaseException, code: int, words: str, caps
     assert told.endswith("\n")
     assert words in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "is_of_the_home"),
+    [(2, ".", True), (13, "held/dev", True), (13, "../elsewhere", False), (2, "raw/absent", False)],
+)
+def test_a_home_that_cannot_be_written_is_told_what_names_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    path: str,
+    is_of_the_home: bool,
+) -> None:
+    monkeypatch.setenv("TRACEBANK_HOME", str(tmp_path))
+    faults.report(OSError(number, "cannot be", os.path.normpath(tmp_path / path)))
+    assert ("; TRACEBANK_HOME names a folder that may be written" in capsys.readouterr().err) is is_of_the_home
 
 
 def test_a_password_in_an_error_is_hidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,10 @@ def test_other_kinds_of_values() -> None:
     assert texts([None], pa.null()) == [None]
 
 
+def test_a_struct_without_fields_is_shown() -> None:
+    assert texts([{}, None], pa.struct([])) == ["{}", None]
+
+
 def test_a_long_text_is_cut_and_an_id_is_not() -> None:
     cells = Cells()
     (text,) = cells.column("words", pa.array(["word " * 200_000]))

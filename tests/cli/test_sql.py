@@ -191,9 +191,11 @@ def test_limit_and_parameters(run: Callable[..., Outcome]) -> None:
             "x.xlsx: .xlsx cannot be written; use .json, .ndjson, .csv",
         ),
         (("sql", "SELECT throwIf(1)", "--output", "x.csv.gz"), ".gz cannot be written"),
-        (("sql", "-- nothing else"), "mpty query"),
+        (("sql", "SELECT throwIf(1)", "--output", "."), ".: is a folder; name a file in it"),
+        (("sql", "-- nothing else"), "the query is empty"),
         (("sql", "--nope"), "--nope"),
         (("nope",), "'nope'"),
+        (("sq",), "No such command 'sq'. Did you mean 'sql'?"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

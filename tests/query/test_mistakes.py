@@ -99,6 +99,47 @@ def test_a_hidden_database_is_in_no_message(query: str, connection: Connection) 
     told(connection, query)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SHOW CREATE TABLE relational.features",
+        "SHOW CREATE VIEW relational.features",
+        "SELECT create_table_query AS statement FROM system.tables WHERE name = 'features'",
+        "SELECT as_select AS statement FROM system.tables WHERE name = 'features'",
+        "SELECT VIEW_DEFINITION AS statement FROM information_schema.views WHERE table_name = 'features'",
+    ],
+)
+def test_a_view_shows_its_columns_and_not_the_hidden_database_below(query: str, connection: Connection) -> None:
+    (text,) = connection.sql(query)["statement"].to_list()
+    assert text.endswith("(rows that lie outside of this engine)")
+    assert not any(name in text for name in HIDDEN)
+    if "CREATE" in text:
+        assert "feature" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "end"),
+    [
+        ("SELECT price", "; the statement has no FROM"),
+        ("SELECT * FROM trades WHERE symbol = BTCUSDT", "; a text stands in single quotes: 'BTCUSDT'"),
+        ("SELECT * FROM trades ORDER ts", ". Did you mean ORDER BY?"),
+        ("SELECT {s:String}", "; give it: --param s=VALUE, in Python parameters={'s': VALUE}"),
+        ("SELECT * FROM trades WHERE symbol = 5", "; compare texts with texts, which stand in single quotes"),
+        ("SELECT * FROM trades WHERE", "(end of query)"),
+        ("SELECT (1", "is never closed"),
+        ("SELECT -0.0", "does not give -0. back, so it cannot be checked"),
+        ("-- nothing", "the query is empty"),
+    ],
+)
+def test_a_mistake_of_this_engine_gets_its_way_out(query: str, end: str, connection: Connection) -> None:
+    assert told(connection, query).endswith(end)
+
+
+@pytest.mark.parametrize(("query", "end"), [("SELECT (')', 1", "closed"), ("SELECT '(' || ')')", "opened")])
+def test_parentheses_are_counted_outside_of_texts(query: str, end: str) -> None:
+    assert way_out(query, 'syntax error at or near "1"').endswith(f"; a parenthesis is not {end}")
+
+
 def test_what_is_no_known_mistake_stays_as_it_is() -> None:
     assert way_out("SELECT 1 / 0", "Division by zero") == "Division by zero"
 
@@ -106,7 +147,7 @@ def test_what_is_no_known_mistake_stays_as_it_is() -> None:
 def test_the_connection_says_what_it_is_and_has_its_tables(warehouse: Settings) -> None:
     import tracebank
 
-    assert {"connect", "Connection"} <= set(dir(tracebank))
+    assert {name for name in dir(tracebank) if not name.startswith("__")} == {"connect", "Connection"}
     with tracebank.connect(warehouse) as db:
         assert repr(db).startswith("<tracebank: series chdb://")
         found = db.tables()

@@ -68,11 +68,12 @@ def print_account(done: "Ingested", paths: list[Path]) -> None:
     """Print what became of every line to stdout, and of every file that was not read to stderr."""
     from rich.console import Console
 
+    from tracebank.cli.grid import print_grids
     from tracebank_assets.market.ingestion import summary_table
     from tracebank_assets.market.survey import files_of, listed
 
     if done.files:
-        Console().print(summary_table(done.files))
+        print_grids([summary_table(done.files)])
     console = Console(stderr=True, highlight=False, markup=False)
     for what, files in (("skipped", done.skipped), ("failed", done.failed)):
         if files:
@@ -83,9 +84,7 @@ def print_account(done: "Ingested", paths: list[Path]) -> None:
 
 def print_mappings(*, as_json: bool) -> None:
     """Print the mappings that are shipped: name, table and what they are for."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from tracebank.cli.grid import PROSE, Grid, print_grids
     from tracebank_models.market.mapping import parsed, shipped
 
     found = {name: parsed(text) for name, text in shipped().items()}
@@ -93,7 +92,7 @@ def print_mappings(*, as_json: bool) -> None:
         listed = [{"name": name, "table": one.table, "about": one.about} for name, one in found.items()]
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
-    table = Table("mapping", "table", "what it reads")
+    table = Grid("mapping", "table", ("what it reads", PROSE))
     for name, one in found.items():
         table.add_row(name, one.table, one.about)
-    Console().print(table)
+    print_grids([table])

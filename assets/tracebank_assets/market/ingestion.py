@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from rich.table import Column, Table
 from sqlalchemy import func, select
 
+from tracebank.cli.grid import NUMBER, Grid
 from tracebank.progress import track
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational
@@ -186,9 +186,9 @@ def _account(file: IngestFile, settled: tuple[int, ...]) -> IngestedFile:
     return IngestedFile(Path(file.path), file.lines, stored, duplicate, ignored, file.rejected)
 
 
-def summary_table(done: Sequence[IngestedFile]) -> Table:
+def summary_table(done: Sequence[IngestedFile]) -> Grid:
     """The accounts as a table for the terminal."""
-    table = Table("file", *(Column(name, justify="right") for name in _KINDS), title="What became of every line")
+    table = Grid("file", *((name, NUMBER) for name in _KINDS), title="What became of every line")
     for file in done:
         table.add_row(file.path.name, *(f"{getattr(file, name):,}" for name in _KINDS))
     return table

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 bench = typer.Typer(
     help="Measure time-series databases on questions whose answers are checked, and report what came out.",
     no_args_is_help=True,
+    suggest_commands=False,
     add_completion=False,
 )
 
@@ -204,6 +205,7 @@ def _history(settings: Settings, later: list[Record]) -> list[Record]:
 def list_runs(as_json: AsJson = False) -> None:
     """Show every run, and every engine and workload that can be asked for."""
     from rich.console import Console
+    from sqlalchemy import inspect
 
     from tracebank.settings import Settings
     from tracebank.stores.opening import open_relational
@@ -214,7 +216,9 @@ def list_runs(as_json: AsJson = False) -> None:
 
     relational = open_relational(Settings.load())
     try:
-        runs = archive.listed(relational)
+        with relational.reading() as session:  # of a home that nothing was written to
+            is_empty = not inspect(session.connection()).has_table("benchmark_runs")
+        runs = [] if is_empty else archive.listed(relational)
     finally:
         relational.close()
     if as_json:

@@ -42,11 +42,11 @@ def write_table(screen: Console, schema: pa.Schema, batches: Iterable[pa.RecordB
         batches: the answer. Of a bounded one no more than `PAGE` rows are shown.
         look: how.
     """
-    cells, done = Cells(full=look.full), 0
+    cells, done, first = Cells(full=look.full), 0, ""
     grid = _grid(schema, look, done)
     for piece in _pieces(batches):
         if look.is_bounded and done == PAGE:
-            _tell(f"the first {PAGE:,} rows; --limit N gives more, --format csv gives all")
+            first = f"{PAGE:,} rows"
             break
         if grid.rows == PAGE:
             screen.print(grid)
@@ -57,7 +57,9 @@ def write_table(screen: Console, schema: pa.Schema, batches: Iterable[pa.RecordB
         done += piece.num_rows
     if look.is_bounded and grid.rows > _RECORDS and grid.is_vertical(screen.width):
         grid.keep(_RECORDS)
-        _tell(f"the first {_RECORDS} records; --limit N gives more, --format csv gives all")
+        first = f"{_RECORDS} records"
+    if first:
+        _tell(f"the first {first}; --limit N gives more, --format csv gives all")
     if schema.names:
         screen.print(grid)
     if cells.shortened:

@@ -88,6 +88,7 @@ app = typer.Typer(
     cls=Commands,
     help="Every trace that models and markets leave is a row you can query.",
     no_args_is_help=True,
+    suggest_commands=False,  # click does
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -137,6 +137,8 @@ class Cells:
 
     def _structs(self, values: pa.StructArray) -> list[str | None]:
         names = [field.name for field in values.type]
+        if not names:
+            return ["{}" if whole else None for whole in values.is_valid().to_pylist()]
         rows = zip(*(self._quoted(values.field(at)) for at in range(len(names))), strict=True)
         texts = ("{" + ", ".join(f"{name}: {one}" for name, one in zip(names, row, strict=True)) + "}" for row in rows)
         return [text if whole else None for text, whole in zip(texts, values.is_valid().to_pylist(), strict=True)]

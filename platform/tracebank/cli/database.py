@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from tracebank.stores.migrations import SchemaStatus
 
-database = typer.Typer(help="Migrate both stores, and tell how far they are.", no_args_is_help=True)
+database = typer.Typer(
+    help="Migrate both stores, and tell how far they are.", no_args_is_help=True, suggest_commands=False
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
@@ -83,8 +85,9 @@ def _show(found: SchemaStatus, as_json: bool) -> None:
 
         write_json({**dataclasses.asdict(found), "current": found.current})
     else:
-        sys.stdout.write(f"relational: {found.revision or 'nothing yet'} (newest {found.head})\n")
-        for line in found.relational:
+        behind = "" if found.revision == found.head else "; 'tracebank db upgrade' brings it there"
+        sys.stdout.write(f"relational: {found.revision or 'nothing yet'} (newest {found.head}{behind})\n")
+        for line in found.relational if found.revision else ():
             sys.stdout.write(f"  differs: {line}\n")
         sys.stdout.write(f"series: {'as declared' if not found.series else 'differs'}\n")
         for entry in found.series:

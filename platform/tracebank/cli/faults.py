@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 FAILED: Final = 1
@@ -62,10 +63,23 @@ def _known(error: BaseException) -> int:
         _say(str(error))
         return FAILED
     if isinstance(error, OSError):
-        _say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        _say(f"{error.filename}: {error.strerror}{_elsewhere(error)}" if error.filename else str(error))
         return FAILED
     _say(f"{type(error).__name__}: {error} (TRACEBANK_DEBUG=1 shows where)")
     return FAILED
+
+
+def _elsewhere(error: OSError) -> str:
+    """The way out where the home itself cannot be made or written."""
+    from tracebank.settings import Settings, SettingsError
+
+    try:
+        home = Settings.load().home
+    except SettingsError:
+        return ""
+    path = Path(os.fsdecode(error.filename))
+    is_closed = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and home in path.parents
+    return "; TRACEBANK_HOME names a folder that may be written" if is_closed or path == home else ""
 
 
 def _say(message: str) -> None:

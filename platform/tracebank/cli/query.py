@@ -87,6 +87,8 @@ def sql(
     chosen = Format.JSON if as_json else form if form is not None else _form_of(output)
     if chosen in _BINARY and output is None and sys.stdout.isatty():
         raise typer.BadParameter(f"{chosen} is not for a terminal; use --output FILE or a pipe", param_hint="--format")
+    if output is not None and output.is_dir():
+        raise typer.BadParameter(f"{output}: is a folder; name a file in it", param_hint="--output")
     if output is not None and not output.absolute().parent.is_dir():
         raise typer.BadParameter(f"{output}: there is no folder {output.absolute().parent}", param_hint="--output")
     limits = {"timeout": timeout, "memory": _bytes(memory)}

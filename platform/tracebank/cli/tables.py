@@ -59,7 +59,7 @@ def _columns(found: list[TableInfo]) -> list[Grid]:
 
     grids = []
     for entry in found:
-        grid = Grid("column", ("type", PROSE), "unit", ("what it is", PROSE), title=f"{entry.database}.{entry.name}")
+        grid = Grid("column", "type", "unit", ("what it is", PROSE), title=f"{entry.database}.{entry.name}")
         for column in entry.columns:
             grid.add_row(column.name, column.type, column.unit, column.doc)
         grids.append(grid)

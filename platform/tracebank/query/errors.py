@@ -52,7 +52,7 @@ def one_line(message: str) -> str:
     text = _EXPECTED.sub("", _NOISE.sub("", text)).replace("Syntax error: failed", "syntax error")
     while _NAME.search(text):
         text = _NAME.sub("", text)
-    text = " ".join(text.split()).rstrip(" .")
+    text = " ".join(text.split()).rstrip(" .:")
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "…"
     return text or "the engine gave no reason"

@@ -59,6 +59,14 @@ _WORDS: Final = (
     *("SELECT", "FROM", "WHERE", "GROUP", "ORDER", "BY", "LIMIT", "HAVING", "JOIN", "USING", "BETWEEN", "DISTINCT"),
     *("WITH", "UNION", "OFFSET", "DESCRIBE", "EXPLAIN", "SHOW", "INNER", "LEFT", "CROSS", "ASOF"),
 )
+_BY_LACKS: Final = re.compile(r"\b(ORDER|GROUP)\s+(?!BY\b)\w", re.IGNORECASE)
+_UNSET: Final = re.compile(
+    r"Substitution `(\w+)` is not set|following(?: prepared statement)? parameters: (\w+)"
+    r"|query parameter is missing: (\w+)"
+)
+_UNLIKE: Final = re.compile(
+    r"no supertype for types .*String|Cannot compare values of type VARCHAR|operator does not exist: (?:text|character)"
+)
 _HIDDEN: Final = (
     (re.compile(r"\b_relational\b"), "relational"),
     (re.compile(r"\b_activations\.\w+"), "series.activations"),
@@ -88,9 +96,25 @@ def way_out(query: str, message: str) -> str:
         return _of_column(query, message, column)
     if moment := _MOMENT.search(message):
         return f"{message}; write it as {_written(moment.group(1))}, in UTC"
+    if unset := _UNSET.search(message):
+        name = next(filter(None, unset.groups()))
+        return f"{message}; give it: --param {name}=VALUE, in Python parameters={{'{name}': VALUE}}"
+    if _UNLIKE.search(message):
+        return f"{message}; compare texts with texts, which stand in single quotes"
     if syntax := _SYNTAX.search(message):
+        if lacks := _BY_LACKS.search(query):
+            return f"{message}. Did you mean {lacks.group(1).upper()} BY?"
+        if open_ := _unclosed(query):
+            return message if "arenthes" in message else f"{message}; {open_}"
         return message + _asked(_near(_suspects(query, next(filter(None, syntax.groups()), "")), _WORDS, 0.75))
     return message
+
+
+def _unclosed(query: str) -> str:
+    """What is wrong with the number of parentheses outside texts; empty where nothing is."""
+    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'", "", query)
+    more = bare.count("(") - bare.count(")")
+    return "" if not more else f"a parenthesis is not {'closed' if more > 0 else 'opened'}"
 
 
 def _first(patterns: Iterable[re.Pattern[str]], message: str) -> str:
@@ -121,6 +145,8 @@ def _of_table(query: str, message: str, table: str) -> str:
 
 
 def _of_column(query: str, message: str, column: str) -> str:
+    if not re.search(r"\bFROM\b", query, re.IGNORECASE):
+        return message if "FROM" in message else f"{message}; the statement has no FROM"
     if f'"{column}"' in query:
         return f"{_SUGGESTED.sub('', message)}; a text stands in single quotes: '{column}'"
     prefix, dot, name = column.rpartition(".")
@@ -133,6 +159,8 @@ def _of_column(query: str, message: str, column: str) -> str:
     near = [name] if name in known and dot else _near([name], list(dict.fromkeys(known)))
     if near:
         return _SUGGESTED.sub("", message) + _asked(near if name in known else [f"{prefix}{dot}{one}" for one in near])
+    if re.search(rf"(?:[=<>(,]|\bLIKE)\s*{re.escape(column)}\b", query, re.IGNORECASE):
+        return f"{_SUGGESTED.sub('', message)}; a text stands in single quotes: '{column}'"
     return message if _SUGGESTED.search(message) else f"{message}; 'tracebank tables --columns' lists what there is"
 
 

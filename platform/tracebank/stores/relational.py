@@ -26,6 +26,7 @@ SQLITE_WAIT: Final = 60.0
 """Seconds that SQLite waits for another writer."""
 _HINTS: Final = {
     re.compile(r"no such (table|column)|(relation|column) .* does not exist"): "; run 'tracebank db upgrade'",
+    re.compile(r"unable to open database file"): "; TRACEBANK_HOME names a folder that may be written",
     re.compile(r"in a read-only transaction|a readonly database"): (
         "; it was opened with reading(), or may not be written; writes belong in session()"
     ),

@@ -31,6 +31,7 @@ class Parser(Protocol):
 LAST_SIZE: Final = 200_000
 """Characters a query may have."""
 
+_EMPTY: Final = "the query is empty"
 _SELECT: Final = "SelectWithUnionQuery"
 _READS: Final = frozenset({_SELECT, "ExplainQuery", "ShowTablesQuery", "ShowColumnsQuery", "ShowIndexesQuery"})
 _EXPLAINS: Final = frozenset(
@@ -92,7 +93,7 @@ def admit(text: str, parser: Parser, functions: FunctionCatalogue) -> Statement:
         SqlError: it cannot be parsed.
     """
     if not text.strip(" \t\r\n;"):
-        raise SqlError("the query is empty")
+        raise SqlError(_EMPTY)
     if len(text) > LAST_SIZE or "\0" in text:
         raise SqlError(
             f"the query has {len(text):,} characters or a NUL byte; at most {LAST_SIZE:,} and none are taken"
@@ -111,7 +112,8 @@ def admit(text: str, parser: Parser, functions: FunctionCatalogue) -> Statement:
             raise SqlRefused(f"{READ_ONLY}: this is no query") from None
         raise from_engine(error) from None
     if tree[0][1] != canonical:
-        raise SqlRefused(f"{READ_ONLY}: the parser's tree does not give the statement back, so it cannot be checked")
+        lost = next((a for a, b in zip(canonical.split(), tree[0][1].split(), strict=False) if a != b), "its end")
+        raise SqlRefused(f"{READ_ONLY}: the parser's tree does not give {lost} back, so it cannot be checked")
     root = json.loads(tree[0][0])
     _check(root, functions)
     return Statement(canonical, root["type"] == _SELECT)
@@ -123,6 +125,8 @@ def _asked(parser: Parser, query: str) -> list[list[Any]]:
     except Exception as error:
         if "Multi-statements are not allowed" in str(error):
             raise SqlRefused(f"{READ_ONLY}: one statement at a time") from None
+        if "Empty query" in str(error):
+            raise SqlError(_EMPTY) from None
         raise from_engine(error) from None
 
 

@@ -118,7 +118,8 @@ def _is_free(folder: Path) -> bool:
     except Timeout:
         return False
     except (OSError, NotImplementedError) as error:
-        raise StoreError(f"series store {folder}: cannot be opened: {_reason(error)}") from None
+        reason = f"cannot be opened: {_reason(error)}; TRACEBANK_HOME names a folder that may be written"
+        raise StoreError(f"series store {folder}: {reason}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tracebank.engines.clickhouse.functions import CATALOGUE_QUERY, FunctionCatalogue
-from tracebank.engines.clickhouse.guard import Statement
+from tracebank.engines.clickhouse.guard import HIDDEN, Statement
 from tracebank.engines.clickhouse.reader import Reader
 from tracebank.engines.clickhouse.result_types import Conversion, in_doubt, retyped
 from tracebank.query.errors import SqlError
@@ -67,11 +71,11 @@ class Run:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Every batch, converted."""
+        tells = not self.statement.selects or _OF_TABLES.search(self.statement.text)
         try:
-            if self._first is not None:
-                yield self._conversion.batch(self._first)
-            for batch in self._source:
-                yield self._conversion.batch(batch)
+            for batch in itertools.chain([self._first] if self._first is not None else [], self._source):
+                made = self._conversion.batch(batch)
+                yield _veiled(made) if tells else made
         finally:
             self.close()
 
@@ -80,6 +84,21 @@ class Run:
         close = getattr(self._source, "close", None)
         if close:
             close()
+
+
+_OF_TABLES: Final = re.compile(r"\b(?:system|information_schema)\b", re.IGNORECASE)
+_RAW: Final = rf"(?s)\bSELECT\b.*\b(?:{'|'.join(sorted(HIDDEN - {'default'}))})\..*"
+
+
+def _veiled(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without the bodies of views over raw tables, which nobody may query."""
+    arrays = [
+        pc.replace_substring_regex(column, _RAW, "(rows that lie outside of this engine)")
+        if pa.types.is_string(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
 _catalogues: dict[str, FunctionCatalogue] = {}
