@@ -171,6 +171,21 @@ def test_quality_finds_what_was_planted_and_nothing_else(
         assert (measures[*key, "missing_trades"].value > 0) == (file.dropped["trade"] > 0)
 
 
+def test_holes_in_trade_ids_count_only_where_ids_run_on(
+    home: Settings, relational: RelationalStore, tmp_path: Path
+) -> None:
+    head = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+    for venue in ("binance", "bybit-spot", "okex-swap"):
+        rows = [
+            f"{venue},AB,{1_704_067_200_000_000 + seq},{1_704_067_200_000_100 + seq},{seq},buy,5,1\n" for seq in (1, 5)
+        ]
+        (tmp_path / f"{venue}_trades_2024-01-01_AB.csv").write_text(head + "".join(rows))
+    ingest_paths(home, [tmp_path])
+
+    found = {m.venue: m.value for m in _checks(relational).values() if m.check_name == "missing_trades"}
+    assert list(found.values()) == [3]
+
+
 def test_the_ledger_tells_which_rows_came_from_which_run(
     home: Settings, relational: RelationalStore, recorded: Manifest
 ) -> None:
