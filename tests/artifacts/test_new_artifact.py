@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "add_an_artifact.md"
 FILES = {
     path.split("/", 1)[1]: text
     for path, text in re.findall(
-        r"^## \d\.[^\n]*`([^\n]+\.py)`\n.*?^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M
+        r"^## \d\.[^\n]*`([^\n]+\.py)`\n.*?^```python[^\n]*\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M
     )
 }
 """The files of the docs page: name below its source root, and text."""

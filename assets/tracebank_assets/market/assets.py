@@ -208,7 +208,7 @@ def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeRes
     files = catalogue.files_of(stores.relational, day, symbol, [BARS.name])
     with materialised(context, stores, BARS, {"day": day, "symbol": symbol}) as made:
         for key in _BARS_OF[1:]:
-            made.used(key, context.partition_key)
+            made.used(key, str(context.partition_key))
         made.inputs |= _versions(files)
         of_files, accounts = _bars_of_files(files, day, symbol)
         computed = _query_day(stores, "bars.sql", day, symbol)
@@ -244,10 +244,10 @@ def _bars_of_files(
 def quality(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """How sound a partition is: lines accounted for, crossed books, time going back, gaps, prices far off."""
     day, symbol = day_and_symbol(context)
-    partition = {"asset_key": "market/quality", "partition": context.partition_key}
+    partition = {"asset_key": "market/quality", "partition": str(context.partition_key)}
     with materialised(context, stores, QualityMeasure, partition) as made:
         found = _query_day(stores, "quality.sql", day, symbol)
-        measures = checks.quality_measures(stores, found, day, symbol, context.partition_key)
+        measures = checks.quality_measures(stores, found, day, symbol, str(context.partition_key))
         made.write([measure.row() for measure in measures])
     return made.result(checks=checks.quality_results(measures))
 

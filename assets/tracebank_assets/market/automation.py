@@ -13,7 +13,7 @@ from tracebank_assets.market import catalogue
 from tracebank_assets.market.assets import LOADED
 from tracebank_assets.market.closing_books import opening_contents, outdated_days
 from tracebank_assets.market.keys import RAW_FILES, SYNTHETIC_DAY
-from tracebank_assets.market.partitions import addition, partition_key
+from tracebank_assets.market.partitions import additions, partition_key
 
 _IN_DEV = bool(os.environ.get("TRACEBANK_DEV"))
 SETTLE_SECONDS = 5.0
@@ -68,7 +68,7 @@ def new_market_files(stores: Stores) -> dg.SensorResult | dg.SkipReason:
         requests.append(dg.RunRequest(run_key, job_name=LOAD_JOB.name, partition_key=partition_key(day, symbol)))
     if not requests:
         return dg.SkipReason(f"nothing new in {folder}")
-    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[addition(waiting)])
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=additions(waiting))
 
 
 def _settled_files(folder: Path) -> list[Path]:

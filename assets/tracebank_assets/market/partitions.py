@@ -1,7 +1,7 @@
-"""How market assets are cut: one partition per UTC day and symbol that registered files hold.
+"""How market assets are cut: by UTC day and symbol, two dimensions that registered files fill.
 
-One dynamic dimension of pairs, not a grid of days by symbols: a grid would list days on which a symbol was never
-recorded, and show every asset as unfinished for ever.
+A cell of the grid that no file holds rows of is a day on which that symbol was not recorded: it stays missing, and a run
+of it says so.
 """
 
 from collections.abc import Iterable
@@ -9,24 +9,31 @@ from datetime import date
 
 import dagster as dg
 
-DAY_BY_SYMBOL = dg.DynamicPartitionsDefinition(name="market_days_by_symbol")
-"""Partitions of trades, quotes, book, bars and quality: `2024-08-08|BTCUSDT`. Registering a file adds what it holds."""
+_DAYS = "market_days"
+_SYMBOLS = "market_symbols"
+
+DAY_BY_SYMBOL = dg.MultiPartitionsDefinition(
+    {"day": dg.DynamicPartitionsDefinition(name=_DAYS), "symbol": dg.DynamicPartitionsDefinition(name=_SYMBOLS)}
+)
+"""Partitions of trades, quotes, book, bars and quality: `2024-08-08|BTCUSDT`. Registering a file adds its day and symbol."""
 
 
-def partition_key(day: date, symbol: str) -> str:
+def partition_key(day: date, symbol: str) -> dg.MultiPartitionKey:
     """Key of one partition."""
-    return f"{day.isoformat()}|{symbol}"
+    return dg.MultiPartitionKey({"day": day.isoformat(), "symbol": symbol})
 
 
-def addition(found: Iterable[tuple[date, str]]) -> dg.AddDynamicPartitionsRequest:
-    """Request that makes days and symbols known to Dagster."""
-    return DAY_BY_SYMBOL.build_add_request([partition_key(day, symbol) for day, symbol in found])
+def additions(found: Iterable[tuple[date, str]]) -> list[dg.AddDynamicPartitionsRequest]:
+    """Requests that make days and symbols known to Dagster."""
+    pairs = list(found)
+    keys = {_DAYS: sorted({day.isoformat() for day, _ in pairs}), _SYMBOLS: sorted({symbol for _, symbol in pairs})}
+    return [dg.AddDynamicPartitionsRequest(name, partitions) for name, partitions in keys.items()]
 
 
 def add_to(instance: dg.DagsterInstance, found: Iterable[tuple[date, str]]) -> None:
     """Make days and symbols known to Dagster now; those that are known stay as they are."""
-    request = addition(found)
-    instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+    for request in additions(found):
+        instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
 
 
 def day_and_symbol(context: dg.AssetExecutionContext) -> tuple[date, str]:
