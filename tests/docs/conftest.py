@@ -21,7 +21,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     commands = folder / ".venv" / "bin"
     commands.mkdir(parents=True)
     (commands / "activate").touch()
-    (commands / "tracebank").write_text(f"#!{sys.executable}\nfrom tracebank.cli import main\n\nmain()\n")
+    # Guarded, as the installed one is: processes that the demo spawns import the script that started it.
+    guarded = "from tracebank.cli import main\n\nif __name__ == '__main__':\n    main()\n"
+    (commands / "tracebank").write_text(f"#!{sys.executable}\n{guarded}")
     (commands / "tracebank").chmod(0o755)
     found = {name: value for name, value in os.environ.items() if not name.startswith(("TRACEBANK_", "DAGSTER_"))}
     found["PATH"] = os.pathsep.join([str(commands), str(Path(sys.executable).parent), found["PATH"]])

@@ -215,7 +215,7 @@ def test_nothing_is_written_and_nothing_else_reached(
 
 
 def test_the_catalogue_the_status_and_the_doctor_know_the_stores(stored: Settings, engine: str) -> None:
-    found = {f"{entry.database}.{entry.name}": entry for entry in tables(stored)}
+    found = {f"{entry.database}.{entry.name}": entry for entry in tables(Connection(stored))}
     assert set(found) == {f"series.{name}" for name in TABLES} | {f"relational.{name}" for name in METADATA.tables}
     assert found["series.trades"].rows == open_series(stored).read(TRADES).height
     relational = open_relational(stored)

@@ -64,7 +64,7 @@ def test_symbols_of_one_price_are_not_told_apart_by_it(tmp_path: Path) -> None:
     streams = [usdm("USDCUSDT", 1000, 1.0), usdm("FDUSDUSDT", 1002, 1.0001), usdm("BTCUSDT", 1004, 60_000.0)]
     found, (problem,) = named(tmp_path, [*streams, rest(1008, *around(1.0, qty="7"))])
     assert found == []
-    assert problem.endswith("update id and prices fit several depth streams: FDUSDUSDT, USDCUSDT")
+    assert problem.endswith("update id and prices fit several depth streams: FDUSDUSDT, USDCUSDT; --symbol tells it")
 
 
 def test_quantities_that_only_one_stream_told_decide_between_prices_that_are_near(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_single_stream_is_not_given_what_does_not_fit(tmp_path: Path, snapshot
     assert found == [], why
     assert problems == [
         "a snapshot without a symbol, whose update id and prices fit no depth stream near it"
-        f" ({'there is none' if 'spot' in why else 'BTCUSDT'})"
+        f" ({'there is none' if 'spot' in why else 'BTCUSDT'}); --symbol tells it"
     ]
 
 

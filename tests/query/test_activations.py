@@ -234,15 +234,17 @@ def test_a_home_that_moved_is_read_where_it_is(stored: Settings, tmp_path: Path)
 
 
 def test_tables_tells_what_it_is(filled: tuple[Settings, pl.DataFrame], stored: Settings) -> None:
-    [found] = [table for table in tables(filled[0]) if (table.database, table.name) == ("series", "activations")]
+    [found] = [
+        table for table in tables(Connection(filled[0])) if (table.database, table.name) == ("series", "activations")
+    ]
     files = list(filled[0].activations.glob("*/*.arrow"))
     assert (found.rows, found.bytes) == (4 * ROWS, sum(path.stat().st_size for path in files))
     assert found.doc == activations.DOC
     assert [column.name for column in found.columns] == list(COLUMNS)
     assert all(column.doc for column in found.columns)
-    [empty] = [table for table in tables(stored) if table.name == "activations"]
+    [empty] = [table for table in tables(Connection(stored)) if table.name == "activations"]
     assert (empty.rows, empty.bytes) == (0, 0)
-    assert not [table for table in tables(stored) if table.database.startswith("_")]
+    assert not [table for table in tables(Connection(stored)) if table.database.startswith("_")]
 
 
 def test_the_tables_over_files_are_out_of_reach(stored: Settings) -> None:
@@ -257,7 +259,7 @@ def test_a_folder_whose_name_is_a_pattern_is_told(tmp_path: Path) -> None:
     with pytest.raises(SqlError, match=r"activations.*has { } in its name"):
         Connection(settings).sql("SELECT count() FROM activations")
     assert Connection(settings).sql("SELECT 'activations' AS a")["a"].item() == "activations"
-    assert "activations" not in {table.name for table in tables(settings)}
+    assert "activations" not in {table.name for table in tables(Connection(settings))}
 
 
 def test_system_tables_can_be_read_without_a_shard(stored: Settings) -> None:
@@ -270,8 +272,8 @@ def test_other_engines_do_not_list_it(engine: str, request: pytest.FixtureReques
     url = f"duckdb:///{tmp_path / 's.duckdb'}" if engine == "duckdb" else request.getfixturevalue("postgres_url")
     settings = Settings.load(home=tmp_path / "home", series_url=url, relational_url=f"sqlite:///{tmp_path / 'r.db'}")
     assert upgrade(settings).activations == ""
-    assert {table.name for table in tables(settings)} >= {"training_curves", "activation_shards"}
-    assert "activations" not in {table.name for table in tables(settings)}
+    assert {table.name for table in tables(Connection(settings))} >= {"training_curves", "activation_shards"}
+    assert "activations" not in {table.name for table in tables(Connection(settings))}
     with pytest.raises(SqlError, match="activations"):
         Connection(settings).sql("SELECT * FROM activations")
 

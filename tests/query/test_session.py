@@ -259,7 +259,7 @@ def test_retyped_leaves_plain_types_alone() -> None:
 
 
 def test_the_catalogue_lists_both_stores(warehouse: Settings) -> None:
-    found = {f"{entry.database}.{entry.name}": entry for entry in tables(warehouse)}
+    found = {f"{entry.database}.{entry.name}": entry for entry in tables(Connection(warehouse))}
     series = {f"series.{name}" for name in (*TABLES, "activations")}
     assert set(found) == series | {f"relational.{model.__tablename__}" for model in MODELS}
     trades = found["series.trades"]

@@ -47,6 +47,7 @@ def _file(**changed: object) -> dict[str, object]:
         "format": "recorder",
         "venue": None,
         "symbol": "BTC",
+        "mapping": None,
         "bytes": 2**40,
         "lines": 10,
         "rows": 9,

@@ -78,9 +78,10 @@ def _materialise(settings: Settings, data: Path | None, screen: Console) -> None
 def _show_stores(settings: Settings, screen: Console) -> None:
     from tracebank.cli.tables import tables_by_database
     from tracebank.query.catalogue import tables
+    from tracebank.query.connection import Connection
 
     where = {"relational": settings.relational.render_as_string(), "series": settings.series.render_as_string()}
-    for grid in tables_by_database(tables(settings)):
+    for grid in tables_by_database(tables(Connection(settings))):
         grid.title = f"{grid.title} · {where[grid.title]}"
         screen.print()
         screen.print(grid)

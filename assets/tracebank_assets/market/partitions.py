@@ -1,7 +1,7 @@
 """How market assets are cut: by UTC day and symbol, two dimensions that registered files fill.
 
-A cell of the grid that no file holds rows of is a day on which that symbol was not recorded: it stays missing, and a run
-of it says so.
+A cell of the grid that no file holds rows of is a day on which that symbol was not recorded: it stays missing, and a
+run of it says so.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _SYMBOLS = "market_symbols"
 DAY_BY_SYMBOL = dg.MultiPartitionsDefinition(
     {"day": dg.DynamicPartitionsDefinition(name=_DAYS), "symbol": dg.DynamicPartitionsDefinition(name=_SYMBOLS)}
 )
-"""Partitions of trades, quotes, book, bars and quality: `2024-08-08|BTCUSDT`. Registering a file adds its day and symbol."""
+"""Of trades, quotes, book, bars and quality: `2024-08-08|BTCUSDT`. Registering a file adds its days and symbols."""
 
 
 def partition_key(day: date, symbol: str) -> dg.MultiPartitionKey:

@@ -23,6 +23,8 @@ DEFLATE_EXPANSION, ZSTD_EXPANSION = 240, 1000
 
 STRETCH_BYTES = 32 << 20
 """Expansion is measured over stretches of this many unpacked bytes, so that a large file is no offence."""
+_STRETCHES = 16
+"""Stretches that are taken together, before measuring begins anew."""
 
 MAX_MEMBERS = 1000
 """An archive with more members is to be unpacked first."""
@@ -168,17 +170,20 @@ class _CountedFile(io.BufferedReader):
 
 def _measured(limit: int, file: _CountedFile, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Pass pieces on as long as they are in proportion to what was taken from the file."""
-    given, taken, total = 0, 0, 0
+    given, taken, total, due = 0, 0, 0, STRETCH_BYTES
     for piece in pieces:
         given += len(piece)
-        if given >= STRETCH_BYTES:
-            total += given
+        total += len(piece)
+        if given >= due:
             if given > limit * (file.taken - taken):
                 raise UnreadableFileError(
                     f"the packed data expands more than {limit} times, as no market data do; "
                     f"stopped after {total >> 20:,} MiB"
                 )
-            given, taken = 0, file.taken
+            due += STRETCH_BYTES
+        if given >= _STRETCHES * STRETCH_BYTES:
+            # What was read ahead is not counted again: measured over several stretches, that is little.
+            given, taken, due = 0, file.taken, 4 * STRETCH_BYTES
         yield piece
 
 

@@ -18,9 +18,10 @@ def tables(
 ) -> None:
     """Databases, tables, columns, units, rows and bytes."""
     from tracebank.query.catalogue import tables as listed
+    from tracebank.query.connection import Connection
     from tracebank.settings import Settings
 
-    found = listed(Settings.load())
+    found = listed(Connection(Settings.load()))
     if as_json:
         from tracebank.cli.as_json import write_json
 

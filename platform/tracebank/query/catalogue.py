@@ -9,7 +9,6 @@ from sqlalchemy import func, select, text
 
 from tracebank.engines.clickhouse import activations
 from tracebank.engines.clickhouse.relational import VIEWS
-from tracebank.query.connection import Connection
 from tracebank.stores.faults import StoreError
 from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.series_store import SeriesStore
@@ -17,6 +16,7 @@ from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.catalogue import METADATA, TABLES
 
 if TYPE_CHECKING:
+    from tracebank.query.connection import Connection
     from tracebank.settings import Settings
     from tracebank.stores.relational import RelationalStore
     from tracebank_schemas.series import Column
@@ -59,16 +59,16 @@ class TableInfo:
     columns: tuple[ColumnInfo, ...]
 
 
-def tables(settings: Settings) -> list[TableInfo]:
+def tables(connection: Connection) -> list[TableInfo]:
     """Every table of `series` and `relational`.
 
     Raises:
         StoreError: a store cannot be opened.
     """
+    settings = connection.settings
     series = open_series(settings)
     if not series.catalogue:
         return _declared(settings, series)
-    connection = Connection(settings)
     found = connection.sql(_TABLES).rows(named=True)
     columns: dict[tuple[str, str], list[ColumnInfo]] = {}
     for row in connection.sql(_COLUMNS).rows(named=True):

@@ -68,7 +68,7 @@ class Connection:
         from tracebank.query.catalogue import tables
 
         kinds = {"database": pl.String, "table": pl.String, "rows": pl.Int64, "bytes": pl.Int64, "columns": pl.Int32}
-        rows = [(t.database, t.name, t.rows, t.bytes, len(t.columns), t.doc) for t in tables(self.settings)]
+        rows = [(t.database, t.name, t.rows, t.bytes, len(t.columns), t.doc) for t in tables(self)]
         return pl.DataFrame(rows, schema={**kinds, "doc": pl.String}, orient="row")
 
     def sql(
