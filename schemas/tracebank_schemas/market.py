@@ -120,7 +120,7 @@ BARS: Final = SeriesTable(
         _value("vwap", "volume-weighted average price", "price_unit", nullable=True),
         Column("trades", pa.int64(), "number of executions", nullable=True, codec="T64, ZSTD"),
         _value("mean_spread", "mean of ask minus bid over the bar's quotes", "price_unit", nullable=True),
-        Column("interval_s", pa.int64(), "length of the bar", "s", codec="T64, ZSTD"),
+        Column("interval_s", pa.int64(), "length of the bar", "s", codec="T64, ZSTD", before=60),
     ),
     sort_key=("venue", "symbol", "ts"),
     partition_by=_PARTITION,

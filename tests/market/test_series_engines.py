@@ -260,6 +260,6 @@ def test_statements_that_tell_are_answered(stored: Settings, engine: str, query:
 
 def test_a_duckdb_store_that_is_not_made_yet_says_so(tmp_path: Path) -> None:
     settings = Settings.load(home=tmp_path, series_url=f"duckdb:///{tmp_path}/none.duckdb")
-    with pytest.raises(Exception, match="run 'tracebank db upgrade'"):
+    with pytest.raises(Exception, match="not made yet; 'tracebank demo' makes rows"):
         Connection(settings).sql("SELECT 1")
     assert not (tmp_path / "none.duckdb").exists()

@@ -120,6 +120,18 @@ class Conformance:
         assert read["qty"].null_count() == 3
         assert_frame_equal(read.drop("qty"), ticks(3))
 
+    def test_rows_from_before_a_column_have_the_value_that_it_declares_for_them(self, store: SeriesStore) -> None:
+        if not type(store).__module__.startswith("tracebank.engines."):
+            pytest.skip("an engine without declared columns")
+        lot = Column("lot", pa.int64(), "size of a lot", before=60)
+        lots = dataclasses.replace(TICKS, columns=(*TICKS.columns, lot))
+        store.create(TICKS)
+        store.append(TICKS, ticks(3))
+        store.create(lots)
+        assert store.differences(lots) == []
+        store.append(lots, ticks(5)[3:].with_columns(lot=pl.lit(7, pl.Int64)))
+        assert sorted(store.read(lots)["lot"].to_list()) == [7, 7, 60, 60, 60]
+
     def test_create_lets_a_column_be_null_that_may_be_now(self, store: SeriesStore) -> None:
         columns = (dataclasses.replace(c, nullable=True) if c.name == "price" else c for c in TICKS.columns)
         loosened = dataclasses.replace(TICKS, columns=tuple(columns))

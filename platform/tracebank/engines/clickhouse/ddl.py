@@ -65,10 +65,11 @@ def structure(table: SeriesTable) -> str:
 
 
 def column_ddl(column: Column) -> str:
-    """Name, type, codec and comment of a column."""
+    """Name, type, codec and comment of a column, and what parts have in it that were written before there was one."""
+    default = "" if column.before is None else f" DEFAULT {column.before}"
     codec = f" CODEC({column.codec})" if column.codec else ""
     note = f"{column.doc} [{column.unit}]" if column.unit else column.doc
-    return f"{quoted(column.name)} {column_type(column)}{codec} COMMENT {literal(note)}"
+    return f"{quoted(column.name)} {column_type(column)}{default}{codec} COMMENT {literal(note)}"
 
 
 def partition_expression(table: SeriesTable) -> str:

@@ -84,6 +84,7 @@ def add_column(table: SeriesTable, name: str) -> list[str]:
     """Statements for a column that the declaration gained, or in which it allows nulls now."""
     column = next(column for column in table.columns if column.name == name)
     kind, zero = _TYPES[column.type]
+    zero = zero if column.before is None else str(column.before)
     alter = f"ALTER TABLE {quoted(table.name)}"
     if column.nullable:
         added = f"{alter} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}"

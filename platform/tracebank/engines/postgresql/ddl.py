@@ -158,7 +158,8 @@ def add_column(table: SeriesTable, place: str, name: str) -> list[str]:
     for here, column in physical(table):
         if column.name != name:
             continue
-        empty = _EMPTY.get(column_type(here, column).removesuffix(" NOT NULL"), "0")
+        zero = _EMPTY.get(column_type(here, column).removesuffix(" NOT NULL"), "0")
+        empty = zero if column.before is None else str(column.before)
         default = "" if column.nullable else f" DEFAULT {empty}"
         result.append(f"ALTER TABLE {place} ADD COLUMN IF NOT EXISTS {_column_ddl(here, column)}{default}")
         lifted = "DROP DEFAULT" if default else "DROP NOT NULL"
