@@ -33,7 +33,7 @@ FROM day_rows GROUP BY venue
 UNION ALL
 SELECT venue, 'missing_trades', CAST(max(seq) - min(seq) + 1 - count(DISTINCT seq) AS Int64), CAST(count(*) AS Int64)
 FROM day_trades
-WHERE venue NOT LIKE 'bybit%' AND venue NOT LIKE 'okx%' AND venue NOT LIKE 'okex%'
+WHERE NOT startsWith(venue, 'bybit') AND NOT startsWith(venue, 'okx') AND NOT startsWith(venue, 'okex')
 GROUP BY venue
 UNION ALL
 SELECT venue, 'price_outliers', CAST(count(*) FILTER (WHERE abs(price - mean) > 10 * deviation) AS Int64),
