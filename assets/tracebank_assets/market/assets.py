@@ -144,7 +144,8 @@ class _Loaded:
 
 
 def _versions(files: list[catalogue.RegisteredFile]) -> dict[str, str]:
-    return {file.source.path.name: file.version for file in files}
+    """By content: files of one name, in folders of their own, are several inputs."""
+    return {file.sha256: file.version for file in files}
 
 
 def _load(
