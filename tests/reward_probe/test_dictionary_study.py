@@ -12,6 +12,7 @@ import torch
 from polars.testing import assert_frame_equal
 
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
+from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.reward_probe import dictionary_study
 from tracebank_models.reward_probe.dictionary_study import (
     TrainedDictionaries,
@@ -19,7 +20,6 @@ from tracebank_models.reward_probe.dictionary_study import (
     reconstruction_metrics_of,
     train_dictionaries,
 )
-from tracebank_models.reward_probe.paired_stream import PairedShards
 from tracebank_models.reward_probe.study import SIDES, DictionaryPlan, study_dictionaries
 
 SITE, WIDTH, TOKENS = "layers.0.mlp", 16, 900

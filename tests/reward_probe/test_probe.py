@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.features.sparse_coder import RawActivations, text_codes
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple, contrastive_triples
 from tracebank_models.reward_probe.linear_probes import fit_logistic, fit_ridge, random_probe
 from tracebank_models.reward_probe.probe import (
@@ -23,7 +24,6 @@ from tracebank_models.reward_probe.probe import (
 )
 from tracebank_models.reward_probe.rank_correlation import kendall_tau
 from tracebank_models.reward_probe.reconstruction import reconstruct_rewards, reconstruction_metrics
-from tracebank_models.reward_probe.sparse_coder import RawActivations, text_codes
 
 LEXICON = {
     "great": 3.0,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.reward_probe.feature_activity import ACTIVITY_SCHEMA, feature_activity, feature_states
+from tracebank_models.features.activity import ACTIVITY_SCHEMA, feature_activity, feature_states
 from tracebank_models.reward_probe.reward_ablation import AblationSettings, _KeepingError, ablate_reward_features
 from tracebank_models.reward_probe.reward_features import control_features, features_to_ablate, rank_reward_features
 from tracebank_models.reward_probe.tuning_dynamics import Checkpoint, follow_tuning

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tracebank_models.features.sparse_coder import RawActivations, text_codes
 from tracebank_models.language_model.lexicon import Lexicon, load_vader_lexicon
 from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.prompts import PromptBatch
@@ -18,7 +19,6 @@ from tracebank_models.reward_probe.fitted_probes import preference_tables, rewar
 from tracebank_models.reward_probe.probe_tables import ProbedModel
 from tracebank_models.reward_probe.representations import RAW, SPARSE, Representations, represented
 from tracebank_models.reward_probe.review_triples import neutral_words, review_triples, word_classes
-from tracebank_models.reward_probe.sparse_coder import RawActivations, text_codes
 from tracebank_models.reward_probe.unseen_words import FEWEST_WORDS, held_out_words, unseen_words_metric
 
 POSITIVE = [f"good{chr(97 + at)}" for at in range(20)]

@@ -30,9 +30,9 @@ from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.questions import questions
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
+from tracebank_models.features.token_text import token_texts
 from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.reward_probe.study import HELD_OUT, SIDES, dictionary_name
-from tracebank_models.reward_probe.token_text import token_texts
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig

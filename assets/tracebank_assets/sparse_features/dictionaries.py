@@ -26,8 +26,8 @@ from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoenc
 if TYPE_CHECKING:
     import torch
 
+    from tracebank_models.features.paired_stream import PairedShards
     from tracebank_models.reward_probe.dictionary_study import TrainedDictionaries
-    from tracebank_models.reward_probe.paired_stream import PairedShards
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 
@@ -81,7 +81,7 @@ def _plan(study: Study, config: DictionariesConfig) -> DictionaryPlan:
 
 def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
     """Activations of both models at sites on some shards of the study's documents, named `side/site`."""
-    from tracebank_models.reward_probe.paired_stream import PairedShards
+    from tracebank_models.features.paired_stream import PairedShards
 
     return PairedShards(
         {

@@ -18,7 +18,7 @@ from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.sparse_autoencoder import DictionarySimilarity, Feature, FeatureMatch
 
 if TYPE_CHECKING:
-    from tracebank_models.reward_probe.endpoint_explanations import EndpointExplanation, FeatureQuestion
+    from tracebank_models.features.endpoint_explanations import EndpointExplanation, FeatureQuestion
 
 ENDPOINT = "endpoint"
 """Method of these explanations."""
@@ -74,8 +74,8 @@ def endpoint_explanations(
     Raises:
         dg.Failure: the endpoint failed, or its answers cannot be read.
     """
-    from tracebank_models.reward_probe.endpoint_explainer import EndpointExplainer
-    from tracebank_models.reward_probe.endpoint_explanations import ask_all
+    from tracebank_models.features.endpoint_explainer import EndpointExplainer
+    from tracebank_models.features.endpoint_explanations import ask_all
 
     found: list[EndpointExplanation] = []
     if model := explainer_of(stores.settings):
@@ -118,9 +118,9 @@ def _questions(
     relational: RelationalStore, study: Study, held: HeldOut, config: ExplanationsConfig
 ) -> "list[FeatureQuestion]":
     """Best matched features of each layer of the small dictionaries of the tuned model (2310.08164)."""
-    from tracebank_models.reward_probe.dictionary_codes import DictionarySet
-    from tracebank_models.reward_probe.endpoint_explanations import codes_of, questions
-    from tracebank_models.reward_probe.token_text import token_texts
+    from tracebank_models.features.dictionary_codes import DictionarySet
+    from tracebank_models.features.endpoint_explanations import codes_of, questions
+    from tracebank_models.features.token_text import token_texts
 
     small = dictionaries_of(relational, study, side="tuned", size="small", plan_only=True)
     matched = (

@@ -71,8 +71,8 @@ def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, 
 
 def _executable(relational: RelationalStore, study: Study, held: HeldOut) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Explanations by top tokens, and their scores."""
-    from tracebank_models.reward_probe import executable_explanations as executable
-    from tracebank_models.reward_probe.dictionary_codes import grouped
+    from tracebank_models.features import executable_explanations as executable
+    from tracebank_models.features.dictionary_codes import grouped
 
     features, tokens = _described(relational, study)
     places = held.places()

@@ -17,7 +17,7 @@ from tracebank_schemas.sparse_autoencoder import (
 )
 
 if TYPE_CHECKING:
-    from tracebank_models.reward_probe.feature_frames import Matched
+    from tracebank_models.features.rows import Matched
 
 
 def of_table(table: SeriesTable, frame: pl.DataFrame, study: Study, held: HeldOut) -> pl.DataFrame:
@@ -35,7 +35,7 @@ def example_rows(study: Study, held: HeldOut, examples: pl.DataFrame, texts: pl.
         examples: see `FeaturePass.examples`.
         texts: of every token, by id.
     """
-    from tracebank_models.reward_probe.token_text import surroundings
+    from tracebank_models.features.token_text import surroundings
 
     # A token is an example of many features: its surroundings are put together once.
     rows = examples["row"].unique().sort()
@@ -58,7 +58,7 @@ def write_features(
     Returns:
         Rows of `relational.features`, and the matches.
     """
-    from tracebank_models.reward_probe.feature_frames import Trained, comparisons, feature_rows, match_all
+    from tracebank_models.features.rows import Trained, comparisons, feature_rows, match_all
 
     trained = {
         name: Trained(row.side, row.site, row.size, row.architecture, row.seed) for name, row in held.rows.items()

@@ -33,9 +33,9 @@ from tracebank_schemas.sparse_autoencoder import (
 if TYPE_CHECKING:
     import torch
 
-    from tracebank_models.reward_probe.dictionary_codes import DictionarySet
-    from tracebank_models.reward_probe.feature_frames import Matched
-    from tracebank_models.reward_probe.feature_pass import FeaturePass
+    from tracebank_models.features.dictionary_codes import DictionarySet
+    from tracebank_models.features.one_pass import FeaturePass
+    from tracebank_models.features.rows import Matched
 
 
 class FeaturesConfig(dg.Config):
@@ -75,7 +75,7 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
     Statistics, tokens and examples are those of documents with an even number: explanations are made from them, and
     scored on the others. Codes are those of the first tokens, of whatever document.
     """
-    from tracebank_models.reward_probe.feature_frames import token_rows
+    from tracebank_models.features.rows import token_rows
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
@@ -99,8 +99,8 @@ def _vocabulary(
     relational: RelationalStore, study: Study, held: HeldOut, config: FeaturesConfig
 ) -> tuple[pl.Series, pl.DataFrame]:
     """Text of every token, and the tokens that features write for, each by the model of its dictionary's side."""
-    from tracebank_models.reward_probe.feature_frames import written_tokens
-    from tracebank_models.reward_probe.token_text import token_texts
+    from tracebank_models.features.rows import written_tokens
+    from tracebank_models.features.token_text import token_texts
 
     frames = []
     texts = pl.Series("token", [], pl.String)
@@ -118,7 +118,7 @@ def _vocabulary(
 
 
 def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: int, codes: SeriesRows) -> _Described:
-    from tracebank_models.reward_probe.dictionary_codes import grouped
+    from tracebank_models.features.dictionary_codes import grouped
 
     groups = list(grouped(held.dictionaries, vocabulary))
     found = []
@@ -135,7 +135,7 @@ def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: i
 
 
 def _state(study: Study, group: "DictionarySet", config: FeaturesConfig, vocabulary: int) -> "FeaturePass":
-    from tracebank_models.reward_probe.feature_pass import FeaturePass
+    from tracebank_models.features.one_pass import FeaturePass
 
     stored = study.effort.stored_tokens if config.stored_tokens is None else config.stored_tokens
     return FeaturePass(group, vocabulary, stored_tokens=stored, top=config.top, sample=config.sample)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from tracebank_models.activations.reader import ActivationShards
-    from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces
-    from tracebank_models.reward_probe.dictionary_codes import DictionarySet
+    from tracebank_models.features.dictionary_codes import DictionarySet
+    from tracebank_models.features.streams import TokenBatch, TokenPlaces
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 
@@ -40,14 +40,14 @@ class HeldOut:
 
     def places(self) -> "TokenPlaces":
         """Which token stands where."""
-        from tracebank_models.reward_probe.activation_streams import token_places
+        from tracebank_models.features.streams import token_places
 
         return token_places(next(iter(self.streams.values())))
 
     def batches(self, dictionaries: "DictionarySet") -> "Iterator[TokenBatch]":
         """The streams that some dictionaries read, in batches that suit their number of features."""
-        from tracebank_models.reward_probe.activation_streams import read_in_step
-        from tracebank_models.reward_probe.feature_pass import CODE_CELLS
+        from tracebank_models.features.one_pass import CODE_CELLS
+        from tracebank_models.features.streams import read_in_step
 
         streams = {name: self.streams[name] for name in dictionaries.streams}
         return read_in_step(streams, dictionaries.batch_tokens(CODE_CELLS), self.device)

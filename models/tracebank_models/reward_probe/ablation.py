@@ -17,11 +17,11 @@ from torch import Tensor
 
 from tracebank_models.activations.capture import site_widths
 from tracebank_models.activations.sites import replaced, resolve_sites
+from tracebank_models.features.sparse_coder import SparseCoder, encoded
 from tracebank_models.language_model.hooks import evaluating
 from tracebank_models.language_model.sampling import sample_completions
 from tracebank_models.language_model.token_blocks import padded_batch
 from tracebank_models.language_model.tokenizer import padding_id
-from tracebank_models.reward_probe.sparse_coder import SparseCoder, encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

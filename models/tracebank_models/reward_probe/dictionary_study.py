@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from tracebank_models.activations.sites import Site, replaced, resolve_sites
+from tracebank_models.features.dictionary_codes import inputs_of
+from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.language_model.fingerprint import settings_hash
 from tracebank_models.language_model.hooks import evaluating
-from tracebank_models.reward_probe.dictionary_codes import inputs_of
-from tracebank_models.reward_probe.paired_stream import PairedShards
 from tracebank_models.reward_probe.study import DictionaryPlan
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.checkpoint import load_checkpoint, load_dictionary, save_checkpoint

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import torch
 from torch import Tensor
 
-from tracebank_models.reward_probe.sparse_coder import SparseCoder, text_codes
+from tracebank_models.features.sparse_coder import SparseCoder, text_codes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

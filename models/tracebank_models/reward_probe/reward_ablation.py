@@ -15,14 +15,14 @@ import polars as pl
 from torch import Tensor
 
 from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.features.activity import feature_activity
+from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.reward_probe.ablation import AblationResult, Reward, ablate
-from tracebank_models.reward_probe.feature_activity import feature_activity
 from tracebank_models.reward_probe.reward_features import (
     control_features,
     features_to_ablate,
     rank_reward_features,
 )
-from tracebank_models.reward_probe.sparse_coder import SparseCoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

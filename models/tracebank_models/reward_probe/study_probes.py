@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
 from tracebank_models.reward_probe.emitted_words import emitted_words
 from tracebank_models.reward_probe.fitted_probes import preference_tables, reward_tables, unseen_word_tables
@@ -17,7 +18,6 @@ from tracebank_models.reward_probe.preference_texts import preference_texts
 from tracebank_models.reward_probe.probe import triple_texts
 from tracebank_models.reward_probe.probe_tables import ProbedModel, ProbeTables
 from tracebank_models.reward_probe.representations import represented
-from tracebank_models.reward_probe.sparse_coder import SparseCoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

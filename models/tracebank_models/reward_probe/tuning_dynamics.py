@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.features.activity import feature_activity, feature_states
+from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.language_model.tokenizer import tokenizer_hash
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
-from tracebank_models.reward_probe.feature_activity import feature_activity, feature_states
 from tracebank_models.reward_probe.fitted_probes import reward_tables
 from tracebank_models.reward_probe.probe import triple_texts
 from tracebank_models.reward_probe.probe_tables import DYNAMICS, ProbedModel, ProbeTables
 from tracebank_models.reward_probe.representations import represented
-from tracebank_models.reward_probe.sparse_coder import SparseCoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

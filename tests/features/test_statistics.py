@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 import torch
 
-from tracebank_models.reward_probe.explanation_scores import ExplanationScores, TokenExplanations
-from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
-from tracebank_models.reward_probe.feature_tokens import top_logits
-from tracebank_models.reward_probe.token_totals import TokenTotals
+from tracebank_models.features.explanation_scores import ExplanationScores, TokenExplanations
+from tracebank_models.features.statistics import FeatureStatistics
+from tracebank_models.features.token_totals import TokenTotals
+from tracebank_models.features.written_tokens import top_logits
 
 
 @pytest.fixture

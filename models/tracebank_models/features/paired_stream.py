@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tracebank_models.activations.reader import ActivationShards
-from tracebank_models.reward_probe.activation_streams import TokenBatch, in_step, read_in_step, require_same_shards
+from tracebank_models.features.streams import TokenBatch, in_step, read_in_step, require_same_shards
 from tracebank_models.sparse_autoencoder.training import ActivationBatch
 
 

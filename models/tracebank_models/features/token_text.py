@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tracebank_models.reward_probe.activation_streams import TokenPlaces
+from tracebank_models.features.streams import TokenPlaces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

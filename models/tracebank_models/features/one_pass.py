@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from tracebank_models.reward_probe.activation_streams import TokenBatch, describes
-from tracebank_models.reward_probe.dictionary_codes import DictionarySet, inputs_of
-from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
-from tracebank_models.reward_probe.token_totals import TokenTotals
+from tracebank_models.features.dictionary_codes import DictionarySet, inputs_of
+from tracebank_models.features.statistics import FeatureStatistics
+from tracebank_models.features.streams import TokenBatch, describes
+from tracebank_models.features.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.crosscoder import LatentScaling, relative_decoder_norms
 
 CODE_CELLS = 1 << 22

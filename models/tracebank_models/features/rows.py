@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 from torch import Tensor
 
-from tracebank_models.reward_probe.feature_tokens import top_logits
+from tracebank_models.features.written_tokens import top_logits
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.matching import match_features
 

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces, describes
-from tracebank_models.reward_probe.dictionary_codes import DictionarySet
-from tracebank_models.reward_probe.explanation_scores import TokenExplanations
-from tracebank_models.reward_probe.token_totals import TokenTotals
+from tracebank_models.features.dictionary_codes import DictionarySet
+from tracebank_models.features.explanation_scores import TokenExplanations
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
+from tracebank_models.features.token_totals import TokenTotals
 
 SMALLEST_LIFT = 1.0
 """Tokens that a feature fires on less often than chance explain nothing."""

@@ -16,14 +16,14 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces, describes
-from tracebank_models.reward_probe.dictionary_codes import DictionarySet
-from tracebank_models.reward_probe.endpoint_explainer import (
+from tracebank_models.features.dictionary_codes import DictionarySet
+from tracebank_models.features.endpoint_explainer import (
     DetectionScore,
     EndpointExplainer,
     ExampleText,
     Exchange,
 )
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
 
 PIECE_TOKENS = 16
 """Tokens of a text that is shown."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tracebank_models.reward_probe.endpoint_explainer import EndpointExplainer, ExampleText, explanation_prompt
+from tracebank_models.features.endpoint_explainer import EndpointExplainer, ExampleText, explanation_prompt
 
 
 class Double:

@@ -15,17 +15,17 @@ from transformers import PreTrainedTokenizerFast
 
 from tracebank_models.activations.reader import ActivationShards
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
-from tracebank_models.reward_probe.activation_streams import TokenBatch, TokenPlaces, read_in_step, token_places
-from tracebank_models.reward_probe.dictionary_codes import DictionarySet, grouped
-from tracebank_models.reward_probe.executable_explanations import (
+from tracebank_models.features.dictionary_codes import DictionarySet, grouped
+from tracebank_models.features.executable_explanations import (
     NO_TOKEN,
     ScoringPass,
     described_counts,
     explanation_texts,
     with_mean_activations,
 )
-from tracebank_models.reward_probe.explanation_scores import ExplanationScores, TokenExplanations
-from tracebank_models.reward_probe.feature_frames import (
+from tracebank_models.features.explanation_scores import ExplanationScores, TokenExplanations
+from tracebank_models.features.one_pass import FeaturePass
+from tracebank_models.features.rows import (
     Trained,
     comparisons,
     feature_rows,
@@ -34,10 +34,10 @@ from tracebank_models.reward_probe.feature_frames import (
     token_rows,
     written_tokens,
 )
-from tracebank_models.reward_probe.feature_pass import FeaturePass
-from tracebank_models.reward_probe.feature_statistics import FeatureStatistics
-from tracebank_models.reward_probe.token_text import surroundings, token_texts
-from tracebank_models.reward_probe.token_totals import TokenTotals
+from tracebank_models.features.statistics import FeatureStatistics
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, read_in_step, token_places
+from tracebank_models.features.token_text import surroundings, token_texts
+from tracebank_models.features.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_models.sparse_autoencoder.crosscoder import relative_decoder_norms, scale_latents

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.reward_probe.sparse_coder import SparseCoder, encoded
+from tracebank_models.features.sparse_coder import SparseCoder, encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
