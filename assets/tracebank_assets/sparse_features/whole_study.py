@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from rich.console import Console
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from tracebank.cli.grid import NUMBER, Grid
 from tracebank.progress import track
@@ -172,19 +172,21 @@ def _probes(relational: RelationalStore, study: str) -> list[Finding]:
 
 
 def _ablations(relational: RelationalStore, study: str) -> list[Finding]:
+    """Of the chosen features, with the rank of their effect among random draws."""
     query = (
-        select(Ablation.condition, func.avg(Ablation.difference), func.max(Ablation.features))
-        .where(Ablation.study == study, Ablation.condition != "none")
-        .group_by(Ablation.condition)
+        select(Ablation.condition, Ablation.effect, Ablation.rank_p, Ablation.features)
+        .where(Ablation.study == study, Ablation.rank_p.is_not(None))
         .order_by(Ablation.condition)
     )
     with relational.reading() as session:
-        rows = [tuple(row) for row in session.execute(query)]
+        rows = [row._tuple() for row in session.execute(query)]
     return [
         Finding(
-            f"reward less the untouched model's: {condition.replace('_', ' ')} ({features} at zero)",
-            value,
+            f"valence of the next token, {condition.replace('_', ' ')} ({features} at zero)",
+            effect,
+            rank,
             is_difference=True,
         )
-        for condition, value, features in rows
+        for condition, effect, rank, features in rows
+        if effect is not None
     ]
