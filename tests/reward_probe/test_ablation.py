@@ -109,7 +109,10 @@ def test_features_that_write_praise_have_the_smallest_rank(praising: Any, signed
     measured = ExpectedValence(praising, TokenValences(words, WORDS), {SITE: signed}, ids.tolist())
     found = measured.of(conditions)
     effects, of_draws = found["kept"] - found["none"], (found["drawn"] - found["none"]).mean(1)
-    assert rank_p(float(effects.mean()), of_draws) == (pytest.approx(1 / 201), pytest.approx(2 / 201))
+    # No draw does as much but one that is the chosen set itself.
+    same = int((drawn[SITE] == held(range(4), 32)).all(1).sum())
+    assert rank_p(float(effects.mean()), of_draws)[0] == pytest.approx((1 + same) / 201)
+    assert same < 8
     low, high = interval(effects[0], seed=0)
     assert low < float(effects.mean()) < high < 0
 

@@ -13,7 +13,7 @@ from tracebank_models.reward_probe.next_valence import TokenValences
 WORDS = {"good": 1.9, "goodness": 2.0, "god": 1.1, "bad": -2.5, "can't": -1.0, "don": 0.5, "ass": -2.0}
 LEXICON = Lexicon("toy", WORDS)
 TEXTS = ["", " ", "'", "''", "'t", "'s", " go", "od", " good", "GOOD", "ness", "s", "d", "b", "ad", "a", "t", "can",
-         "don", ", bad", "od, bad", "'good'", " 'bad", "\ufffd", "12", "od'", "ass!", "don't", "_", "_good"]  # fmt: skip
+         "don", ", bad", "od, bad", "'good'", " 'bad", "\ufffd", "12", "od'", "ass!", "don't", "_good"]  # fmt: skip
 BEFORE = ["", "g", "go", "good", "goodness", "b", "can", "can'", "don", "don'", "don't", "x"]
 
 

@@ -58,6 +58,7 @@ def write_features(
     Returns:
         Rows of `relational.features`, and the matches.
     """
+    from tracebank_models.features.nearest_base import nearest_base
     from tracebank_models.features.rows import Trained, comparisons, feature_rows, match_all
 
     trained = {
@@ -65,7 +66,8 @@ def write_features(
     }
     pairs = comparisons(trained, {name: row.d_sae for name, row in held.rows.items()})
     matched = match_all(pairs, held.dictionaries)
-    frame = feature_rows(summary, tokens, matched)
+    nearest = nearest_base(trained, held.dictionaries, summary)
+    frame = feature_rows(summary, tokens, matched).join(nearest, on=["dictionary", "feature"], how="left")
     prefix = f"{study.name}/"
     for model, part in (
         (Feature, frame),

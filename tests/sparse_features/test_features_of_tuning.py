@@ -1,0 +1,132 @@
+"""A feature that only the tuned model has, planted among others: the question finds it first, and else next to nothing.
+
+Base, tuned and an untouched "tuned" model share their true features; dictionaries of all are trained from one stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from torch.nn import functional
+
+from tracebank.query.connection import Connection
+from tracebank.settings import Settings
+from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank_assets.sparse_features.questions import questions
+from tracebank_models.features.dictionary_codes import DictionarySet
+from tracebank_models.features.nearest_base import nearest_base
+from tracebank_models.features.one_pass import FeaturePass
+from tracebank_models.features.rows import Trained, feature_rows, match_all
+from tracebank_models.features.streams import TokenBatch
+from tracebank_models.sparse_autoencoder.architectures import Dictionary
+from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.planted import PlantedFeatures
+from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining
+from tracebank_schemas.sparse_autoencoder import Feature, SparseAutoencoder
+
+TRUTH = PlantedFeatures(d_in=24, n_features=24, active=2)
+NEW, D_SAE = 23, 32
+"""The feature that tuning made, and features of every dictionary."""
+
+
+def _sites(tokens: int, batches: int) -> Iterator[dict[str, torch.Tensor]]:
+    directions = TRUTH.directions()
+    for _, strengths in TRUTH.batches(tokens, batches):
+        before = strengths.clone()
+        before[:, NEW] = 0
+        yield {"base": before @ directions, "tuned": strengths @ directions, "null": before @ directions}
+
+
+def _config(name: str, sites: tuple[str, ...], seed: int) -> DictionaryConfig:
+    return DictionaryConfig(
+        name=name, architecture="topk" if len(sites) == 1 else "crosscoder", d_in=24, d_sae=D_SAE, k=2, sites=sites,
+        learning_rate=5e-3, dead_after_tokens=20_000, seed=seed,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dictionaries() -> dict[str, Dictionary]:
+    configs = [
+        _config("base-0", ("base",), 0), _config("base-1", ("base",), 1), _config("tuned", ("tuned",), 2),
+        _config("null", ("null",), 3), _config("both", ("base", "tuned"), 0), _config("same", ("base", "null"), 1),
+    ]  # fmt: skip
+    training = StreamTraining(configs, "cpu")
+    for _ in training.train(ActivationBatch(sites) for sites in _sites(256, 450)):
+        pass
+    return {name: one.eval() for name, one in training.dictionaries.items()}
+
+
+def _answer(folder: Path, chosen: dict[str, tuple[str, int]], dictionaries: dict[str, Dictionary]) -> pl.DataFrame:
+    """What the question says of some dictionaries, each with its side and seed."""
+    mine = {name: dictionaries[name] for name in chosen}
+    sides = {name: Trained(side, "mlp", "big", mine[name].config.architecture, seed)
+             for name, (side, seed) in chosen.items()}  # fmt: skip
+    seen, rows = FeaturePass(DictionarySet(mine), 5), torch.arange(2_000)
+    seen.update(TokenBatch(next(_sites(2_000, 1)), rows.int() % 5, 2 * rows, rows.int(), rows))
+    summary = seen.summary()
+    tokens = pl.DataFrame(schema={"dictionary": pl.String, "feature": pl.Int32, "role": pl.String, "rank": pl.Int32,
+                                  "token": pl.String})  # fmt: skip
+    nearest = nearest_base(sides, mine, summary)
+    frame = feature_rows(summary, tokens, match_all([], mine)).join(nearest, on=["dictionary", "feature"], how="left")
+    url = f"sqlite:///{folder}/relational.db"
+    settings = Settings.load(home=folder, relational_url=url, series_url=f"duckdb:///{folder}/series.duckdb")
+    upgrade(settings)
+    relational = open_relational(settings)
+    with relational.session() as session:
+        relational.upsert(session, SparseAutoencoder, [
+            {"dictionary": name, "study": "s", "side": one.side, "model": "m", "model_hash": "h", "site": one.site,
+             "layer": 0, "size": one.size, "architecture": one.architecture, "d_in": 24, "d_sae": D_SAE,
+             "seed": one.seed, "tokens": 1, "steps": 1, "config": {}, "path": "", "trained_at": datetime.now(UTC)}
+            for name, one in sides.items()
+        ])  # fmt: skip
+        relational.upsert(session, Feature, frame.to_dicts())
+    relational.close()
+    query = next(text for title, text in questions(open_series(settings).engine).items() if "tuning made" in title)
+    return Connection(settings).sql(query)
+
+
+def test_a_planted_feature_is_found_first(dictionaries: dict[str, Dictionary], tmp_path: Path) -> None:
+    chosen = {"base-0": ("base", 0), "base-1": ("base", 1), "tuned": ("tuned", 2), "both": ("both", 0)}
+    found = _answer(tmp_path, chosen, dictionaries)
+    for name in ("both", "tuned"):
+        rows = dictionaries[name].decoder_rows().detach()[:, -24:]
+        cosines = functional.cosine_similarity(rows, TRUTH.directions()[NEW : NEW + 1])
+        assert float(cosines.max()) > 0.95
+        assert found.filter(dictionary=name)["feature"][0] == int(cosines.argmax())
+    assert found["dictionary"].to_list()[:2] == ["both", "tuned"]
+    (cross,) = found.filter(dictionary="both").iter_rows(named=True)
+    assert cross["relative_norm_difference"] > 0.95
+    assert cross["nearest_base_p"] is None
+    assert found.filter(dictionary="tuned")["nearest_base_cosine"][0] < 0.5
+
+
+def test_where_nothing_was_planted_nearly_nothing_is_found(dictionaries: dict[str, Dictionary], tmp_path: Path) -> None:
+    chosen = {"base-0": ("base", 0), "base-1": ("base", 1), "null": ("tuned", 3), "same": ("both", 1)}
+    found = _answer(tmp_path, chosen, dictionaries)
+    assert found.filter(dictionary="same").is_empty()
+    assert found.height <= 0.05 * D_SAE
+
+
+def test_a_base_of_another_seed_is_preferred(dictionaries: dict[str, Dictionary]) -> None:
+    summary = pl.DataFrame({"dictionary": ["t"] * 3 + ["b0", "b1"], "feature": [0, 1, 2, 0, 0],
+                            "fired": [3, 0, 1, 1, 1]})  # fmt: skip
+    mine = {"t": dictionaries["tuned"], "b0": dictionaries["tuned"], "b1": dictionaries["base-1"]}
+    sides = {name: Trained(side, "mlp", "big", "topk", seed)
+             for name, (side, seed) in {"t": ("tuned", 0), "b0": ("base", 0), "b1": ("base", 1)}.items()}  # fmt: skip
+    found = nearest_base(sides, mine, summary)
+    assert found["feature"].to_list() == [0, 2]
+    rows = functional.normalize(mine["t"].decoder_rows().detach()[[0, 2]], dim=1)
+    others = functional.normalize(mine["b1"].decoder_rows().detach(), dim=1)
+    assert found["nearest_base_cosine"].to_list() == pytest.approx((rows @ others.T).amax(1).tolist(), abs=1e-5)
+    # The second base dictionary is the tuned one here, of which one feature is alive: the first.
+    first, second = found["nearest_base_cosine"]
+    assert found["nearest_base_p"].to_list() == [1.0, 1.0 if second >= first else 0.5]
+    alone = nearest_base({name: sides[name] for name in ("t", "b0")}, mine, summary)
+    assert alone["nearest_base_p"].null_count() == 2
+    assert alone["nearest_base_cosine"].to_list() == pytest.approx([1, 1])
+    assert nearest_base({"t": sides["t"]}, mine, summary).is_empty()
