@@ -45,7 +45,7 @@ def _sites(tokens: int, batches: int) -> Iterator[dict[str, torch.Tensor]]:
 def _config(name: str, sites: tuple[str, ...], seed: int) -> DictionaryConfig:
     return DictionaryConfig(
         name=name, architecture="topk" if len(sites) == 1 else "crosscoder", d_in=24, d_sae=D_SAE, k=2, sites=sites,
-        learning_rate=5e-3, dead_after_tokens=20_000, seed=seed,
+        learning_rate=1e-2, dead_after_tokens=20_000, seed=seed,
     )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def dictionaries() -> dict[str, Dictionary]:
         _config("null", ("null",), 3), _config("both", ("base", "tuned"), 0), _config("same", ("base", "null"), 1),
     ]  # fmt: skip
     training = StreamTraining(configs, "cpu")
-    for _ in training.train(ActivationBatch(sites) for sites in _sites(256, 450)):
+    for _ in training.train(ActivationBatch(sites) for sites in _sites(256, 500)):
         pass
     return {name: one.eval() for name, one in training.dictionaries.items()}
 

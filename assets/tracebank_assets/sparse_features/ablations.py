@@ -40,7 +40,7 @@ class AblationsConfig(dg.Config):
     """How much is measured."""
 
     draws: int | None = Field(default=None, ge=1, description="Draws of random features; empty: the study's.")
-    texts: int = Field(default=48, ge=2, description="Reviews that the effect is measured on.")
+    texts: int = Field(default=32, ge=2, description="Reviews that the effect is measured on.")
     text_tokens: int = Field(default=32, ge=1, description="Tokens of each; reviews with fewer are left out.")
     continued: int = Field(default=32, ge=1, description="Prompts that are continued, for illustration.")
     seed: int = Field(default=0, description="Of draws and intervals.")
