@@ -174,6 +174,11 @@ def test_what_cannot_be_measured_is_refused(model: Any, tokenizer: Any, narrow: 
             ExpectedValence(model, valences, {SITE: signed}, texts)
     with pytest.raises(ValueError, match=r"^dictionary: that of 'layers.1.mlp' does not take"):
         ExpectedValence(model, valences, {SITE: narrow}, PROMPTS[:1]).of({"one": Condition({SITE: held([1], 5)})})
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.lm_head.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"^model: GPTNeoXForCausalLM gives logits that are not finite"):
+        ExpectedValence(broken, valences, {SITE: signed}, PROMPTS[:1]).of({"none": Condition({})})
     for features, message in (([32], "32 is not allowed: 0 to 31"), ([1, 1], "one is there twice")):
         with pytest.raises(ValueError, match=message):
             held(features, 32)

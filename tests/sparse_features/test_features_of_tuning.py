@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+from sqlalchemy import true
 from torch.nn import functional
 
 from tracebank.query.connection import Connection
@@ -56,43 +56,50 @@ def dictionaries() -> dict[str, Dictionary]:
         _config("null", ("null",), 3), _config("both", ("base", "tuned"), 0), _config("same", ("base", "null"), 1),
     ]  # fmt: skip
     training = StreamTraining(configs, "cpu")
-    for _ in training.train(ActivationBatch(sites) for sites in _sites(256, 500)):
+    for _ in training.train(ActivationBatch(sites) for sites in _sites(256, 400)):
         pass
     return {name: one.eval() for name, one in training.dictionaries.items()}
 
 
-def _answer(folder: Path, chosen: dict[str, tuple[str, int]], dictionaries: dict[str, Dictionary]) -> pl.DataFrame:
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    home = tmp_path_factory.mktemp("asked")
+    url = f"sqlite:///{home}/relational.db"
+    settings = Settings.load(home=home, relational_url=url, series_url=f"duckdb:///{home}/series.duckdb")
+    upgrade(settings)
+    return settings
+
+
+def _answer(asked: Settings, chosen: dict[str, tuple[str, int]], dictionaries: dict[str, Dictionary]) -> pl.DataFrame:
     """What the question says of some dictionaries, each with its side and seed."""
     mine = {name: dictionaries[name] for name in chosen}
     sides = {name: Trained(side, "mlp", "big", mine[name].config.architecture, seed)
              for name, (side, seed) in chosen.items()}  # fmt: skip
-    seen, rows = FeaturePass(DictionarySet(mine), 5), torch.arange(2_000)
-    seen.update(TokenBatch(next(_sites(2_000, 1)), rows.int() % 5, 2 * rows, rows.int(), rows))
+    seen, at = FeaturePass(DictionarySet(mine), 5), torch.arange(2_000)
+    seen.update(TokenBatch(next(_sites(2_000, 1)), at.int() % 5, 2 * at, at.int(), at))
     summary = seen.summary()
     tokens = pl.DataFrame(schema={"dictionary": pl.String, "feature": pl.Int32, "role": pl.String, "rank": pl.Int32,
                                   "token": pl.String})  # fmt: skip
     nearest = nearest_base(sides, mine, summary)
     frame = feature_rows(summary, tokens, match_all([], mine)).join(nearest, on=["dictionary", "feature"], how="left")
-    url = f"sqlite:///{folder}/relational.db"
-    settings = Settings.load(home=folder, relational_url=url, series_url=f"duckdb:///{folder}/series.duckdb")
-    upgrade(settings)
-    relational = open_relational(settings)
-    with relational.session() as session:
-        relational.upsert(session, SparseAutoencoder, [
-            {"dictionary": name, "study": "s", "side": one.side, "model": "m", "model_hash": "h", "site": one.site,
-             "layer": 0, "size": one.size, "architecture": one.architecture, "d_in": 24, "d_sae": D_SAE,
-             "seed": one.seed, "tokens": 1, "steps": 1, "config": {}, "path": "", "trained_at": datetime.now(UTC)}
-            for name, one in sides.items()
-        ])  # fmt: skip
-        relational.upsert(session, Feature, frame.to_dicts())
+    relational = open_relational(asked)
+    rows = [
+        {"dictionary": name, "study": "s", "side": one.side, "model": "m", "model_hash": "h", "site": one.site,
+         "layer": 0, "size": one.size, "architecture": one.architecture, "d_in": 24, "d_sae": D_SAE,
+         "seed": one.seed, "tokens": 1, "steps": 1, "config": {}, "path": "", "trained_at": datetime.now(UTC)}
+        for name, one in sides.items()
+    ]  # fmt: skip
+    for model, written in ((SparseAutoencoder, rows), (Feature, frame.to_dicts())):
+        with relational.session() as session:
+            relational.replace(session, model, true(), written)
     relational.close()
-    query = next(text for title, text in questions(open_series(settings).engine).items() if "tuning made" in title)
-    return Connection(settings).sql(query)
+    query = next(text for title, text in questions(open_series(asked).engine).items() if "tuning made" in title)
+    return Connection(asked).sql(query)
 
 
-def test_a_planted_feature_is_found_first(dictionaries: dict[str, Dictionary], tmp_path: Path) -> None:
+def test_a_planted_feature_is_found_first(dictionaries: dict[str, Dictionary], asked: Settings) -> None:
     chosen = {"base-0": ("base", 0), "base-1": ("base", 1), "tuned": ("tuned", 2), "both": ("both", 0)}
-    found = _answer(tmp_path, chosen, dictionaries)
+    found = _answer(asked, chosen, dictionaries)
     for name in ("both", "tuned"):
         rows = dictionaries[name].decoder_rows().detach()[:, -24:]
         cosines = functional.cosine_similarity(rows, TRUTH.directions()[NEW : NEW + 1])
@@ -105,9 +112,11 @@ def test_a_planted_feature_is_found_first(dictionaries: dict[str, Dictionary], t
     assert found.filter(dictionary="tuned")["nearest_base_cosine"][0] < 0.5
 
 
-def test_where_nothing_was_planted_nearly_nothing_is_found(dictionaries: dict[str, Dictionary], tmp_path: Path) -> None:
+def test_where_nothing_was_planted_nearly_nothing_is_found(
+    dictionaries: dict[str, Dictionary], asked: Settings
+) -> None:
     chosen = {"base-0": ("base", 0), "base-1": ("base", 1), "null": ("tuned", 3), "same": ("both", 1)}
-    found = _answer(tmp_path, chosen, dictionaries)
+    found = _answer(asked, chosen, dictionaries)
     assert found.filter(dictionary="same").is_empty()
     assert found.height <= 0.05 * D_SAE
 

@@ -92,6 +92,9 @@ class ExpectedValence:
         Args:
             conditions: By name.
             advance: Told how many choices of a condition were looked at on how many texts, multiplied.
+
+        Raises:
+            ValueError: The model's logits are not finite, or a dictionary is of another width.
         """
         parts: dict[str, list[Tensor]] = {name: [] for name in conditions}
         with evaluating(self._model):
@@ -125,6 +128,10 @@ class ExpectedValence:
     def _measured(self, condition: Condition, ids: Tensor, values: Tensor) -> Tensor:
         chances = self._logits(ids.repeat(condition.choices, 1), condition).float().softmax(-1)
         expected = torch.einsum("ctv,tv->ct", chances.view(condition.choices, *values.shape), values)
+        if not bool(torch.isfinite(expected).all()):
+            raise ValueError(
+                f"model: {type(self._model).__name__} gives logits that are not finite: allowed are numbers"
+            )
         return expected.view(condition.choices, *ids.shape).mean(-1).double().cpu()
 
     def _logits(self, ids: Tensor, condition: Condition) -> Tensor:
