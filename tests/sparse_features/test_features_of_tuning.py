@@ -121,21 +121,25 @@ def test_where_nothing_was_planted_nearly_nothing_is_found(
     assert found.height <= 0.05 * D_SAE
 
 
+def _largest(one: Dictionary, other: Dictionary, features: list[int]) -> list[float]:
+    rows, others = (functional.normalize(each.decoder_rows().detach(), dim=1) for each in (one, other))
+    return (rows[features] @ others.T).amax(1).tolist()  # type: ignore[no-any-return]
+
+
 def test_a_base_of_another_seed_is_preferred(dictionaries: dict[str, Dictionary]) -> None:
-    summary = pl.DataFrame({"dictionary": ["t"] * 3 + ["b0", "b1"], "feature": [0, 1, 2, 0, 0],
-                            "fired": [3, 0, 1, 1, 1]})  # fmt: skip
-    mine = {"t": dictionaries["tuned"], "b0": dictionaries["tuned"], "b1": dictionaries["base-1"]}
+    fired = {"t": [3, 0, 1], "b0": [1, 0, 2], "b1": [1]}
+    summary = pl.DataFrame({"dictionary": list(fired), "fired": list(fired.values())}).explode("fired")
+    summary = summary.with_columns(pl.int_range(pl.len()).over("dictionary").alias("feature"))
+    mine = {"t": dictionaries["tuned"], "b0": dictionaries["base-0"], "b1": dictionaries["base-1"]}
     sides = {name: Trained(side, "mlp", "big", "topk", seed)
-             for name, (side, seed) in {"t": ("tuned", 0), "b0": ("base", 0), "b1": ("base", 1)}.items()}  # fmt: skip
+             for name, side, seed in (("t", "tuned", 0), ("b0", "base", 0), ("b1", "base", 1))}  # fmt: skip
     found = nearest_base(sides, mine, summary)
     assert found["feature"].to_list() == [0, 2]
-    rows = functional.normalize(mine["t"].decoder_rows().detach()[[0, 2]], dim=1)
-    others = functional.normalize(mine["b1"].decoder_rows().detach(), dim=1)
-    assert found["nearest_base_cosine"].to_list() == pytest.approx((rows @ others.T).amax(1).tolist(), abs=1e-5)
-    # The second base dictionary is the tuned one here, of which one feature is alive: the first.
-    first, second = found["nearest_base_cosine"]
-    assert found["nearest_base_p"].to_list() == [1.0, 1.0 if second >= first else 0.5]
+    nearest = _largest(mine["t"], mine["b1"], [0, 2])
+    assert found["nearest_base_cosine"].to_list() == pytest.approx(nearest, abs=1e-5)
+    reseeded = _largest(mine["b0"], mine["b1"], [0, 2])
+    assert found["nearest_base_p"].to_list() == [(1 + sum(one <= cosine for one in reseeded)) / 3 for cosine in nearest]
     alone = nearest_base({name: sides[name] for name in ("t", "b0")}, mine, summary)
     assert alone["nearest_base_p"].null_count() == 2
-    assert alone["nearest_base_cosine"].to_list() == pytest.approx([1, 1])
+    assert alone["nearest_base_cosine"].to_list() == pytest.approx(_largest(mine["t"], mine["b0"], [0, 2]), abs=1e-5)
     assert nearest_base({"t": sides["t"]}, mine, summary).is_empty()

@@ -55,7 +55,7 @@ def nearest_base(
         if len(bases) > 1 and bases[1] in alive:
             reseeded = _nearest(dictionaries[bases[1]], alive[bases[1]], rows).sort().values
             no_nearer = torch.searchsorted(reseeded, cosines, right=True)
-            ranks = pl.lit(pl.Series(((1 + no_nearer) / (1 + len(reseeded))).double().numpy()))
+            ranks = pl.lit(pl.Series(((1 + no_nearer.double()) / (1 + len(reseeded))).numpy()))
         frame = frame.with_columns(pl.lit(name).alias("dictionary"), ranks.alias("nearest_base_p"))
         found.append(frame.select(*_SCHEMA).cast(_SCHEMA))  # type: ignore[arg-type]
     return pl.concat(found)
