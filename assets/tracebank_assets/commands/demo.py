@@ -12,9 +12,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tracebank.cli.grid import Grid
     from tracebank.settings import Settings
 
 
+_STUDY: Final = "small-ppo"
 _NEXT: Final = {
     'tracebank sql "SELECT * FROM series.bars LIMIT 5"': "ask in SQL",
     "tracebank ingest PATH…": "bring your own files",
@@ -60,7 +62,7 @@ def _materialise(settings: Settings, data: Path | None, screen: Console) -> None
     from tracebank_assets.market.survey import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
     from tracebank_assets.runs import RunFailed, run_job
-    from tracebank_assets.sparse_features.whole_study import DEMO, run_study
+    from tracebank_assets.sparse_features.launches import DEMO, run_study
     from tracebank_assets.studies import studies
     from tracebank_assets.tsdb_benchmark.small_suite import run_small_suite
 
@@ -70,9 +72,21 @@ def _materialise(settings: Settings, data: Path | None, screen: Console) -> None
             paths = [synthetic_folder(settings), *([data] if data else [])]
             screen.print(summary_table(ingest_paths(settings, paths)))
             run_small_suite(settings, instance, screen)
-            run_study(studies()["small-ppo"], settings, instance, screen, DEMO)
+            run_study(studies()[_STUDY], instance, DEMO)
+        screen.print(_findings(settings))
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _findings(settings: Settings) -> Grid:
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.sparse_features.findings import findings, study_table
+
+    store = open_relational(settings)
+    try:
+        return study_table(_STUDY, findings(store, _STUDY))
+    finally:
+        store.close()
 
 
 def _show_stores(settings: Settings, screen: Console) -> None:

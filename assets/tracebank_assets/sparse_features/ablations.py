@@ -9,6 +9,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.keys import TUNED
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP, PROBES
 from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyond_random
@@ -21,7 +22,7 @@ from tracebank_assets.sparse_features.study_readers import (
     fresh_reviews,
     small_dictionaries,
 )
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
@@ -36,7 +37,9 @@ _SPARE: Final = 4
 """So many reviews for each prompt: short ones and starts that were there before are left out."""
 
 
-@study_artifact(GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[PROBES, DICTIONARIES])
+@study_artifact(
+    GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[TUNED, DICTIONARIES, PROBES]
+)
 def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Reward of greedy continuations with features at zero, beside reconstruction alone and random features.
 
@@ -48,23 +51,22 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores, Ablation, {"study": study.name}) as made:
+    with materialised(context, stores, Ablation, of_study(study)) as made:
         made.device = str(device)
-        tuned = load_catalogued(stores.relational, study.name, device)
+        tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
         made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
         found = _ablated(stores, study, tuned, read, load_vader_lexicon())
-        of_study = pl.lit(study.name).alias("study")
-        made.write(found.summary.with_columns(of_study))
-        made.into(AblatedFeature, {"study": study.name}).write(_chosen_rows(found.chosen, study, read))
-        texts = found.texts.with_columns(of_study).select(column.name for column in ABLATION_TEXTS.columns)
-        made.into(ABLATION_TEXTS, {"study": study.name}).write(texts)
+        made.write(with_study(found.summary.rename({"seed": "draw"}), study))
+        made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
+        texts = with_study(found.texts.rename({"seed": "draw"}), study)
+        made.into(ABLATION_TEXTS, of_study(study)).write(texts.select(column.name for column in ABLATION_TEXTS.columns))
     return made.result(_figures(found), [beyond_random(found.summary)])
 
 
 def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.DataFrame:
     names = pl.col("site").replace_strict(read.names, return_dtype=pl.String).alias("dictionary")
-    return chosen.with_columns(names, pl.lit(study.name).alias("study")).drop("site")
+    return with_study(chosen.with_columns(names), study).drop("site")
 
 
 def _ablated(
@@ -77,7 +79,7 @@ def _ablated(
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
 
     effort = study.effort
-    probe = ProbedModel(study.name, study.name, read.names).probe(REWARD, "ridge", "sparse_codes")
+    probe = ProbedModel(study.key, study.key, read.names).probe(REWARD, "ridge", "sparse_codes")
     weights = weights_of(stores.relational, probe, read.names)
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
     corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)
@@ -86,7 +88,7 @@ def _ablated(
     prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=effort.ablation_prompts)
     settings = AblationSettings(effort.ablated_share, seeds=tuple(range(effort.random_ablations)))
     reward = LexiconReward(lexicon)
-    with track(f"Ablations of {study.name}", total=2 * (3 + len(settings.seeds))) as advance:
+    with track(f"Ablations of {study.key}", total=2 * (3 + len(settings.seeds))) as advance:
         return ablate_reward_features(
             tuned.model, tuned.tokenizer, read.coders, weights, corpus, prompts,
             lambda written: reward(written).tolist(), settings, progress=advancing(advance),
