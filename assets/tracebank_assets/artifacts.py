@@ -150,6 +150,7 @@ def artifact_by_table(
     checks_of: Mapping[str, Mapping[str, str]] | None = None,
     deps: Sequence[dg.AssetKey] = (),
     kinds: set[str] | None = None,
+    freshness_policy: dg.FreshnessPolicy | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Make a function that writes several tables in one pass an asset for each table, `[group, table]`.
@@ -161,6 +162,7 @@ def artifact_by_table(
         checks_of: checks that only some of them have, by table.
         deps: what each is made of.
         kinds: of each.
+        freshness_policy: of each.
         options: of `dg.multi_asset`.
     """
     keys = {table.name: dg.AssetKey([group, table.name]) for table in tables}
@@ -170,7 +172,7 @@ def artifact_by_table(
         specs = [
             dg.AssetSpec(
                 keys[table.name], deps=deps, description=table.doc, group_name=group, code_version=version,
-                kinds=kinds, metadata=table_metadata([table]), skippable=True,
+                kinds=kinds, metadata=table_metadata([table]), skippable=True, freshness_policy=freshness_policy,
             )
             for table in tables
         ]  # fmt: skip

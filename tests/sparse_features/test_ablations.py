@@ -21,19 +21,19 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     result = home.materialise(ablations)
     assert result.success
     with home.relational.session() as session:
-        rows = {(row.condition, row.seed): row for row in session.scalars(select(Ablation))}
+        rows = {(row.condition, row.draw): row for row in session.scalars(select(Ablation))}
         session.expunge_all()
     random = [(condition, seed) for condition in ("random_features", "random_error_kept") for seed in range(3)]
     assert set(rows) == {
         ("none", 0), ("reconstruction", 0), ("features", 0), ("features_error_kept", 0), *random}  # fmt: skip
     assert [row.features for row in rows.values()].count(3) == 8
     assert rows["none", 0].difference == 0
-    texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo"})
+    texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo", "seed": 0})
     assert texts.height == 10 * 12
     reward = LexiconReward(load_vader_lexicon())
     assert texts["reward"].to_list() == pytest.approx(reward(texts["text"].to_list()).tolist())
     for (condition, seed), row in rows.items():
-        part = texts.filter(pl.col("condition") == condition, pl.col("seed") == seed)
+        part = texts.filter(pl.col("condition") == condition, pl.col("draw") == seed)
         assert part["reward"].mean() == pytest.approx(row.mean_reward)
         assert part["prompt_text"].n_unique() == row.prompts == 12
     assert texts["prompt_text"].str.starts_with("Review of a ").all()
@@ -53,12 +53,16 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
 def test_a_probe_of_other_dictionaries_is_refused(home: Any) -> None:
     result = home.materialise(ablations)
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    assert "probe 'small-ppo/small-ppo/reward/ridge/sparse_codes/42' was not fitted on these" in str(
+    assert "probe 'small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42' was not fitted on these" in str(
         event.step_failure_data.error
     )
     with home.relational.session() as session:
         name = session.scalar(select(SparseAutoencoder.dictionary).where(SparseAutoencoder.side == "tuned").limit(1))
-        row = {"probe": "small-ppo/small-ppo/reward/ridge/sparse_codes/42", "dictionary": name, "feature": 0}
+        row = {
+            "probe": "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42",
+            "dictionary": name,
+            "feature": 0,
+        }
         home.relational.upsert(session, ProbeWeight, [{**row, "weight": 1.0, "rank": 1}])
     result = home.materialise(ablations)
     assert not result.success

@@ -111,7 +111,8 @@ def _captured(
 
 
 def _corpus_row(study: Study, shard: int, corpus: "TokenCorpus") -> dict[str, object]:
-    return of_study(study) | {
+    return {
+        **of_study(study),
         "corpus_hash": corpus.hash,
         "tokenizer_hash": corpus.tokenizer_hash,
         "shard": shard,

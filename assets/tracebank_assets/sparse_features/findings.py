@@ -39,7 +39,7 @@ def seeds_of(relational: RelationalStore) -> dict[str, list[int]]:
     query = select(SparseAutoencoder.study, SparseAutoencoder.seed).distinct()
     found: dict[str, list[int]] = defaultdict(list)
     with relational.reading() as session:
-        for study, seed in sorted(map(tuple, session.execute(query))):
+        for study, seed in sorted(row._tuple() for row in session.execute(query)):
             found[study].append(seed)
     return dict(found)
 
@@ -119,7 +119,8 @@ def _dictionaries(relational: RelationalStore, study: str) -> list[_Figure]:
         )
     )
     with relational.reading() as session:
-        rows = sorted(map(tuple, session.execute(query)), key=lambda row: list(_MERITS).index(row[0]))
+        rows = [row._tuple() for row in session.execute(query)]
+    rows.sort(key=lambda row: list(_MERITS).index(row[0]))
     return [(f"dictionaries: {_MERITS[metric]}, median", seed, value) for metric, seed, value in rows]
 
 

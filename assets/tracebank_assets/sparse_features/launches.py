@@ -71,7 +71,7 @@ def to_make(
         if stale or _made_with(instance, asset, study) != (config, settings_of(study)):
             found.add(asset)
     graph = view.asset_graph
-    return dg.AssetSelection.assets(*found).downstream().resolve(graph) & job.asset_layer.selected_asset_keys
+    return set(dg.AssetSelection.assets(*found).downstream().resolve(graph)) & job.asset_layer.selected_asset_keys
 
 
 def _made_with(instance: dg.DagsterInstance, asset: dg.AssetKey, study: Study) -> tuple[Any, Any]:

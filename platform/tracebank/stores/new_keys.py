@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -69,7 +69,7 @@ def _as_declared(series: SeriesStore, table: SeriesTable, absent: set[str]) -> I
         yield pa.table(columns, schema=table.arrow_schema)
 
 
-def _before(column: Column, batch: pa.RecordBatch) -> pa.Array:
+def _before(column: Column, batch: pa.RecordBatch) -> pa.Array[Any]:
     if isinstance(column.before, str):
         return batch[column.before].cast(column.type)
     return pa.array([column.before] * batch.num_rows, column.type)
