@@ -115,9 +115,11 @@ def _dictionary_rows(folder: Path, study: str) -> Iterator[dict[str, object]]:
             )
             save_dictionary(build(config), folder / study / name)
             yield {
-                "dictionary": f"{study}/{name}", "study": study.rpartition("-seed")[0], "seed": 0, "side": side, "site": site, "size": "small",
+                "dictionary": f"{study}/{name}", "study": study.removesuffix("-seed0"), "seed": 0,
+                "side": side, "site": site, "size": "small",
                 "model": "small" if side == "base" else study, "model_hash": side, "layer": seed,
-                "architecture": "tied_relu", "d_in": 16, "d_sae": 16, "init_seed": init_seed(0, side), "tokens": 1, "steps": 1,
+                "architecture": "tied_relu", "d_in": 16, "d_sae": 16, "init_seed": init_seed(0, side),
+                "tokens": 1, "steps": 1,
                 "config": config.as_dict(), "path": str(folder / study / name), "trained_at": datetime.now(UTC),
             }  # fmt: skip
 

@@ -137,9 +137,11 @@ def _dictionaries(folder: Path) -> Iterator[dict[str, object]]:
 
 def _row(config: DictionaryConfig, folder: Path, side: str, size: str, seed: int) -> dict[str, object]:
     return {
-        "dictionary": f"{STUDY}/{config.name}", "study": NAME, "seed": 0, "side": side, "site": SITE, "size": size, "layer": 0,
+        "dictionary": f"{STUDY}/{config.name}", "study": NAME, "seed": 0, "side": side, "site": SITE,
+        "size": size, "layer": 0,
         "model": "small" if side == "base" else STUDY, "model_hash": "x", "architecture": config.architecture,
-        "d_in": config.d_in, "d_sae": config.d_sae, "init_seed": init_seed(0, side, seed), "tokens": 1, "steps": 1, "config": config.as_dict(),
+        "d_in": config.d_in, "d_sae": config.d_sae, "init_seed": init_seed(0, side, seed),
+        "tokens": 1, "steps": 1, "config": config.as_dict(),
         "path": str(folder / config.name), "trained_at": datetime.now(UTC),
     }  # fmt: skip
 
@@ -174,7 +176,8 @@ def _plant(made: Planted) -> None:
             one.write(number, columns, values[part].contiguous())
             shards.append(one.row(number) | {"model": model})
     corpus = {
-        "corpus_hash": CORPUS, "tokenizer_hash": "t", "study": NAME, "seed": 0, "shard": HELD_OUT, "documents": DOCUMENTS,
+        "corpus_hash": CORPUS, "tokenizer_hash": "t", "study": NAME, "seed": 0, "shard": HELD_OUT,
+        "documents": DOCUMENTS,
         "tokens": TOKENS, "max_tokens": LENGTH,
     }  # fmt: skip
     with made.relational.session() as session:
