@@ -19,7 +19,9 @@ class SparseAutoencoder(Base):
     __tablename__ = "sparse_autoencoders"
     __table_args__ = (Index(None, "study", "seed"), Index(None, "model", "site"))
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="study and its seed, side, site, size, kind, number")
+    dictionary: Mapped[str] = mapped_column(
+        String(200), primary_key=True, doc="study with seed, side, site, size, kind, number"
+    )
     study: Mapped[str] = mapped_column(String(200), doc="reward study that trained it")
     seed: Mapped[int] = mapped_column(doc="of the study")
     side: Mapped[str] = mapped_column(String(8), doc="base, tuned or both")

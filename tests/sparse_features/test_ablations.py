@@ -15,8 +15,6 @@ from tracebank_models.language_model.lexicon import LexiconReward, load_vader_le
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
-_PROBE = "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42"
-
 
 def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     assert home.materialise(probes).success

@@ -54,7 +54,7 @@ def downgrade() -> None:
         op.drop_index(f"ix_{table}_study_seed", table)
         op.create_index(f"ix_{table}_study", table, ["study"])
     for table in (*_INDEXED, *_KEYS):
-        op.execute(sa.text(f"DELETE FROM {table} WHERE seed <> 0"))  # noqa: S608
+        op.execute(sa.text(f"DELETE FROM {table} WHERE seed <> 0"))
         with op.batch_alter_table(table) as batch:
             if table in _KEYS:
                 batch.drop_constraint(f"pk_{table}", type_="primary")
