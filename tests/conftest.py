@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,21 @@ _POSTGRES = os.environ.get("TRACEBANK_TEST_POSTGRES_URL") or _SUITE_POSTGRES
 
 _ONLY_RELATIONAL = os.environ.get("TRACEBANK_TEST_ONLY_RELATIONAL") == "1"
 """Run what uses the relational store alone: the rest has been run beside the other one."""
+
+
+_MEMORY = Path("/dev/shm")
+_ENOUGH = 6 << 30
+"""Bytes; what all tests leave is a third of that."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the tests' folders in memory where there is room: thousands of small commits wait for a disk otherwise."""
+    if hasattr(config, "workerinput") or config.option.basetemp or not os.access(_MEMORY, os.W_OK):
+        return
+    if shutil.disk_usage(_MEMORY).free > _ENOUGH:
+        config.option.basetemp = folder = tempfile.mkdtemp(prefix="tracebank-tests-", dir=_MEMORY)
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ hash of code, config, input versions and the content of the rows.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import Any, Final, overload
 
 import dagster as dg
 from sqlalchemy import ColumnElement
@@ -25,6 +25,8 @@ from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.relational import Base
 from tracebank_schemas.series import Partition, SeriesTable
 
+CONFIG: Final = "config"
+"""Metadata: what it was made with, every field."""
 Figure = str | int | float | dict[str, int] | dict[str, float] | list[str] | dg.MetadataValue
 """What may stand in an asset's metadata here; kept small, since Dagster stores it twice."""
 
@@ -39,7 +41,7 @@ class Materialised:
         self.device = "cpu"
         """Where it was computed."""
         self.inputs: dict[str, str] = {}
-        """Data version of each input, by its name; empty: those of the asset's deps, of the same partition."""
+        """Version of each input, by its name, beside those of the asset's deps of the same partition."""
         self.write: Callable[[Any], None] = self._nowhere
         """Take rows of the table that `materialised` was given."""
         self._context = context
@@ -97,16 +99,23 @@ class Materialised:
         }
         return dg.MaterializeResult(
             asset_key=self.key,
-            metadata={**cost, **(figures or {})},
+            metadata={**cost, **(figures or {}), **self._configured()},
             check_results=[check._replace(asset_key=self.key) for check in (*self._standard_checks(), *checks)],
             data_version=dg.DataVersion(entry.data_version),
         )
 
+    def _configured(self) -> dict[str, dg.MetadataValue]:
+        config = self._context.op_execution_context.op_config
+        return {CONFIG: dg.MetadataValue.json(dict(config))} if config else {}
+
     def _told(self) -> Materialization:
         spec = self._context.assets_def.specs_by_key[self.key]
         partition = str(self._context.partition_key) if self._context.has_partition_key else ""
-        for dep in spec.deps if not self.inputs else ():
-            self.used(dep.asset_key, partition)
+        told = bool(self.inputs)
+        for dep in spec.deps:
+            version = self._stores.ledger.latest_version("/".join(dep.asset_key.path), partition)
+            if version or not told:
+                self.inputs.setdefault("/".join(dep.asset_key.path), version or "unknown")
         rows, size, content = self._elsewhere or (self._rows_of(spec), 0, "")
         content = content_of(self._writing.parts, content)
         code = spec.code_version or ""

@@ -1,7 +1,7 @@
 """Running jobs of the code location in this process, for commands: quiet, recorded in Dagster, one-line errors."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import dagster as dg
@@ -29,7 +29,8 @@ def run_job(
     instance: dg.DagsterInstance,
     *,
     partition_key: str | None = None,
-    ops: dict[str, dict[str, Any]] | None = None,
+    assets: Collection[dg.AssetKey] | None = None,
+    ops: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a job to its end; Ctrl-C and SIGTERM end it and the command.
 
@@ -37,6 +38,7 @@ def run_job(
         name: the job's name.
         instance: where the run is recorded.
         partition_key: the partition to make, for a partitioned job.
+        assets: only these of the job's.
         ops: config by asset, as in Dagster's run config.
 
     Raises:
@@ -46,12 +48,17 @@ def run_job(
     """
     settings, run_id = Settings.load(), str(uuid.uuid4())
     job = defs.resolve_job_def(name)
-    config = {**_QUIET, "ops": {op: {"config": values} for op, values in (ops or {}).items()}}
+    config = {**_QUIET, "ops": {op: {"config": dict(values)} for op, values in (ops or {}).items()}}
     with noted_stops() as stops, living(settings, run_id):
         take_over_waits(instance, settings, run_id, stops)
         try:
             result = job.execute_in_process(
-                run_config=config, instance=instance, partition_key=partition_key, raise_on_error=False, run_id=run_id
+                run_config=config,
+                instance=instance,
+                partition_key=partition_key,
+                asset_selection=None if assets is None else list(assets),
+                raise_on_error=False,
+                run_id=run_id,
             )
         finally:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)

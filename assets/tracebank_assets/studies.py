@@ -1,18 +1,35 @@
-"""Reward studies as partitions: models, studies, and studies by corpus shard; and the device that computes them."""
+"""Reward studies as partitions, a key for each study and seed; and what every asset of a study has in common."""
 
-from functools import cache, partial
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache, wraps
+from hashlib import sha256
+from typing import Any, Final
 
 import dagster as dg
+import polars as pl
 
 from tracebank.settings import Settings, SettingsError
-from tracebank_assets.artifacts import artifact
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, ModelSource, Study, ladder_studies
+from tracebank_assets.artifacts import DeclaredTable, artifact
+from tracebank_assets.staleness import OutOfDate
+from tracebank_models.reward_probe.study import Study, ladder_studies
 from tracebank_models.reward_probe.study_file import read_studies
+
+STUDIES: Final = dg.DynamicPartitionsDefinition(name="studies")
+"""A partition for each study and seed that somebody asked for: `small-ppo-seed0`."""
+SETTINGS: Final = "settings"
+"""Metadata: hash of the settings of the study that it was made with."""
+GPU_POOL: Final = "gpu"
+_KEY: Final = re.compile(r"(?P<name>.+)-seed(?P<seed>\d{1,9})")
+_OTHER_MACHINES: Final = ("docker", "k8s", "celery", "ray")
+"""Executors whose steps end by no fault of their own when a machine goes."""
 
 
 @cache
 def studies() -> dict[str, Study]:
-    """The ladder's studies and those of the file that `TRACEBANK_STUDIES` names.
+    """The ladder's studies and those of the file that `TRACEBANK_STUDIES` names, each with seed 0.
 
     Raises:
         SettingsError: the file is not right.
@@ -24,52 +41,74 @@ def studies() -> dict[str, Study]:
         raise SettingsError(f"TRACEBANK_STUDIES: {error}") from None
 
 
-def base_models() -> dict[str, ModelSource]:
-    """Base model of every study, by name."""
-    return {study.base.name: study.base for study in studies().values()}
+def study_of(context: dg.AssetExecutionContext) -> Study:
+    """The study that a run is about, with its seed.
+
+    Raises:
+        dg.Failure: the partition's key names no study.
+    """
+    key = context.partition_key
+    found = _KEY.fullmatch(key)
+    if found is None or found["name"] not in studies():
+        raise dg.Failure(f"partition: {key!r} is not allowed: NAME-seedN, NAME one of {', '.join(studies())}")
+    return replace(studies()[found["name"]], seed=int(found["seed"]))
 
 
-def _studies_by_model() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for study in studies().values():
-        found.setdefault(study.base.name, set()).add(study.name)
-    return found
+def of_study(study: Study) -> dict[str, str | int]:
+    """The partition of a table that rows of a study and its seed are."""
+    return {"study": study.name, "seed": study.seed}
 
 
-MODELS = dg.StaticPartitionsDefinition(list(base_models()))
-"""One partition for each base model."""
-
-STUDIES = dg.StaticPartitionsDefinition(list(studies()))
-"""One partition for each study, which is a tuned model and its base."""
-
-STUDY_BY_SHARD = dg.MultiPartitionsDefinition(
-    {"study": STUDIES, "shard": dg.StaticPartitionsDefinition([str(shard) for shard in range(CORPUS_SHARDS)])}
-)
-"""One partition for each study and part of its documents; the last part is held out."""
-
-BASE_OF_STUDY = dg.StaticPartitionMapping(_studies_by_model())
-"""The base model behind a study."""
-
-GPU_POOL = "gpu"
+def with_study(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Rows with the columns that tell of which study and seed they are."""
+    return frame.with_columns(study=pl.lit(study.name), seed=pl.lit(study.seed, pl.Int64))
 
 
-def _gpu_tags() -> dict[str, object]:
+def settings_of(study: Study) -> str:
+    """Hash of every setting of a study, wherever it was written: other settings, other rows."""
+    return sha256(json.dumps(asdict(study), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _tags() -> dict[str, Any]:
+    """Ask Kubernetes and Ray for a GPU, unless `TRACEBANK_DEVICE` says that none is wanted; others ignore it."""
     if Settings.load().device in ("cpu", "mps"):
         return {}
     limits = {"container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}
     return {"dagster-k8s/config": limits, "dagster-ray/config": {"num_gpus": 1}}
 
 
-GPU_TAGS = _gpu_tags()
-"""Ask Kubernetes and Ray for a GPU, unless `TRACEBANK_DEVICE` says that none is wanted; other executors ignore them."""
+def _retries() -> dg.RetryPolicy | None:
+    """Two more tries on machines that may go away; here a step that failed fails again."""
+    if Settings.load().executor not in _OTHER_MACHINES:
+        return None
+    return dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
-study_artifact = partial(artifact, partitions_def=STUDIES, pool=GPU_POOL, op_tags=GPU_TAGS, kinds={"torch"})
-"""`@artifact` of what is made of models, one partition for each study."""
+def study_artifact(
+    group: str, *tables: DeclaredTable, **options: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@artifact` of what is made of models: a partition for each study and seed, on the GPU where there is one.
 
+    Args:
+        group: see `artifact`.
+        tables: see `artifact`.
+        options: see `artifact`; they win over what assets of studies have in common.
+    """
+    common: dict[str, Any] = {
+        "partitions_def": STUDIES,
+        "pool": GPU_POOL,
+        "op_tags": _tags(),
+        "kinds": {"torch"},
+        "retry_policy": _retries(),
+        "automation_condition": OutOfDate.condition(),
+    }
 
-def study_of(context: dg.AssetExecutionContext) -> Study:
-    """The study that a run is about."""
-    key = context.partition_key
-    name = key.keys_by_dimension["study"] if isinstance(key, dg.MultiPartitionKey) else key
-    return studies()[str(name)]
+    def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
+        @wraps(function)
+        def made(context: dg.AssetExecutionContext, **rest: Any) -> dg.MaterializeResult:
+            result = function(context, **rest)
+            return result._replace(metadata={**(result.metadata or {}), SETTINGS: settings_of(study_of(context))})
+
+        return artifact(group, *tables, **common | options)(made)
+
+    return decorate

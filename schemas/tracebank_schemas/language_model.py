@@ -75,6 +75,7 @@ class Corpus(Base):
     __table_args__ = (Index(None, "corpus_hash"),)
 
     study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study that captures it")
+    seed: Mapped[int] = mapped_column(primary_key=True, doc="of the study")
     shard: Mapped[int] = mapped_column(primary_key=True, doc="which part of the study's documents, from 0")
     corpus_hash: Mapped[str] = mapped_column(String(64), doc="of token ids, document starts, tokenizer")
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of the tokenizer")

@@ -16,17 +16,18 @@ class Probe(Base):
     """A linear probe on the codes (or the raw activations) of one model."""
 
     __tablename__ = "probes"
-    __table_args__ = (Index(None, "study"),)
+    __table_args__ = (Index(None, "study", "seed"),)
 
     probe: Mapped[str] = mapped_column(
-        String(200), primary_key=True, doc="study, model, task, kind, representation, seed"
+        String(200), primary_key=True, doc="study and its seed, model, task, kind, representation, number"
     )
     study: Mapped[str] = mapped_column(String(200), doc="reward study")
+    seed: Mapped[int] = mapped_column(doc="of the study")
     model: Mapped[str] = mapped_column(String(200), doc="model whose activations it reads")
     task: Mapped[str] = mapped_column(String(16), doc="reward, unseen_words, preference or dynamics")
     kind: Mapped[str] = mapped_column(String(16), doc="ridge, logistic, or random for a control")
     representation: Mapped[str] = mapped_column(String(24), doc="sparse_codes, or raw_activations for a control")
-    seed: Mapped[int] = mapped_column(doc="of the split, and of a random probe's weights")
+    split_seed: Mapped[int] = mapped_column(doc="of the split, and of a random probe's weights")
     inputs: Mapped[int] = mapped_column(doc="numbers that it reads")
     train_rows: Mapped[int] = mapped_column(doc="rows that it was fitted on; 0 for a random one")
     test_rows: Mapped[int] = mapped_column(doc="rows that it was measured on")
@@ -75,12 +76,13 @@ class Ablation(Base):
     __tablename__ = "ablations"
 
     study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
+    seed: Mapped[int] = mapped_column(primary_key=True, doc="of the study")
     condition: Mapped[str] = mapped_column(
         String(24),
         primary_key=True,
         doc="none, reconstruction, features, random_features; or features_error_kept, random_error_kept",
     )
-    seed: Mapped[int] = mapped_column(primary_key=True, doc="number of the draw of random features; 0 elsewhere")
+    draw: Mapped[int] = mapped_column(primary_key=True, doc="number of the draw of random features; 0 elsewhere")
     features: Mapped[int] = mapped_column(doc="features held at zero")
     mass: Mapped[float] = mapped_column(Float, doc="sum of their density x mean activation")
     texts: Mapped[int] = mapped_column(doc="texts that it was measured on")
@@ -103,6 +105,7 @@ class AblatedFeature(Base):
     __tablename__ = "ablated_features"
 
     study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
+    seed: Mapped[int] = mapped_column(primary_key=True, doc="of the study")
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
     weight: Mapped[float] = mapped_column(Float, doc="of the reward probe")
@@ -130,14 +133,15 @@ ABLATION_TEXTS: Final = SeriesTable(
     doc="What the model wrote under conditions of an ablation, with its reward: an illustration of ablations.",
     columns=(
         Column("study", pa.string(), "reward study", repeated=True),
+        Column("seed", pa.int64(), "of the study", before=0),
         Column("condition", pa.string(), "as in ablations", repeated=True),
-        Column("seed", pa.int64(), "number of the draw of random features; 0 elsewhere"),
+        Column("draw", pa.int64(), "number of the draw of random features; 0 elsewhere", before="seed"),
         Column("prompt", pa.int64(), "number of the prompt"),
         Column("prompt_text", pa.string(), "what was given"),
         Column("text", pa.string(), "what came"),
         Column("reward", pa.float64(), "of what came"),
     ),
-    sort_key=("condition", "seed", "prompt"),
-    partition_by=("study",),
-    unique_key=("condition", "seed", "prompt"),
+    sort_key=("condition", "draw", "prompt"),
+    partition_by=("study", "seed"),
+    unique_key=("condition", "draw", "prompt"),
 )

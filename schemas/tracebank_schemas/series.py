@@ -55,8 +55,9 @@ class Column:
     """Compression hint, a ClickHouse codec expression chosen by measurement; other engines may ignore it."""
     volatile: bool = False
     """Tells when a row was made and not what it says: rows that differ in it alone count as the same content."""
-    before: int | None = None
-    """What rows have that were stored before the column was declared; None for null, or zero where none may be."""
+    before: int | str | None = None
+    """What rows have that were stored before the column was declared: a number, or what a column of this name had; None
+    for null, or zero where none may be."""
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -17,10 +17,13 @@ class SparseAutoencoder(Base):
     """A dictionary of features of one site of a model (or, for a crosscoder, of a base and a tuned model)."""
 
     __tablename__ = "sparse_autoencoders"
-    __table_args__ = (Index(None, "study"), Index(None, "model", "site"))
+    __table_args__ = (Index(None, "study", "seed"), Index(None, "model", "site"))
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="study, side, site, size, kind and seed")
+    dictionary: Mapped[str] = mapped_column(
+        String(200), primary_key=True, doc="study with seed, side, site, size, kind, number"
+    )
     study: Mapped[str] = mapped_column(String(200), doc="reward study that trained it")
+    seed: Mapped[int] = mapped_column(doc="of the study")
     side: Mapped[str] = mapped_column(String(8), doc="base, tuned or both")
     model: Mapped[str] = mapped_column(String(200), doc="model that it reads; of both the tuned one")
     model_hash: Mapped[str] = mapped_column(String(64), doc="of that model's weights")
@@ -30,10 +33,11 @@ class SparseAutoencoder(Base):
     architecture: Mapped[str] = mapped_column(String(32), doc="tied_relu, relu, topk, batchtopk, jumprelu, ...")
     d_in: Mapped[int] = mapped_column(doc="width of the activations")
     d_sae: Mapped[int] = mapped_column(doc="features")
-    seed: Mapped[int] = mapped_column(doc="of weights and order")
+    init_seed: Mapped[int] = mapped_column(doc="of its first weights and the order of batches")
     tokens: Mapped[int] = mapped_column(doc="tokens seen in training, with repetitions")
     steps: Mapped[int] = mapped_column(doc="steps of training")
     config: Mapped[dict[str, Any]] = mapped_column(JSON, doc="everything that it was trained with")
+    weights_hash: Mapped[str | None] = mapped_column(String(64), doc="SHA-256 of its weights; null of rows of before")
     path: Mapped[str] = mapped_column(Text, doc="folder with weights.safetensors and config.json")
     trained_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
 
@@ -45,7 +49,7 @@ class DictionaryMetric(Base):
 
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
     metric: Mapped[str] = mapped_column(String(48), primary_key=True, doc="fvu, l0, dead_share, ce_recovered, ...")
-    seed: Mapped[int] = mapped_column(doc="of the dictionary")
+    init_seed: Mapped[int] = mapped_column(doc="of the dictionary")
     value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
     tokens: Mapped[int] = mapped_column(doc="tokens that it was measured on")
 
@@ -154,6 +158,7 @@ FEATURE_ACTIVATIONS: Final = SeriesTable(
     doc="Sparse codes: a row for each token that a feature fires on, of the documents held out from training.",
     columns=(
         Column("study", pa.string(), "reward study", repeated=True),
+        Column("seed", pa.int64(), "of the study", before=0),
         Column("dictionary", pa.string(), "dictionary", repeated=True),
         Column("feature", pa.int32(), "number of the feature", codec="Delta, ZSTD"),
         Column("corpus_hash", pa.string(), "corpus, as in corpora", repeated=True),
@@ -163,7 +168,7 @@ FEATURE_ACTIVATIONS: Final = SeriesTable(
         Column("activation", pa.float32(), "of the feature", codec="ZSTD"),
     ),
     sort_key=("dictionary", "feature", "document", "position"),
-    partition_by=("study",),
+    partition_by=("study", "seed"),
     unique_key=("dictionary", "feature", "corpus_hash", "document", "position"),
 )
 
@@ -172,6 +177,7 @@ FEATURE_EXAMPLES: Final = SeriesTable(
     doc="Tokens that features fire on: the strongest, some by chance, and some of each fifth by strength.",
     columns=(
         Column("study", pa.string(), "reward study", repeated=True),
+        Column("seed", pa.int64(), "of the study", before=0),
         Column("dictionary", pa.string(), "dictionary", repeated=True),
         Column("feature", pa.int32(), "number of the feature"),
         Column("stratum", pa.string(), "top, random or quantile", repeated=True),
@@ -186,5 +192,5 @@ FEATURE_EXAMPLES: Final = SeriesTable(
         Column("activation", pa.float32(), "of the feature"),
     ),
     sort_key=("dictionary", "feature", "stratum", "rank"),
-    partition_by=("study",),
+    partition_by=("study", "seed"),
 )

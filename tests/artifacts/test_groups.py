@@ -13,9 +13,9 @@ def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
     assert {group for group, _ in keys} >= {"market", "tsdb_benchmark", "language_models", "sparse_features"}
     assert len(keys) == len({tuple(key) for key in keys})
     found = definitions_found()
-    assert {job.name for job in found["jobs"]} >= {"load_market_day", "run_tsdb_benchmark", "tune_model", "read_reward"}
+    assert {job.name for job in found["jobs"]} >= {"load_market_day", "run_tsdb_benchmark", "reward_study"}
     assert {one.name for one in found["schedules"]} >= {"daily_market_load", "weekly_tsdb_report"}
-    assert {one.name for one in found["sensors"]} >= {"new_market_files"}
+    assert {one.name for one in found["sensors"]} >= {"new_market_files", "reward_studies"}
     assert found["asset_checks"] == []
 
 

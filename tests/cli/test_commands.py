@@ -115,7 +115,7 @@ def test_a_home_that_nothing_was_written_to_has_no_runs_and_one_line_of_status(
 
 def test_studies_are_listed_as_json() -> None:
     listed = json.loads(runner.invoke(app, ["study", "--json"]).output)
-    assert {"study": "small-ppo", "base_model": "small", "tuned_by": "PPO", "documents": 2000} in listed
+    assert {"study": "small-ppo", "base_model": "small", "tuned_by": "PPO", "documents": 2000, "seeds": []} in listed
 
 
 def test_db_upgrade_then_status_then_tables() -> None:

@@ -30,7 +30,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     found |= {"TRACEBANK_HOME": str(home), "TRACEBANK_OWNER_IDLE": "8", "COLUMNS": "120", "PWD": str(folder)}
     if not GIVEN:
         done = subprocess.run(
-            ["tracebank", "demo"], cwd=folder, env=found, capture_output=True, text=True, timeout=840, check=False
+            ["tracebank", "demo", "--minutes", "0.1"],
+            cwd=folder,
+            env=found,
+            capture_output=True,
+            text=True,
+            timeout=840,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert "no rows" not in done.stdout

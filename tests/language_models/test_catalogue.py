@@ -140,20 +140,21 @@ from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, upgrade
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import checkpoints_of
-from tracebank_assets.studies import BASE_OF_STUDY, MODELS, STUDIES
+from tracebank_assets.studies import STUDIES, studies
 settings = Settings.load()
 upgrade(settings)
 checks = {}
 with dg.instance_for_test() as instance:
-    for asset, key in ((base, "elsewhere"), (tuned, "pair"), (layer_divergences, "pair")):
-        done = dg.materialize([asset], partition_key=key, instance=instance, resources={"stores": Stores()})
+    instance.add_dynamic_partitions(STUDIES.name, ["pair-seed0"])
+    for asset in (base, tuned, layer_divergences):
+        done = dg.materialize([asset], partition_key="pair-seed0", instance=instance, resources={"stores": Stores()})
         checks |= {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
 relational = open_relational(settings)
-rows = [checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair")]
+rows = [checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair-seed0")]
 fields = ("model", "parent", "method", "step", "source", "path", "revision", "weights_hash", "parent_weights_hash")
 print(json.dumps({
     "rows": [{field: getattr(row, field) for field in fields} for row in rows],
-    "partitions": [MODELS.get_partition_keys(), STUDIES.get_partition_keys()],
+    "studies": list(studies()),
     "checks": checks,
 }))
 """
@@ -177,14 +178,12 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     found = json.loads(done.stdout.splitlines()[-1])
     first, second = found["rows"]
     assert (first["model"], first["parent"], first["method"]) == ("elsewhere", None, "loaded")
-    assert (second["model"], second["parent"], second["method"]) == ("pair", "elsewhere", "loaded")
+    assert (second["model"], second["parent"], second["method"]) == ("pair-seed0", "elsewhere", "loaded")
     assert second["parent_weights_hash"] == first["weights_hash"] != second["weights_hash"]
     assert [first["path"], second["path"]] == [str(folder) for folder in folders]
     assert [first["source"], second["source"]] == ["models/first", "models/second"]
     assert first["step"] is second["step"] is None
-    models, named = found["partitions"]
-    assert models[-1] == "elsewhere"
-    assert named[-1] == "pair"
+    assert found["studies"][-1] == "pair"
     assert found["checks"] == {
         "schema_as_declared": True,
         "unique_key": True,

@@ -17,6 +17,7 @@ from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import Origin, model_row, models_of
+from tracebank_assets.studies import STUDIES as PARTITIONS
 from tracebank_assets.studies import studies
 from tracebank_models.language_model.architecture import ModelSize, build_model
 from tracebank_models.language_model.direct_preference import DPOConfiguration
@@ -26,7 +27,7 @@ from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.proximal_policy import PPOConfiguration
 from tracebank_models.language_model.tokenizer import train_tokenizer
 from tracebank_models.reward_probe import study as study_module
-from tracebank_models.reward_probe.study import SIDES, Effort, dictionary_name
+from tracebank_models.reward_probe.study import SIDES, Effort, dictionary_name, init_seed
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
@@ -34,7 +35,7 @@ from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 SITES = ("layers.0.mlp", "layers.1.mlp")
-STUDIES = ("small-ppo", "small-dpo")
+STUDIES = ("small-ppo-seed0", "small-dpo-seed0")
 SIZE = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=600, context_length=128)
 EFFORT = Effort(
     ppo=PPOConfiguration(steps=2),
@@ -59,7 +60,7 @@ class Home:
     relational: RelationalStore
     instance: dg.DagsterInstance
 
-    def materialise(self, asset: Any, study: str = "small-ppo") -> dg.ExecuteInProcessResult:
+    def materialise(self, asset: Any, study: str = "small-ppo-seed0") -> dg.ExecuteInProcessResult:
         """Make one partition of an asset."""
         return dg.materialize(
             [asset], partition_key=study, instance=self.instance, resources={"stores": Stores()}, raise_on_error=False
@@ -115,9 +116,11 @@ def _dictionary_rows(folder: Path, study: str) -> Iterator[dict[str, object]]:
             )
             save_dictionary(build(config), folder / study / name)
             yield {
-                "dictionary": f"{study}/{name}", "study": study, "side": side, "site": site, "size": "small",
+                "dictionary": f"{study}/{name}", "study": study.removesuffix("-seed0"), "seed": 0,
+                "side": side, "site": site, "size": "small",
                 "model": "small" if side == "base" else study, "model_hash": side, "layer": seed,
-                "architecture": "tied_relu", "d_in": 16, "d_sae": 16, "seed": 0, "tokens": 1, "steps": 1,
+                "architecture": "tied_relu", "d_in": 16, "d_sae": 16, "init_seed": init_seed(0, side),
+                "tokens": 1, "steps": 1,
                 "config": config.as_dict(), "path": str(folder / study / name), "trained_at": datetime.now(UTC),
             }  # fmt: skip
 
@@ -139,6 +142,7 @@ def home(settings: Settings, models: dict[str, Path], monkeypatch: pytest.Monkey
         with relational.session() as session:
             relational.upsert(session, SparseAutoencoder, list(_dictionary_rows(settings.home, study)))
     with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(str(PARTITIONS.name), list(STUDIES))
         yield Home(settings, relational, instance)
     relational.close()
     studies.cache_clear()

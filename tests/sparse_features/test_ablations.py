@@ -22,7 +22,7 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     result = home.materialise(ablations)
     assert result.success
     with home.relational.session() as session:
-        rows = {(row.condition, row.seed): row for row in session.scalars(select(Ablation))}
+        rows = {(row.condition, row.draw): row for row in session.scalars(select(Ablation))}
         session.expunge_all()
     drawn = [(condition, draw) for condition in ("random_features", "random_error_kept") for draw in range(DRAWS)]
     assert set(rows) == {
@@ -38,7 +38,7 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
         assert row.effect == pytest.approx(row.expected_valence - rows[baseline, 0].expected_valence)
         as_low = sum(rows[random, draw].effect <= row.effect + 1e-6 for draw in range(DRAWS))
         assert row.rank_p == pytest.approx((1 + as_low) / (1 + DRAWS))
-    texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo"})
+    texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo", "seed": 0})
     assert texts.height == 5 * 32
     reward = LexiconReward(load_vader_lexicon())
     assert texts["reward"].to_list() == pytest.approx(reward(texts["text"].to_list()).tolist())
@@ -52,7 +52,7 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
 
     assert home.materialise(ablations).success
     with home.relational.session() as session:
-        again = {(row.condition, row.seed): row.expected_valence for row in session.scalars(select(Ablation))}
+        again = {(row.condition, row.draw): row.expected_valence for row in session.scalars(select(Ablation))}
     assert again == {key: row.expected_valence for key, row in rows.items()}
     assert open_series(home.settings).read(ABLATION_TEXTS).equals(texts)
     assert PROMPT_TOKENS == 12
@@ -61,12 +61,16 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
 def test_a_probe_of_other_dictionaries_is_refused(home: Any) -> None:
     result = home.materialise(ablations)
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    assert "probe 'small-ppo/small-ppo/reward/ridge/sparse_codes/42' was not fitted on these" in str(
+    assert "probe 'small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42' was not fitted on these" in str(
         event.step_failure_data.error
     )
     with home.relational.session() as session:
         name = session.scalar(select(SparseAutoencoder.dictionary).where(SparseAutoencoder.side == "tuned").limit(1))
-        row = {"probe": "small-ppo/small-ppo/reward/ridge/sparse_codes/42", "dictionary": name, "feature": 0}
+        row = {
+            "probe": "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42",
+            "dictionary": name,
+            "feature": 0,
+        }
         home.relational.upsert(session, ProbeWeight, [{**row, "weight": 1.0, "rank": 1}])
     result = home.materialise(ablations)
     assert not result.success

@@ -21,14 +21,19 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.definitions import defs
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, models_of
+from tracebank_assets.sparse_features.automation import STUDY_ASSETS
 from tracebank_assets.sparse_features.capture import activations
 from tracebank_assets.sparse_features.dictionaries import dictionaries
 from tracebank_assets.sparse_features.features import features
+from tracebank_assets.sparse_features.keys import FEATURES
+from tracebank_assets.sparse_features.launches import Configs, run_study
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_assets.sparse_features.study_data import shard_folders, sites_of
-from tracebank_assets.studies import studies
+from tracebank_assets.staleness import out_of_date, view_of
+from tracebank_assets.studies import STUDIES
 from tracebank_models.activations.reader import ActivationShards
 from tracebank_models.language_model import architecture, recipes
 from tracebank_models.language_model.architecture import ModelSize
@@ -41,7 +46,7 @@ from tracebank_models.language_model.training_settings import (
     PretrainingConfiguration,
 )
 from tracebank_models.reward_probe import study as study_module
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, SIZES, DictionaryPlan, Effort
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, SIZES, DictionaryPlan, Effort, ladder_studies
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
@@ -57,7 +62,8 @@ from tracebank_schemas.language_model import (
 from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, Feature, SparseAutoencoder
 
-PPO, DPO = "small-ppo", "small-dpo"
+PPO, DPO = "small-ppo-seed0", "small-dpo-seed0"
+STUDY = ladder_studies()["small-ppo"]
 SIZE = ModelSize(hidden_size=16, layers=3, attention_heads=2, vocabulary_size=500, context_length=128)
 RECIPE = recipes.Recipe(
     "small",
@@ -135,7 +141,7 @@ class Chain:
 
     def sites(self) -> list[str]:
         with self.environment():
-            return sites_of(self.relational, studies()[PPO])
+            return sites_of(self.relational, STUDY)
 
     def curves(self) -> pl.DataFrame:
         with self.environment():
@@ -153,10 +159,6 @@ def fault(result: dg.ExecuteInProcessResult) -> str:
     return line.partition(": ")[2]
 
 
-def shard_key(study: str, shard: int) -> dg.MultiPartitionKey:
-    return dg.MultiPartitionKey({"study": study, "shard": str(shard)})
-
-
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     home = tmp_path_factory.mktemp("chain")
@@ -167,12 +169,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     relational = open_relational(settings)
     with dg.instance_for_test() as instance:
         made = Chain(settings, relational, instance, {})
-        made.make(base, "small")
+        instance.add_dynamic_partitions(str(STUDIES.name), [PPO, DPO, "medium-ppo-seed0"])
         for study in (PPO, DPO):
+            made.make(base, study)
             made.make(tuned, study)
             made.make(layer_divergences, study)
-        for shard in range(CORPUS_SHARDS):
-            made.make(activations, shard_key(PPO, shard))
+        made.make(activations, PPO)
         made.make(dictionaries, PPO)
         yield made
     relational.close()
@@ -285,9 +287,8 @@ def test_every_dictionary_of_the_plan_is_there_and_measured(chain: Chain) -> Non
 
 
 def test_checks_that_can_hold_so_early_hold(chain: Chain) -> None:
-    for shard in range(CORPUS_SHARDS):
-        assert chain.checks["activations", str(shard_key(PPO, shard)), "padding_share_is_0"]
-    assert chain.checks["base", "small", "tokenizer_round_trip"]
+    assert chain.checks["activations", PPO, "padding_share_is_0"]
+    assert chain.checks["base", PPO, "tokenizer_round_trip"]
     for study in (PPO, DPO):
         assert chain.checks["layer_divergences", study, "divergences_defined"]
     assert {name for asset, _, name in chain.checks if asset == "dictionaries"} == {
@@ -304,19 +305,20 @@ def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
         last[row.asset_key, row.partition] = row
     partitions = Counter(key for key, _ in last)
     assert partitions == {
-        "language_models/base": 1,
+        "language_models/base": 2,
         "language_models/tuned": 2,
         "language_models/layer_divergences": 2,
-        "sparse_features/activations": CORPUS_SHARDS,
+        "sparse_features/activations": 1,
         "sparse_features/dictionaries": 1,
     }
     parent = catalogued(chain.relational, "small").weights_hash
     assert last["language_models/tuned", PPO].input_versions["small"] == parent
-    compared, trained = last["language_models/layer_divergences", PPO], last["language_models/tuned", PPO]
-    assert compared.input_versions == {"tuned": trained.data_version}
-    captured = last["sparse_features/activations", str(shard_key(PPO, 0))]
-    assert captured.input_versions["layers"] == compared.data_version
-    assert captured.rows == 2 * EFFORT.layers * next(row.tokens for row in chain.rows(Corpus) if row.shard == 0)
+    compared = last["language_models/layer_divergences", PPO]
+    deps = ("language_models/base", "language_models/tuned", "language_models/layer_divergences")
+    assert compared.input_versions == {key: last[key, PPO].data_version for key in deps[:2]}
+    captured = last["sparse_features/activations", PPO]
+    assert captured.input_versions == {key: last[key, PPO].data_version for key in deps}
+    assert captured.rows == 2 * EFFORT.layers * sum(row.tokens for row in chain.rows(Corpus))
     assert last["sparse_features/dictionaries", PPO].rows == len(chain.rows(SparseAutoencoder))
     assert "unknown" not in {value for row in last.values() for value in row.input_versions.values()}
 
@@ -325,10 +327,10 @@ def test_making_everything_again_changes_nothing(chain: Chain) -> None:
     tables = (LanguageModel, LayerDivergence, Corpus, CorpusDocument, ActivationShard, SparseAutoencoder)
     before = {table: chain.content(table) for table in (*tables, DictionaryMetric)}
     curves = chain.curves().drop("ts")
-    chain.make(base, "small")
+    chain.make(base, PPO)
     chain.make(tuned, PPO)
     chain.make(layer_divergences, PPO)
-    chain.make(activations, shard_key(PPO, 1))
+    chain.make(activations, PPO)
     chain.make(dictionaries, PPO)
     for table, rows in before.items():
         assert chain.content(table) == rows, table
@@ -394,7 +396,7 @@ def _everything(chain: Chain) -> list[Any]:
 )
 def test_captures_that_are_not_allowed_write_nothing(chain: Chain, config: dict[str, Any], message: str) -> None:
     before = _everything(chain)
-    assert fault(chain.try_to_make(activations, shard_key(PPO, 0), **config)).startswith(message)
+    assert fault(chain.try_to_make(activations, PPO, **config)).startswith(message)
     assert _everything(chain) == before
 
 
@@ -426,7 +428,7 @@ def test_activations_that_are_no_numbers_are_refused(chain: Chain, tmp_path: Pat
     loaded.tokenizer.save_pretrained(tmp_path)
     with _in_place_of(chain, DPO, tmp_path):
         before = _everything(chain)
-        line = fault(chain.try_to_make(activations, shard_key(DPO, 0), sites=["layers.0.mlp", "layers.1.mlp"]))
+        line = fault(chain.try_to_make(activations, DPO, sites=["layers.0.mlp", "layers.1.mlp"]))
         assert line == "model: block 0 of GPTNeoXForCausalLM gives numbers that are NaN or infinite"
         after = _everything(chain)
         assert after[:-1] == before[:-1]
@@ -442,7 +444,7 @@ def test_another_tokenizer_than_the_bases_is_refused(chain: Chain, tmp_path: Pat
     other.save_pretrained(tmp_path)
     with _in_place_of(chain, DPO, tmp_path):
         before = _everything(chain)
-        line = fault(chain.try_to_make(activations, shard_key(DPO, 0)))
+        line = fault(chain.try_to_make(activations, DPO))
         known = catalogued(chain.relational, "small").tokenizer_hash[:12]
         assert line.startswith(f"tokenizer: '{DPO}' has ")
         assert line.endswith(f"allowed is that of its base 'small', {known}")
@@ -484,14 +486,14 @@ def test_trainings_that_are_not_allowed_write_nothing(chain: Chain, config: dict
 
 
 def test_what_is_not_there_yet_is_named(chain: Chain) -> None:
-    line = fault(chain.try_to_make(tuned, "medium-ppo"))
+    line = fault(chain.try_to_make(tuned, "medium-ppo-seed0"))
     assert line == "model 'medium' is not in relational.language_models; materialise its partition first"
     assert "was not captured on shard 0" in fault(chain.try_to_make(dictionaries, DPO))
 
 
 def test_shards_of_former_weights_are_not_taken_for_those_of_now(chain: Chain) -> None:
     """And two names of the same weights share their shards."""
-    study, relational = studies()[PPO], chain.relational
+    study, relational = STUDY, chain.relational
     site = chain.sites()[0]
     now = shard_folders(relational, study, PPO, site, [0])
     with chain.relational.session() as session:
@@ -512,10 +514,48 @@ def test_shards_of_former_weights_are_not_taken_for_those_of_now(chain: Chain) -
 
 def test_another_dtype_takes_the_place_of_the_one_before(chain: Chain) -> None:
     site = chain.sites()[0]
-    key = shard_key(PPO, 2)
+    key = PPO
     chain.make(activations, key, dtype="float32")
-    (folder,) = shard_folders(chain.relational, studies()[PPO], PPO, site, [2])
+    (folder,) = shard_folders(chain.relational, STUDY, PPO, site, [2])
     assert ActivationShards(folder).folders[0].key.dtype == "float32"
     chain.make(activations, key)
-    (folder,) = shard_folders(chain.relational, studies()[PPO], PPO, site, [2])
+    (folder,) = shard_folders(chain.relational, STUDY, PPO, site, [2])
     assert ActivationShards(folder).folders[0].key.dtype == "float16"
+
+
+def _launched(chain: Chain, config: Configs | None = None) -> set[str]:
+    with chain.environment():
+        return {key.path[-1] for key in run_study(STUDY, chain.instance, config)}
+
+
+def test_a_launch_makes_what_is_not_up_to_date_in_one_run_and_nothing_the_second_time(chain: Chain) -> None:
+    before = chain.instance.get_runs_count()
+    asked = {FEATURES: {"stored_tokens": 10}}
+    made = _launched(chain, asked)
+    assert {"features", "explanations", "probes", "ablations", "dynamics"} <= made
+    assert not {"base", "tuned", "layer_divergences"} & made, "these were made before"
+    assert chain.instance.get_runs_count() == before + 1
+    assert _launched(chain, asked) == set()
+    assert chain.instance.get_runs_count() == before + 1
+    assert _launched(chain) == {"features", "explanations"}, "with another config, and what is made of them"
+
+
+def test_what_hangs_on_dictionaries_is_stale_when_they_were_trained_otherwise(chain: Chain) -> None:
+    def stale() -> set[str]:
+        with chain.environment():
+            view = view_of(defs, chain.instance)
+            keys = STUDY_ASSETS.resolve(view.asset_graph)
+            return {key.path[-1] for key in keys if out_of_date(view, key, [PPO])}
+
+    _launched(chain)
+    assert stale() == set()
+    chain.make(dictionaries, PPO)
+    assert stale() == set(), "the same again is no other version"
+    chain.make(dictionaries, PPO, l1=0.3)
+    assert stale() == {"features", "explanations", "probes", "ablations", "dynamics"}
+    with chain.environment():
+        asked = dg.evaluate_automation_conditions(defs, chain.instance, STUDY_ASSETS)
+        wanted = {
+            key.path[-1] for key in STUDY_ASSETS.resolve(defs.resolve_asset_graph()) if asked.get_num_requested(key)
+        }
+    assert wanted >= stale()

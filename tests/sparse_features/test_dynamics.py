@@ -38,24 +38,26 @@ def test_each_checkpoint_is_followed(home: Any) -> None:
             .where(Probe.task == "dynamics", ProbeMetric.metric == "kendall_tau")
         ).all()
     assert rows.select("model", "step").unique().sort("step").rows() == [
-        ("small", 0), ("small-ppo@1", 1), ("small-ppo", 2)]  # fmt: skip
+        ("small", 0), ("small-ppo-seed0@1", 1), ("small-ppo-seed0", 2)]  # fmt: skip
     assert rows.height == 3 * 32
     for _, feature in rows.sort("step").group_by("dictionary", "feature"):
         alive = [density > 0 for density in feature["density"]]
         expected = [_BECAME[before, now] for before, now in zip([alive[0], *alive], alive, strict=False)]
         assert feature["state"].to_list() == expected
     assert {(model, kind) for model, kind, _ in taus} == {
-        (model, kind) for model in ("small", "small-ppo@1", "small-ppo") for kind in ("sparse_codes", "raw_activations")
+        (model, kind)
+        for model in ("small", "small-ppo-seed0@1", "small-ppo-seed0")
+        for kind in ("sparse_codes", "raw_activations")
     }
     # The tuned model, the same triples, the same dictionaries: what asset `probes` found (150 triples are under 300).
     with home.relational.session() as session:
         known = session.scalar(
             select(ProbeMetric.value).where(
-                ProbeMetric.probe == "small-ppo/small-ppo/reward/ridge/sparse_codes/42",
+                ProbeMetric.probe == "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42",
                 ProbeMetric.metric == "kendall_tau",
             )
         )
-    assert [value for model, kind, value in taus if (model, kind) == ("small-ppo", "sparse_codes")] == [known]
+    assert [value for model, kind, value in taus if (model, kind) == ("small-ppo-seed0", "sparse_codes")] == [known]
     metadata = result.asset_materializations_for_node("sparse_features__dynamics")[0].metadata
     assert metadata["checkpoints"].value == 3
 

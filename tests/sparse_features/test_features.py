@@ -29,10 +29,11 @@ from tracebank_assets.language_models.catalogue import Origin, catalogued, model
 from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.questions import questions
+from tracebank_assets.studies import STUDIES
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
 from tracebank_models.features.token_text import token_texts
 from tracebank_models.language_model.loading import load_language_model
-from tracebank_models.reward_probe.study import HELD_OUT, SIDES, dictionary_name
+from tracebank_models.reward_probe.study import HELD_OUT, SIDES, dictionary_name, init_seed
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
@@ -53,7 +54,7 @@ from tracebank_schemas.sparse_autoencoder import (
 )
 
 SERIES = (FEATURE_ACTIVATIONS, FEATURE_EXAMPLES)
-STUDY, CORPUS, WIDTH = "small-ppo", "c" * 64, 16
+NAME, STUDY, CORPUS, WIDTH = "small-ppo", "small-ppo-seed0", "c" * 64, 16
 SITE = "layers.0.mlp"
 DOCUMENTS, LENGTH, VOCABULARY, STORED = 40, 24, 600, 300
 TOKENS = DOCUMENTS * LENGTH
@@ -136,9 +137,11 @@ def _dictionaries(folder: Path) -> Iterator[dict[str, object]]:
 
 def _row(config: DictionaryConfig, folder: Path, side: str, size: str, seed: int) -> dict[str, object]:
     return {
-        "dictionary": f"{STUDY}/{config.name}", "study": STUDY, "side": side, "site": SITE, "size": size, "layer": 0,
+        "dictionary": f"{STUDY}/{config.name}", "study": NAME, "seed": 0, "side": side, "site": SITE,
+        "size": size, "layer": 0,
         "model": "small" if side == "base" else STUDY, "model_hash": "x", "architecture": config.architecture,
-        "d_in": config.d_in, "d_sae": config.d_sae, "seed": seed, "tokens": 1, "steps": 1, "config": config.as_dict(),
+        "d_in": config.d_in, "d_sae": config.d_sae, "init_seed": init_seed(0, side, seed),
+        "tokens": 1, "steps": 1, "config": config.as_dict(),
         "path": str(folder / config.name), "trained_at": datetime.now(UTC),
     }  # fmt: skip
 
@@ -173,7 +176,8 @@ def _plant(made: Planted) -> None:
             one.write(number, columns, values[part].contiguous())
             shards.append(one.row(number) | {"model": model})
     corpus = {
-        "corpus_hash": CORPUS, "tokenizer_hash": "t", "study": STUDY, "shard": HELD_OUT, "documents": DOCUMENTS,
+        "corpus_hash": CORPUS, "tokenizer_hash": "t", "study": NAME, "seed": 0, "shard": HELD_OUT,
+        "documents": DOCUMENTS,
         "tokens": TOKENS, "max_tokens": LENGTH,
     }  # fmt: skip
     with made.relational.session() as session:
@@ -194,6 +198,7 @@ def undescribed(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path
     _models(relational, models)
     chance = np.random.default_rng(7)
     with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(str(STUDIES.name), [STUDY])
         made = Planted(
             settings,
             relational,
@@ -293,7 +298,7 @@ def test_whose_the_features_of_a_crosscoder_are(planted: Planted) -> None:
 
 def test_codes_and_examples_in_the_series_store(planted: Planted, models: dict[str, Path]) -> None:
     series = open_series(planted.settings)
-    codes = series.read(FEATURE_ACTIVATIONS, partition={"study": STUDY}).filter(dictionary=TUNED)
+    codes = series.read(FEATURE_ACTIVATIONS, partition={"study": NAME, "seed": 0}).filter(dictionary=TUNED)
     assert codes.height == STORED
     row = codes["document"].to_numpy() * LENGTH + codes["position"].to_numpy()
     assert sorted(row) == list(range(STORED))
@@ -302,7 +307,7 @@ def test_codes_and_examples_in_the_series_store(planted: Planted, models: dict[s
     np.testing.assert_allclose(codes["activation"], planted.strength[row])
     assert set(codes["corpus_hash"]) == {CORPUS}
     texts = token_texts(load_language_model(str(models["tuned"]), device="cpu").tokenizer)
-    examples = series.read(FEATURE_EXAMPLES, partition={"study": STUDY}).filter(dictionary=TUNED, feature=2)
+    examples = series.read(FEATURE_EXAMPLES, partition={"study": NAME, "seed": 0}).filter(dictionary=TUNED, feature=2)
     assert set(examples["stratum"]) == {"top", "random", "quantile"}
     mine = np.flatnonzero((planted.documents % 2 == 0) & (planted.ids % WIDTH == 2))
     strongest = mine[np.argsort(-planted.strength[mine])][:4]
@@ -504,8 +509,8 @@ def test_the_question_for_the_least_matched_reward_features(engine: str, planted
     planted.relational.close()
     assert Connection(asked).sql(query).height == 0
     probes = [
-        {"probe": f"{STUDY}/{kind}-{largest}", "study": STUDY, "model": STUDY, "task": "reward", "kind": kind,
-         "representation": "sparse_codes", "seed": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
+        {"probe": f"{STUDY}/{kind}-{largest}", "study": NAME, "seed": 0, "model": STUDY, "task": "reward", "kind": kind,
+         "representation": "sparse_codes", "split_seed": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
         for kind, largest in (("ridge", 3), ("ridge", 4), ("random", 3))
     ]  # fmt: skip
     with relational.session() as session:
@@ -516,8 +521,8 @@ def test_the_question_for_the_least_matched_reward_features(engine: str, planted
     found = Connection(asked).sql(query)
     # Of the two ridge probes, one weighs the feature without a partner most; the other's has a partner, and comes last.
     ours = found.select("study", "dictionary", "feature", "probe", "weight", "rank").rows()
-    assert ours[0] == (STUDY, TUNED, 3, f"{STUDY}/ridge-3", -5.0, 1)
-    assert ours[-1] == (STUDY, TUNED, 4, f"{STUDY}/ridge-4", -5.0, 1)
+    assert ours[0] == (NAME, TUNED, 3, f"{STUDY}/ridge-3", -5.0, 1)
+    assert ours[-1] == (NAME, TUNED, 4, f"{STUDY}/ridge-4", -5.0, 1)
     assert found["matched_cosine"][0] == pytest.approx(PARTNER)
     assert json.loads(found["top_tokens"][0]) == planted.feature(TUNED, 3).top_tokens
 

@@ -86,7 +86,8 @@ def _answer(asked: Settings, chosen: dict[str, tuple[str, int]], dictionaries: d
     rows = [
         {"dictionary": name, "study": "s", "side": one.side, "model": "m", "model_hash": "h", "site": one.site,
          "layer": 0, "size": one.size, "architecture": one.architecture, "d_in": 24, "d_sae": D_SAE,
-         "seed": one.seed, "tokens": 1, "steps": 1, "config": {}, "path": "", "trained_at": datetime.now(UTC)}
+         "seed": 0, "init_seed": one.seed, "tokens": 1, "steps": 1, "config": {}, "path": "",
+         "trained_at": datetime.now(UTC)}
         for name, one in sides.items()
     ]  # fmt: skip
     for model, written in ((SparseAutoencoder, rows), (Feature, frame.to_dicts())):

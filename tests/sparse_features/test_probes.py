@@ -24,20 +24,20 @@ def test_probes_of_both_models_are_kept_with_their_controls(home: Any) -> None:
     shape = {(row.model, row.task, row.kind, row.representation) for row in rows.values()}
     assert shape == {
         (model, task, kind, representation)
-        for model in ("small", "small-ppo")
+        for model in ("small", "small-ppo-seed0")
         for task in ("reward", "unseen_words")
         for kind in ("ridge", "random")
         for representation in ("sparse_codes", "raw_activations")
     }
     assert len(rows) == 2 * 2 * 2 * 6
     assert {row.inputs for row in rows.values()} == {32}
-    ridge = rows["small-ppo/small-ppo/reward/ridge/sparse_codes/42"]
-    assert (ridge.study, ridge.train_rows, ridge.test_rows) == ("small-ppo", 240, 60)
+    ridge = rows["small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42"]
+    assert (ridge.study, ridge.seed, ridge.train_rows, ridge.test_rows) == ("small-ppo", 0, 240, 60)
     with home.relational.session() as session:
         weights = list(session.scalars(select(ProbeWeight).where(ProbeWeight.probe == ridge.probe)))
         assert sorted(row.rank for row in weights) == list(range(1, 33))
         assert {row.dictionary for row in weights} == {
-            f"small-ppo/tuned-layers.{layer}.mlp-small-tied_relu-0" for layer in (0, 1)
+            f"small-ppo-seed0/tuned-layers.{layer}.mlp-small-tied_relu-0" for layer in (0, 1)
         }
         metrics = set(session.scalars(select(ProbeMetric.metric).where(ProbeMetric.probe == ridge.probe)))
         assert metrics == {
@@ -53,19 +53,19 @@ def test_probes_of_both_models_are_kept_with_their_controls(home: Any) -> None:
 
 
 def test_a_study_that_tunes_on_preferences_has_their_probe_too(home: Any) -> None:
-    first = home.materialise(probes, "small-dpo")
+    first = home.materialise(probes, "small-dpo-seed0")
     assert first.success
     with home.relational.session() as session:
         rows = list(session.scalars(select(Probe).where(Probe.task == "preference")))
         assert {(row.model, row.kind, row.representation) for row in rows} == {
             (model, "logistic", representation)
-            for model in ("small", "small-dpo")
+            for model in ("small", "small-dpo-seed0")
             for representation in ("sparse_codes", "raw_activations")
         }
         found = dict(
             session.execute(
                 select(ProbeMetric.metric, ProbeMetric.value).where(
-                    ProbeMetric.probe == "small-dpo/small-dpo/preference/logistic/sparse_codes/42"
+                    ProbeMetric.probe == "small-dpo-seed0/small-dpo-seed0/preference/logistic/sparse_codes/42"
                 )
             ).all()
         )
@@ -78,7 +78,7 @@ def test_without_dictionaries_it_is_said_what_to_make(home: Any) -> None:
         session.execute(delete(SparseAutoencoder))
     result = home.materialise(probes)
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    assert "study 'small-ppo' has no dictionaries; materialise sparse_features/dictionaries first" in str(
+    assert "study 'small-ppo-seed0' has no dictionaries; materialise sparse_features/dictionaries first" in str(
         event.step_failure_data.error
     )
 

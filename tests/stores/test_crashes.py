@@ -65,9 +65,9 @@ def _nothing_is_left(store: ClickHouseStore, folder: Path) -> None:
     stop(folder)
 
 
-def test_kill_at_ten_random_moments_of_a_replace(tmp_path: Path, standing: Path) -> None:
+def test_kill_at_random_moments_of_a_replace(tmp_path: Path, standing: Path) -> None:
     delays = random.Random()  # a new draw each time: every run of the suite tries other moments
-    drawn = [delays.uniform(0, 0.4) for _ in range(10)]
+    drawn = [delays.uniform(0, 0.4) for _ in range(6)]
     who = ("writer", "owner", "both")
     scenarios = [{"kind": "random", "delay": delay, "who": who[at % 3]} for at, delay in enumerate(drawn)]
     stores = _killed(scenarios, tmp_path, standing)

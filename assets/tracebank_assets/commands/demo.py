@@ -12,9 +12,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tracebank.cli.grid import Grid
     from tracebank.settings import Settings
 
 
+_STUDY: Final = "small-ppo"
 _NEXT: Final = {
     'tracebank sql "SELECT * FROM series.bars LIMIT 5"': "ask in SQL",
     "tracebank ingest PATH…": "bring your own files",
@@ -28,6 +30,9 @@ _NEXT: Final = {
 def demo(
     data: Annotated[
         Path | None, typer.Option(help="Folder of market files to ingest besides the synthetic day.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Of measuring each engine; fewer than are wanted rank nothing.")
     ] = None,
 ) -> None:
     """Make the stores, a synthetic day (and your files), every asset, and show what is stored and what it answers."""
@@ -45,7 +50,7 @@ def demo(
     with held(settings.home, "demo"):
         upgrade(settings)
         with shown_on(Console(stderr=True)):
-            _materialise(settings, data, screen)
+            _materialise(settings, data, minutes, screen)
         _show_stores(settings, screen)
         _ask(settings, screen)
     screen.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
@@ -53,26 +58,38 @@ def demo(
         screen.print(f"  {command:<50} {meaning}", markup=False)
 
 
-def _materialise(settings: Settings, data: Path | None, screen: Console) -> None:
+def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.market.automation import SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
     from tracebank_assets.market.survey import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
     from tracebank_assets.runs import RunFailed, run_job
-    from tracebank_assets.sparse_features.whole_study import DEMO, run_study
+    from tracebank_assets.sparse_features.launches import DEMO, run_study
     from tracebank_assets.studies import studies
-    from tracebank_assets.tsdb_benchmark.small_suite import run_small_suite
+    from tracebank_assets.tsdb_benchmark.small_suite import MINUTES, run_small_suite
 
     try:
         with dagster_instance(settings) as instance:
             run_job(str(SYNTHETIC_JOB.name), instance)
             paths = [synthetic_folder(settings), *([data] if data else [])]
             screen.print(summary_table(ingest_paths(settings, paths)))
-            run_small_suite(settings, instance, screen)
-            run_study(studies()["small-ppo"], settings, instance, screen, DEMO)
+            run_small_suite(settings, instance, screen, minutes or MINUTES)
+            run_study(studies()[_STUDY], instance, DEMO)
+        screen.print(_findings(settings))
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _findings(settings: Settings) -> Grid:
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.sparse_features.findings import findings, study_table
+
+    store = open_relational(settings)
+    try:
+        return study_table(_STUDY, findings(store, _STUDY))
+    finally:
+        store.close()
 
 
 def _show_stores(settings: Settings, screen: Console) -> None:

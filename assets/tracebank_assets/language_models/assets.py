@@ -8,9 +8,9 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from tracebank.holds import held
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models import checks
 from tracebank_assets.language_models.catalogue import (
@@ -24,15 +24,7 @@ from tracebank_assets.language_models.catalogue import (
 from tracebank_assets.language_models.curves import long_curve, step_bar
 from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import (
-    BASE_OF_STUDY,
-    GPU_POOL,
-    GPU_TAGS,
-    MODELS,
-    base_models,
-    study_artifact,
-    study_of,
-)
+from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import ModelSource, Study
 from tracebank_schemas.language_model import TRAINING_CURVES, LanguageModel, LayerDivergence, TensorDivergence
 
@@ -62,30 +54,24 @@ class TunedConfig(dg.Config):
 
     steps: int | None = Field(default=None, description="Steps of tuning; empty takes the study's.")
     checkpoint_every: int | None = Field(default=None, description="Steps between checkpoints; empty: the study's.")
-    seed: int = Field(default=0, description="Of prompts, samples and order.")
 
 
-@artifact(
-    GROUP,
-    LanguageModel,
-    TRAINING_CURVES,
-    checks=checks.BASE_CHECKS,
-    partitions_def=MODELS,
-    pool=GPU_POOL,
-    op_tags=GPU_TAGS,
-    kinds={"torch"},
-)
+@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, checks=checks.BASE_CHECKS)
 def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
     """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
 
-    A killed training goes on from its last checkpoint.
+    Studies of one base share it: what is trained is found, and not trained again. A killed training goes on from its
+    last checkpoint.
     """
     from tracebank_models.reward_probe.study_needs import check_model
 
-    source = base_models()[context.partition_key]
+    source = study_of(context).base
     # Pretraining's batches are large enough to share, whatever the model's size.
     device = prepared_device(stores.settings)
-    with materialised(context, stores, LanguageModel, models_of(source.name)) as made:
+    with (
+        held(stores.settings.home, f"models/{source.name}"),
+        materialised(context, stores, LanguageModel, models_of(source.name)) as made,
+    ):
         made.device = str(device)
         loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
         if not source.trained_here:
@@ -94,7 +80,6 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
             rows = long_curve(curve, run=source.name, method=origin.method)
             made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
         made.write([model_row(loaded.facts, origin)])
-        made.inputs["weights"] = loaded.facts.weights_hash
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
     return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
 
@@ -147,31 +132,24 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
     return figures | {"training_seconds": round(float(curve["seconds"].sum()), 1)}
 
 
-@study_artifact(
-    GROUP,
-    LanguageModel,
-    TRAINING_CURVES,
-    checks=checks.TUNED_CHECKS,
-    deps=[dg.AssetDep(BASE, partition_mapping=BASE_OF_STUDY)],
-)
+@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, checks=checks.TUNED_CHECKS, deps=[BASE])
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
     """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
     from tracebank_models.reward_probe.study_needs import check_space, needed_bytes
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores, LanguageModel, models_of(study.name)) as made:
+    with materialised(context, stores, LanguageModel, models_of(study.key)) as made:
         made.device = str(device)
         parent = load_catalogued(stores.relational, study.base.name, device)
         made.inputs[study.base.name] = parent.facts.weights_hash  # tuning changes the parent's weights in place
         check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
-        done = _tune(study, config, parent, _folder(stores, study.name)) if study.tuned is None else None
+        done = _tune(study, config, parent, _folder(stores, study.key)) if study.tuned is None else None
         models = _tuned_rows(study, done, parent, device)
         if done is not None:
-            rows = long_curve(done.curve, run=study.name, method=study.method, seed=config.seed)
-            made.into(TRAINING_CURVES, {"run": study.name}).write(rows)
+            rows = long_curve(done.curve, run=study.key, method=study.method, seed=study.seed)
+            made.into(TRAINING_CURVES, {"run": study.key}).write(rows)
         made.write(models)
-        made.inputs["weights"] = str(models[-1]["weights_hash"])
     curve = done.curve if done else None
     figures: dict[str, Figure] = {"checkpoints": len(models), "path": str(models[-1]["path"])}
     return made.result(figures | _last(curve), checks.tuned_checks(curve))
@@ -181,14 +159,14 @@ def _tune(study: Study, config: TunedConfig, parent: "LoadedModel", folder: Path
     from tracebank_models.language_model.tuning import tune_dpo, tune_ppo
 
     effort, reward, documents = study.effort, lexicon_reward(), _reviews(TUNING_DOCUMENTS, TUNING_DOCUMENT)
-    asked = {"steps": config.steps, "checkpoint_every": config.checkpoint_every, "seed": config.seed}
+    asked = {"steps": config.steps, "checkpoint_every": config.checkpoint_every, "seed": study.seed}
     changed = {name: value for name, value in asked.items() if value is not None}
     if study.method == "ppo":
         ppo = dataclasses.replace(effort.ppo, **changed)
-        with step_bar(f"PPO of {study.name}", ppo.steps) as on_step:
+        with step_bar(f"PPO of {study.key}", ppo.steps) as on_step:
             return tune_ppo(parent, documents, reward, ppo, folder, on_step)
     dpo = dataclasses.replace(effort.dpo, **changed)
-    with step_bar(f"DPO of {study.name}", dpo.steps) as on_step:
+    with step_bar(f"DPO of {study.key}", dpo.steps) as on_step:
         return tune_dpo(parent, documents, reward, dpo, effort.preference_batches, folder, on_step)
 
 
@@ -218,21 +196,21 @@ def _tuned_rows(
         assert study.tuned is not None
         source = study.tuned
         loaded = load_language_model(
-            source.source, source.revision, parent=parent.facts, label=study.name, device=str(device)
+            source.source, source.revision, parent=parent.facts, label=study.key, device=str(device)
         )
         check_model(loaded, study.effort, _lexicon_words())
         check_pair(parent.model, loaded.model)
-        require_one_tokenizer(study.name, loaded.facts.tokenizer_hash, study.base.name, parent.facts.tokenizer_hash)
+        require_one_tokenizer(study.key, loaded.facts.tokenizer_hash, study.base.name, parent.facts.tokenizer_hash)
         return [model_row(loaded.facts, _loaded_from(source))]
     rows = []
     for step, path in done.checkpoints:
-        name = study.name if step == done.checkpoints[-1][0] else f"{study.name}@{step}"
+        name = study.key if step == done.checkpoints[-1][0] else f"{study.key}@{step}"
         loaded = load_language_model(str(path), parent=parent.facts, label=name, device=str(device))
         rows.append(model_row(loaded.facts, Origin(study.method, step, study.base.name, str(path))))
     return rows
 
 
-@study_artifact(GROUP, LayerDivergence, TensorDivergence, checks=checks.DIVERGENCE_CHECKS, deps=[TUNED])
+@study_artifact(GROUP, LayerDivergence, TensorDivergence, checks=checks.DIVERGENCE_CHECKS, deps=[BASE, TUNED])
 def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """How far each layer of a tuned model, and of its checkpoints, is from the base's: weights, activations, outputs.
 
@@ -243,12 +221,11 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores) as made:
         made.device = str(device)
-        made.used(TUNED, study.name, "tuned")
         frame, tensors = _divergences(stores, study, device)
         for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
-            checkpoint = table.model.startswith(f"{study.name}@", autoescape=True)
-            made.into(table, (table.model == study.name) | checkpoint).write(rows)
-    final = frame.filter(pl.col("model") == study.name, pl.col("definition") == "weight_l2_sum").sort("layer")
+            checkpoint = table.model.startswith(f"{study.key}@", autoescape=True)
+            made.into(table, (table.model == study.key) | checkpoint).write(rows)
+    final = frame.filter(pl.col("model") == study.key, pl.col("definition") == "weight_l2_sum").sort("layer")
     figures: dict[str, Figure] = {
         "weight_l2_sum": dict(zip(final["layer"].cast(pl.String), final["value"], strict=True))
     }
@@ -265,12 +242,12 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[
     batches = [
         padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
     ]
-    models = checkpoints_of(stores.relational, study.name)
+    models = checkpoints_of(stores.relational, study.key)
     found, tensors = [], []
-    with track(f"comparing layers of {study.name}", len(models)) as advance:
+    with track(f"comparing layers of {study.key}", len(models)) as advance:
         for row in models:
             other = load_catalogued(stores.relational, row.model, device)
-            layers = layer_divergence(parent.model, other.model, batches, swaps=row.model == study.name)
+            layers = layer_divergence(parent.model, other.model, batches, swaps=row.model == study.key)
             outputs = output_divergence(parent.model, other.model, batches).with_columns(layer=pl.lit(-1, pl.Int64))
             both = pl.concat([layers, outputs], how="diagonal_relaxed")
             names = {"model": pl.lit(row.model), "parent": pl.lit(study.base.name)}

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -20,7 +20,7 @@ from tracebank_assets.artifacts import artifact, artifact_by_table
 from tracebank_assets.dialects import query_text
 from tracebank_assets.market import catalogue, checks
 from tracebank_assets.market.closing_books import Books, closing_rows, opening_books
-from tracebank_assets.market.keys import GROUP, RAW_FILES, SYNTHETIC_DAY, market_key
+from tracebank_assets.market.keys import GROUP, RAW_FILES, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_models.market.accounting import LineAccounting
@@ -30,6 +30,8 @@ from tracebank_schemas.market import BARS, BOOK, DEPTH_BANDS, DERIVATIVE_TICKERS
 from tracebank_schemas.quality import QualityMeasure
 from tracebank_schemas.series import Day, Partition, SeriesTable
 
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(hours=30))
+"""Of what the daily schedule loads."""
 FILE_TABLES: dict[str, SeriesTable] = {
     table.name: table for table in (TRADES, QUOTES, BOOK, DERIVATIVE_TICKERS, LIQUIDATIONS, DEPTH_BANDS)
 }
@@ -57,7 +59,7 @@ class RawFilesConfig(dg.Config):
     """Share of unreadable lines above which a file is refused and nothing of it is written."""
 
 
-@artifact(GROUP, IngestFile, deps=[SYNTHETIC_DAY], kinds={"python"})
+@artifact(GROUP, IngestFile, kinds={"python"})
 def raw_files(
     context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores
 ) -> Iterator[dg.MaterializeResult]:
@@ -108,6 +110,7 @@ def _usual_folders(settings: Settings) -> list[Path]:
     deps=[RAW_FILES],
     kinds={"table"},
     partitions_def=DAY_BY_SYMBOL,
+    freshness_policy=DAILY,
 )
 def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """What the registered files hold of one day and symbol, table by table, read in one pass."""
@@ -200,6 +203,7 @@ _BARS_OF = [RAW_FILES, market_key("trades"), market_key("quotes")]
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],
+    freshness_policy=DAILY,
 )
 def bars(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Bars that files hold, and one-minute bars of the trades: OHLCV, VWAP, number of trades and mean spread, computed
@@ -241,6 +245,7 @@ def _bars_of_files(
     partitions_def=DAY_BY_SYMBOL,
     kinds={"sql"},
     files=[_SQL],
+    freshness_policy=DAILY,
 )
 def quality(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """How sound a partition is: lines accounted for, crossed books, time going back, gaps, prices far off."""

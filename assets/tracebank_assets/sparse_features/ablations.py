@@ -10,6 +10,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.keys import TUNED
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP, PROBES
 from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyond_random
@@ -21,7 +22,7 @@ from tracebank_assets.sparse_features.study_readers import (
     fresh_reviews,
     small_dictionaries,
 )
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
@@ -43,10 +44,11 @@ class AblationsConfig(dg.Config):
     texts: int = Field(default=32, ge=2, description="Reviews that the effect is measured on.")
     text_tokens: int = Field(default=32, ge=1, description="Tokens of each; reviews with fewer are left out.")
     continued: int = Field(default=32, ge=1, description="Prompts that are continued, for illustration.")
-    seed: int = Field(default=0, description="Of draws and intervals.")
 
 
-@study_artifact(GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[PROBES, DICTIONARIES])
+@study_artifact(
+    GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[TUNED, DICTIONARIES, PROBES]
+)
 def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores: Stores) -> dg.MaterializeResult:
     """Expected valence of the next token with features at zero, ranked among random features that are as active.
 
@@ -59,23 +61,22 @@ def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores, Ablation, {"study": study.name}) as made:
+    with materialised(context, stores, Ablation, of_study(study)) as made:
         made.device = str(device)
-        tuned = load_catalogued(stores.relational, study.name, device)
+        tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
         made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
         found = _ablated(stores, study, config, tuned, read, load_vader_lexicon())
-        named = pl.lit(study.name).alias("study")
-        made.write(found.effects.rename({"draw": "seed"}).with_columns(named))
-        made.into(AblatedFeature, {"study": study.name}).write(_chosen_rows(found.chosen, study, read))
-        texts = found.texts.rename({"draw": "seed"}).with_columns(named)
-        made.into(ABLATION_TEXTS, {"study": study.name}).write(texts.select(ABLATION_TEXTS.polars_schema.names()))
+        made.write(with_study(found.effects, study))
+        made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
+        texts = with_study(found.texts, study).select(ABLATION_TEXTS.polars_schema.names())
+        made.into(ABLATION_TEXTS, of_study(study)).write(texts)
     return made.result(_figures(found), [beyond_random(found.effects)])
 
 
 def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.DataFrame:
     names = pl.col("site").replace_strict(read.names, return_dtype=pl.String).alias("dictionary")
-    return chosen.with_columns(names, pl.lit(study.name).alias("study")).drop("site")
+    return with_study(chosen.with_columns(names), study).drop("site")
 
 
 def _ablated(
@@ -89,12 +90,12 @@ def _ablated(
     from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features, work
 
-    probe = ProbedModel(study.name, study.name, read.names).probe(REWARD, "ridge", "sparse_codes")
+    probe = ProbedModel(study.key, study.key, read.names).probe(REWARD, "ridge", "sparse_codes")
     weights = weights_of(stores.relational, probe, read.names)
     draws = study.effort.random_ablations if config.draws is None else config.draws
-    settings = AblationSettings(study.effort.ablated_share, draws, config.seed)
+    settings = AblationSettings(study.effort.ablated_share, draws, study.seed)
     texts = _texts(study, config, tuned, lexicon)
-    with track(f"Ablations of {study.name}", total=work(len(texts.measured), draws)) as advance:
+    with track(f"Ablations of {study.key}", total=work(len(texts.measured), draws)) as advance:
         return ablate_reward_features(
             tuned.model, tuned.tokenizer, read.coders, weights, texts, lexicon, settings, advance=advance
         )

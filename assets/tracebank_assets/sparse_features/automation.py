@@ -1,28 +1,29 @@
-"""What runs a reward study without anyone at the keys: jobs, by study and by study and shard."""
+"""What runs reward studies: one job for all of a study's assets, and the sensor that makes what is out of date."""
+
+import warnings
 
 import dagster as dg
 
-from tracebank_assets.sparse_features.keys import (
-    ABLATIONS,
-    ACTIVATIONS,
-    DICTIONARIES,
-    DYNAMICS,
-    EXPLANATIONS,
-    FEATURES,
-    PROBES,
+from tracebank_assets.language_models.keys import GROUP as MODELS
+from tracebank_assets.sparse_features.keys import GROUP
+
+STUDY_ASSETS = dg.AssetSelection.groups(MODELS, GROUP)
+
+STUDY_JOB = dg.define_asset_job(
+    "reward_study", selection=STUDY_ASSETS, description="Everything of a study and seed, from the base model on."
 )
 
-CAPTURE_JOB = dg.define_asset_job(
-    "capture_activations", selection=[ACTIVATIONS], description="Activations of a study's models on one shard."
-)
-DICTIONARIES_JOB = dg.define_asset_job(
-    "train_dictionaries", selection=[DICTIONARIES], description="Train the sparse autoencoders of a study."
-)
-READ_JOB = dg.define_asset_job(
-    "read_reward",
-    selection=[FEATURES, EXPLANATIONS, PROBES, ABLATIONS, DYNAMICS],
-    description="Features, explanations, probes, ablations and dynamics of a study.",
-)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # that conditions may be code of ours
+    STUDY_SENSOR = dg.AutomationConditionSensorDefinition(
+        "reward_studies",
+        target=STUDY_ASSETS,
+        minimum_interval_seconds=60,
+        use_user_code_server=True,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Makes what is out of date of the studies that are partitions. Off until it is switched on, in dev"
+        " too: a study of a large model takes hours.",
+    )
 
-JOBS = [CAPTURE_JOB, DICTIONARIES_JOB, READ_JOB]
+JOBS = [STUDY_JOB]
 """Jobs of the group."""

@@ -1,30 +1,31 @@
-"""Asset `sparse_features/activations`: shards of base and tuned model on one part of a study's documents."""
+"""Asset `sparse_features/activations`: base and tuned model on every document of a study, shard by shard."""
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
+from sqlalchemy import ColumnElement
 
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued, require_one_tokenizer
-from tracebank_assets.language_models.keys import DIVERGENCES
-from tracebank_assets.materialised import Figure, Materialised, materialised
+from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
+from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features import checks
 from tracebank_assets.sparse_features.keys import GROUP
-from tracebank_assets.sparse_features.study_data import model_of, sites_of, study_documents
-from tracebank_assets.studies import STUDY_BY_SHARD, study_artifact, study_of
-from tracebank_models.reward_probe.study import SIDES, Study
+from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of, study_documents
+from tracebank_assets.sparse_features.study_readers import advancing
+from tracebank_assets.studies import of_study, study_artifact, study_of
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, CorpusDocument
 
 if TYPE_CHECKING:
-    import torch
-
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.language_model.corpus import Document
+    from tracebank_models.language_model.loading import LoadedModel
 
 
 class CaptureConfig(dg.Config):
@@ -46,8 +47,8 @@ class CaptureConfig(dg.Config):
     Corpus,
     CorpusDocument,
     checks=checks.CAPTURE_CHECKS,
-    deps=[DIVERGENCES],
-    partitions_def=STUDY_BY_SHARD,
+    blocking=checks.CAPTURE_CHECKS,
+    deps=[BASE, TUNED, DIVERGENCES],
     kinds={"torch", "arrow"},
 )
 def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores: Stores) -> dg.MaterializeResult:
@@ -56,55 +57,46 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     All sites of a model come out of one forward pass. Shards that are there already are left as they are, so that a
     killed capture goes on at its shard, and studies with one base share the base's.
     """
-    study, shard = study_of(context), _shard(context)
+    study = study_of(context)
     base, tuned = (catalogued(stores.relational, model_of(study, side)) for side in SIDES)
     require_one_tokenizer(tuned.model, tuned.tokenizer_hash, base.model, base.tokenizer_hash)
     device = prepared_device(stores.settings, study.effort.threads)
     sites = config.sites or sites_of(stores.relational, study)
-    documents = study_documents(study, shard)
     with materialised(context, stores) as made:
         made.device = str(device)
-        made.used(DIVERGENCES, study.name, "layers")
-        frames = [_captured(stores, config, model_of(study, side), sites, documents, study, device) for side in SIDES]
-        corpus = frames[0][0]
-        rows = pl.concat(frame for _, frame in frames)
-        made.inputs |= dict(rows.select("model", "model_hash").unique().iter_rows())
-        _write(made, study, shard, corpus, documents, rows)
-        made.wrote(int(rows["tokens"].sum()), int(rows["bytes"].sum()))
-    figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": corpus.tokens, "files": rows.height}
-    return made.result(figures, checks.capture_checks(corpus, rows))
+        models = [load_catalogued(stores.relational, one.model, device) for one in (base, tuned)]
+        corpora = made.into(Corpus, of_study(study))
+        shards = []
+        for shard in range(CORPUS_SHARDS):
+            documents = study_documents(study, shard)
+            corpus = _corpus(study, models[0], documents)
+            rows = pl.concat(_captured(stores, config, model, sites, corpus) for model in models)
+            corpora.write([_corpus_row(study, shard, corpus)])
+            made.into(CorpusDocument, None).write(_document_rows(corpus, documents))
+            made.into(ActivationShard, _of_corpus(corpus, rows)).write(rows)
+            shards.append((corpus, rows))
+        every = pl.concat(rows for _, rows in shards)
+        made.wrote(int(every["tokens"].sum()), int(every["bytes"].sum()), content_of_files(every["path"]))
+    tokens = sum(corpus.tokens for corpus, _ in shards)
+    figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": tokens, "files": every.height}
+    return made.result(figures, checks.capture_checks(shards))
 
 
-def _shard(context: dg.AssetExecutionContext) -> int:
-    key = context.partition_key
-    assert isinstance(key, dg.MultiPartitionKey)
-    return int(key.keys_by_dimension["shard"])
+def _corpus(study: Study, base: "LoadedModel", documents: "list[Document]") -> "TokenCorpus":
+    from tracebank_models.activations.corpus import TokenCorpus
+
+    texts = [document.text for document in documents]
+    return TokenCorpus.from_texts(texts, base.tokenizer, max_tokens=study.effort.max_tokens)
 
 
 def _captured(
-    stores: Stores,
-    config: CaptureConfig,
-    model: str,
-    sites: list[str],
-    documents: "list[Document]",
-    study: Study,
-    device: "torch.device",
-) -> "tuple[TokenCorpus, pl.DataFrame]":
-    from tracebank_models.activations.corpus import TokenCorpus
+    stores: Stores, config: CaptureConfig, loaded: "LoadedModel", sites: list[str], corpus: "TokenCorpus"
+) -> pl.DataFrame:
     from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
 
-    loaded = load_catalogued(stores.relational, model, device)
-    texts = [document.text for document in documents]
-    corpus = TokenCorpus.from_texts(texts, loaded.tokenizer, max_tokens=study.effort.max_tokens)
+    model = loaded.facts.model
     settings = CaptureSettings(config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype)
-    done = 0
     with track(f"capturing {model}", corpus.tokens) as advance:
-
-        def tell(tokens: int, _all: int) -> None:
-            nonlocal done
-            advance(tokens - done)
-            done = tokens
-
         frame = capture_shards(
             loaded.model,
             corpus,
@@ -113,24 +105,25 @@ def _captured(
             model_hash=loaded.facts.weights_hash,
             settings=settings,
             expected_tokenizer=loaded.facts.tokenizer_hash,
-            progress=tell,
+            progress=advancing(advance),
         )
-    return corpus, frame.with_columns(model=pl.lit(model))
+    return frame.with_columns(model=pl.lit(model))
 
 
-def _write(
-    made: Materialised, study: Study, shard: int, corpus: "TokenCorpus", documents: "list[Document]", rows: pl.DataFrame
-) -> None:
-    head = {
+def _corpus_row(study: Study, shard: int, corpus: "TokenCorpus") -> dict[str, object]:
+    return {
+        **of_study(study),
         "corpus_hash": corpus.hash,
         "tokenizer_hash": corpus.tokenizer_hash,
-        "study": study.name,
         "shard": shard,
         "documents": corpus.documents,
         "tokens": corpus.tokens,
         "max_tokens": study.effort.max_tokens,
     }
-    texts = [
+
+
+def _document_rows(corpus: "TokenCorpus", documents: "list[Document]") -> list[dict[str, object]]:
+    return [
         {
             "corpus_hash": corpus.hash,
             "document": number,
@@ -140,12 +133,12 @@ def _write(
         }
         for number in corpus.document_ids.tolist()
     ]
-    made.into(Corpus, {"study": study.name, "shard": shard}).write([head])
-    made.into(CorpusDocument, None).write(texts)
-    # What was captured in another dtype gives way: readers want one.
-    same = (
+
+
+def _of_corpus(corpus: "TokenCorpus", rows: pl.DataFrame) -> ColumnElement[bool]:
+    """What stands of the same; what was captured in another dtype gives way, since readers want one."""
+    return (
         (ActivationShard.corpus_hash == corpus.hash)
         & ActivationShard.model_hash.in_(rows["model_hash"].unique().to_list())
         & ActivationShard.site.in_(rows["site"].unique().to_list())
     )
-    made.into(ActivationShard, same).write(rows)

@@ -1,5 +1,6 @@
 """Checks of captured activations and trained dictionaries."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -19,13 +20,15 @@ CAPTURE_CHECKS = {_PADDING: "Every site holds each token of the corpus once, and
 """The check of captured activations."""
 
 
-def capture_checks(corpus: "TokenCorpus", rows: pl.DataFrame) -> list[dg.AssetCheckResult]:
-    """Compare what lies in the files with the corpus."""
-    sites = rows.group_by("model", "site").agg(pl.col("tokens").sum(), pl.col("path").sort())
-    padding = 0
-    for tokens, paths in sites.select("tokens", "path").iter_rows():
-        padding += abs(tokens - corpus.tokens) + _foreign(corpus, paths)
-    share = padding / max(1, int(sites["tokens"].sum()))
+def capture_checks(shards: "Iterable[tuple[TokenCorpus, pl.DataFrame]]") -> list[dg.AssetCheckResult]:
+    """Compare what lies in the files of each shard with its corpus."""
+    padding, stored = 0, 0
+    for corpus, rows in shards:
+        sites = rows.group_by("model", "site").agg(pl.col("tokens").sum(), pl.col("path").sort())
+        for tokens, paths in sites.select("tokens", "path").iter_rows():
+            padding += abs(tokens - corpus.tokens) + _foreign(corpus, paths)
+            stored += tokens
+    share = padding / max(1, stored)
     return [
         dg.AssetCheckResult(
             check_name=_PADDING, passed=padding == 0, metadata={"padding_share": share, "rows": padding}

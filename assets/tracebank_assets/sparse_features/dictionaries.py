@@ -14,11 +14,18 @@ from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.curves import long_curve
+from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import checks
 from tracebank_assets.sparse_features.keys import ACTIVATIONS, GROUP
-from tracebank_assets.sparse_features.study_data import model_of, shard_folders, sites_of, study_documents
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.sparse_features.study_data import (
+    content_of_files,
+    model_of,
+    shard_folders,
+    sites_of,
+    study_documents,
+)
+from tracebank_assets.studies import of_study, study_artifact, study_of
 from tracebank_models.reward_probe.study import HELD_OUT, SIDES, DictionaryPlan, Study, study_dictionaries
 from tracebank_schemas.language_model import TRAINING_CURVES
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
@@ -46,7 +53,7 @@ class DictionariesConfig(dg.Config):
     DictionaryMetric,
     TRAINING_CURVES,
     checks=checks.DICTIONARY_CHECKS,
-    deps=[ACTIVATIONS],
+    deps=[BASE, TUNED, DIVERGENCES, ACTIVATIONS],
 )
 def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, stores: Stores) -> dg.MaterializeResult:
     """Sparse autoencoders: two sizes for each of both models' most divergent layers, and others to compare them with.
@@ -59,14 +66,12 @@ def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, 
     with materialised(context, stores) as made:
         made.device = str(device)
         made.inputs |= {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
-        for shard in range(HELD_OUT + 1):
-            made.used(ACTIVATIONS, f"{shard}|{study.name}", f"activations of shard {shard}")
         sites = sites_of(stores.relational, study)
         stream = paired_shards(stores, study, sites, range(HELD_OUT))
         trained = _train(stores, study, plan, sites, stream, device)
         found = trained.load()
         metrics = _measured(stores, study, found, sites, device)
-        made.into(TRAINING_CURVES, {"run": f"{study.name}/dictionaries"}).write(_curve(study, trained))
+        made.into(TRAINING_CURVES, {"run": f"{study.key}/dictionaries"}).write(_curve(study, trained))
         _write(made, study, [_row(study, trained, one, made.inputs) for one in found.values()], metrics)
     return made.result(_figures(plan, trained, metrics), checks.dictionary_checks(metrics))
 
@@ -98,7 +103,7 @@ def _train(
     from tracebank_models.reward_probe.dictionary_study import train_dictionaries
 
     widths = {site: stream.widths[f"tuned/{site}"] for site in sites}
-    configs = study_dictionaries(widths, sites[0], plan)
+    configs = study_dictionaries(widths, sites[0], plan, study.seed)
     inputs = [str(folder) for site in sites for folder in _folders(stores, study, site)]
     done = 0
     with track(f"training {len(configs)} dictionaries", stream.batches(plan.batch_tokens, plan.epochs)) as advance:
@@ -112,7 +117,7 @@ def _train(
             stream,
             configs,
             plan,
-            stores.settings.home / "sparse_autoencoders" / study.name,
+            stores.settings.home / "sparse_autoencoders" / study.key,
             inputs=hashlib.sha256("\n".join(inputs).encode()).hexdigest(),
             device=str(device),
             progress=tell,
@@ -145,30 +150,33 @@ def _measured(
         of_side = {name: one for name, one in found.items() if one.config.sites[0].startswith(f"{side}/")}
         with track(f"measuring losses of {loaded.facts.model}", None):
             frames.append(loss_recovered_of(loaded.model, of_side, batches))
-    return pl.concat(frames).with_columns(pl.lit(f"{study.name}/").add(pl.col("dictionary")).alias("dictionary"))
+    metrics = pl.concat(frames).rename({"seed": "init_seed"})
+    return metrics.with_columns(pl.lit(f"{study.key}/").add(pl.col("dictionary")).alias("dictionary"))
 
 
 def _curve(study: Study, trained: "TrainedDictionaries") -> pl.DataFrame:
-    named = trained.curve.with_columns(pl.lit(f"{study.name}/").add(pl.col("dictionary")).alias("dictionary"))
-    return long_curve(named, run=f"{study.name}/dictionaries", method="sparse_autoencoder")
+    named = trained.curve.with_columns(pl.lit(f"{study.key}/").add(pl.col("dictionary")).alias("dictionary"))
+    return long_curve(named, run=f"{study.key}/dictionaries", method="sparse_autoencoder")
 
 
 def _write(made: Materialised, study: Study, rows: list[dict[str, object]], metrics: pl.DataFrame) -> None:
-    made.into(SparseAutoencoder, {"study": study.name}).write(rows)
-    of_study = DictionaryMetric.dictionary.startswith(f"{study.name}/", autoescape=True)
-    made.into(DictionaryMetric, of_study).write(metrics.with_columns(pl.col("value").fill_nan(None)))
+    made.into(SparseAutoencoder, of_study(study)).write(rows)
+    mine = DictionaryMetric.dictionary.startswith(f"{study.key}/", autoescape=True)
+    made.into(DictionaryMetric, mine).write(metrics.with_columns(pl.col("value").fill_nan(None)))
 
 
 def _row(
     study: Study, trained: "TrainedDictionaries", dictionary: "Dictionary", hashes: dict[str, str]
 ) -> dict[str, object]:
+    from tracebank_models.sparse_autoencoder.checkpoint import WEIGHTS
+
     config = dictionary.config
     side, _, site = config.sites[-1].partition("/")
     parts = site.split(".")
     size = config.d_sae // config.d_in
     return {
-        "dictionary": f"{study.name}/{config.name}",
-        "study": study.name,
+        "dictionary": f"{study.key}/{config.name}",
+        **of_study(study),
         "side": side if len(config.sites) == 1 else "both",
         "model": model_of(study, side),
         "model_hash": hashes[side],
@@ -178,10 +186,11 @@ def _row(
         "architecture": config.architecture,
         "d_in": config.d_in,
         "d_sae": config.d_sae,
-        "seed": config.seed,
+        "init_seed": config.seed,
         "tokens": trained.tokens,
         "steps": trained.steps,
         "config": config.as_dict(),
+        "weights_hash": content_of_files([trained.folder / config.name / WEIGHTS]),
         "path": str(trained.folder / config.name),
         "trained_at": datetime.now(UTC),
     }

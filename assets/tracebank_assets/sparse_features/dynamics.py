@@ -8,9 +8,9 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, checkpoints_of, load_catalogued
-from tracebank_assets.language_models.keys import TUNED
+from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.sparse_features.keys import GROUP, PROBES
+from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.probe_rows import write_probes
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
@@ -36,7 +36,7 @@ _HELD_OUT_REVIEWS: Final = 96
 """A few thousand tokens to count features on."""
 
 
-@study_artifact(GROUP, FeatureDynamic, Probe, deps=[PROBES, TUNED])
+@study_artifact(GROUP, FeatureDynamic, Probe, deps=[BASE, TUNED, DICTIONARIES])
 def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """The tuned model's small dictionaries on each checkpoint: which features fire there, and what a probe reads.
 
@@ -46,8 +46,8 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    of_study = FeatureDynamic.dictionary.startswith(f"{study.name}/", autoescape=True)
-    with materialised(context, stores, FeatureDynamic, of_study) as made:
+    mine = FeatureDynamic.dictionary.startswith(f"{study.key}/", autoescape=True)
+    with materialised(context, stores, FeatureDynamic, mine) as made:
         made.device = str(device)
         models = _models(stores, study)
         read = small_dictionaries(stores.relational, study, "tuned", device)
@@ -60,7 +60,7 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
 
 def _models(stores: Stores, study: Study) -> list[LanguageModel]:
     """The base and the checkpoints, each model once: the last checkpoint is the tuned model itself."""
-    rows = [catalogued(stores.relational, study.base.name), *checkpoints_of(stores.relational, study.name)]
+    rows = [catalogued(stores.relational, study.base.name), *checkpoints_of(stores.relational, study.key)]
     by_weights: dict[str, LanguageModel] = {}
     for row in sorted(rows, key=lambda row: "@" in row.model):
         by_weights.setdefault(row.weights_hash, row)
@@ -75,10 +75,10 @@ def _followed(
 
     lexicon = load_vader_lexicon()
     texts = [document.text for document in study_documents(study, HELD_OUT)[:_HELD_OUT_REVIEWS]]
-    with track(f"Dynamics of {study.name}", total=len(models)) as advance:
+    with track(f"Dynamics of {study.key}", total=len(models)) as advance:
         return follow_tuning(
             [_checkpoint(stores, study, row, device) for row in models],
-            study.name,
+            study.key,
             read.coders,
             read.names,
             texts,

@@ -147,5 +147,5 @@ def _questions(
         return []
     group = DictionarySet({row.dictionary: held.dictionaries[row.dictionary] for row in small})
     chosen, codes = codes_of(group, best, held.batches(group))
-    tokenizer = load_catalogued(relational, study.name, held.device).tokenizer
+    tokenizer = load_catalogued(relational, study.key, held.device).tokenizer
     return list(questions(chosen, codes, held.places(), token_texts(tokenizer), seed=config.seed))

@@ -12,6 +12,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.devices import prepared_device
+from tracebank_assets.language_models.keys import TUNED
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.explainer import (
@@ -22,7 +23,7 @@ from tracebank_assets.sparse_features.explainer import (
     explainer_of,
 )
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
-from tracebank_assets.sparse_features.keys import FEATURES, GROUP
+from tracebank_assets.sparse_features.keys import ACTIVATIONS, DICTIONARIES, FEATURES, GROUP
 from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.sparse_autoencoder import (
@@ -46,7 +47,13 @@ _TOKEN = {
 }
 
 
-@study_artifact(GROUP, FeatureExplanation, FeatureScore, checks=checks.EXPLANATION_CHECKS, deps=[FEATURES])
+@study_artifact(
+    GROUP,
+    FeatureExplanation,
+    FeatureScore,
+    checks=checks.EXPLANATION_CHECKS,
+    deps=[TUNED, ACTIVATIONS, DICTIONARIES, FEATURES],
+)
 def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, stores: Stores) -> dg.MaterializeResult:
     """An executable explanation of every feature that fires, and the endpoint's of the best matched, with their scores.
 
@@ -56,7 +63,6 @@ def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, 
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores) as made:
         made.device = str(device)
-        made.used(FEATURES, study.name, "features")
         held = open_held_out(stores.relational, study, device)
         made.inputs |= {"corpus": held.corpus_hash, "explainer": explainer_of(stores.settings)}
         explained, scores = _executable(stores.relational, study, held)
@@ -81,7 +87,7 @@ def _executable(relational: RelationalStore, study: Study, held: HeldOut) -> tup
     expected = executable.with_mean_activations(tokens, features, executable.described_counts(places, vocabulary))
     groups = list(grouped(held.dictionaries, vocabulary))
     scores = []
-    with track(f"scoring explanations of {study.name}", held.tokens * len(groups)) as advance:
+    with track(f"scoring explanations of {study.key}", held.tokens * len(groups)) as advance:
         for group in groups:
             state = executable.ScoringPass(group, vocabulary)
             for batch in held.batches(group):
@@ -104,7 +110,7 @@ def _described(relational: RelationalStore, study: Study) -> tuple[pl.DataFrame,
     Raises:
         dg.Failure: it says nothing.
     """
-    prefix = f"{study.name}/"
+    prefix = f"{study.key}/"
     columns = (Feature.dictionary, Feature.feature, Feature.fired, Feature.mean_activation)
     of_tokens = (
         FeatureToken.dictionary,
@@ -122,7 +128,7 @@ def _described(relational: RelationalStore, study: Study) -> tuple[pl.DataFrame,
         tokens = list(map(tuple, session.execute(select(*of_tokens).where(fires_on))))
     if not features:
         raise dg.Failure(
-            f"study {study.name!r} has no feature that fires; materialise sparse_features/features first, and see its"
+            f"study {study.key!r} has no feature that fires; materialise sparse_features/features first, and see its"
             " checks"
         )
     return (
@@ -138,7 +144,7 @@ def _write(made: Materialised, study: Study, explained: pl.DataFrame, scores: pl
         pl.Series("explanation", [_hash(*row) for row in explained.select(*keys, "prompt", "text").iter_rows()])
     )
     scored = scores.join(named.select(*keys, "explanation"), on=keys).select("explanation", "metric", "value", "tokens")
-    mine = FeatureExplanation.dictionary.startswith(f"{study.name}/", autoescape=True)
+    mine = FeatureExplanation.dictionary.startswith(f"{study.key}/", autoescape=True)
     of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
     made.into(FeatureScore, of_mine).write(scored)
     made.into(FeatureExplanation, mine).write(named.with_columns(pl.lit(datetime.now(UTC)).alias("explained_at")))

@@ -5,6 +5,7 @@ import polars as pl
 from sqlalchemy import func, select
 
 from tracebank.resources import Stores
+from tracebank_assets.studies import of_study
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.sparse_autoencoder import FEATURE_ACTIVATIONS, FeatureExplanation, FeatureScore
 
@@ -61,7 +62,7 @@ def _stored(stores: Stores, study: Study) -> pl.DataFrame:
     """Columns dictionary, feature and rows of what the series store holds, read in bounded memory."""
     keys = ["dictionary", "feature"]
     counts = [pl.DataFrame(schema={"dictionary": pl.String, "feature": pl.Int32, "rows": pl.Int64})]
-    partition = {"study": study.name}
+    partition = of_study(study)
     for batch in stores.series.read_batches(FEATURE_ACTIVATIONS, partition=partition, columns=keys, ordered=False):
         frame = pl.DataFrame(batch).cast({"dictionary": pl.String})
         counts.append(frame.group_by(keys).agg(pl.len().cast(pl.Int64).alias("rows")))
@@ -77,7 +78,7 @@ def explanation_checks(stores: Stores, study: Study, correlations: pl.Series) ->
         correlations: of the executable ones; null where it is not defined.
     """
     scored = select(FeatureScore.explanation).where(FeatureScore.tokens > 0)
-    mine = FeatureExplanation.dictionary.startswith(f"{study.name}/", autoescape=True)
+    mine = FeatureExplanation.dictionary.startswith(f"{study.key}/", autoescape=True)
     with stores.relational.reading() as session:
         every = session.scalar(select(func.count()).where(mine))
         unscored = session.scalar(select(func.count()).where(mine, FeatureExplanation.explanation.not_in(scored)))

@@ -6,6 +6,7 @@ import polars as pl
 
 from tracebank_assets.materialised import Materialised
 from tracebank_assets.sparse_features.held_out import HeldOut
+from tracebank_assets.studies import with_study
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.sparse_autoencoder import (
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def of_table(table: SeriesTable, frame: pl.DataFrame, study: Study, held: HeldOut) -> pl.DataFrame:
     """Rows in the shape of a series table, with study and corpus."""
-    whole = frame.with_columns(pl.lit(study.name).alias("study"), pl.lit(held.corpus_hash).alias("corpus_hash"))
+    whole = with_study(frame, study).with_columns(pl.lit(held.corpus_hash).alias("corpus_hash"))
     return whole.select(pl.col(name).cast(kind) for name, kind in table.polars_schema.items())
 
 
@@ -62,13 +63,14 @@ def write_features(
     from tracebank_models.features.rows import Trained, comparisons, feature_rows, match_all
 
     trained = {
-        name: Trained(row.side, row.site, row.size, row.architecture, row.seed) for name, row in held.rows.items()
+        name: Trained(row.side, row.site, row.size, row.architecture, int(name.rpartition("-")[2]))
+        for name, row in held.rows.items()
     }
     pairs = comparisons(trained, {name: row.d_sae for name, row in held.rows.items()})
     matched = match_all(pairs, held.dictionaries)
     nearest = nearest_base(trained, held.dictionaries, summary)
     frame = feature_rows(summary, tokens, matched).join(nearest, on=["dictionary", "feature"], how="left")
-    prefix = f"{study.name}/"
+    prefix = f"{study.key}/"
     for model, part in (
         (Feature, frame),
         (FeatureToken, tokens),

@@ -13,13 +13,14 @@ from tracebank.stores.relational import RelationalStore
 from tracebank.writing import SeriesRows
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.feature_tables import example_rows, of_table, write_features
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
-from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
+from tracebank_assets.sparse_features.keys import ACTIVATIONS, DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.study_data import model_of
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import of_study, study_artifact, study_of
 from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_ACTIVATIONS,
@@ -67,7 +68,7 @@ class _Described:
     FEATURE_ACTIVATIONS,
     FEATURE_EXAMPLES,
     checks=checks.FEATURE_CHECKS,
-    deps=[DICTIONARIES],
+    deps=[BASE, TUNED, ACTIVATIONS, DICTIONARIES],
 )
 def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: Stores) -> dg.MaterializeResult:
     """Features of all dictionaries of a study, out of one pass over the held-out activations.
@@ -81,14 +82,13 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores) as made:
         made.device = str(device)
-        made.used(DICTIONARIES, study.name, "dictionaries")
         held = open_held_out(stores.relational, study, device)
         made.inputs["corpus"] = held.corpus_hash
         texts, written = _vocabulary(stores.relational, study, held, config)
-        codes = made.into(FEATURE_ACTIVATIONS, {"study": study.name})
+        codes = made.into(FEATURE_ACTIVATIONS, of_study(study))
         described = _describe(study, held, config, len(texts), codes)
         shown = example_rows(study, held, described.examples, texts)
-        made.into(FEATURE_EXAMPLES, {"study": study.name}).write(shown)
+        made.into(FEATURE_EXAMPLES, of_study(study)).write(shown)
         tokens = token_rows(described.top_tokens, written, texts)
         frame, matched = write_features(made, study, held, described.summary, tokens)
     results = checks.feature_checks(stores, study, frame, described.stored_fired)
@@ -122,7 +122,7 @@ def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: i
 
     groups = list(grouped(held.dictionaries, vocabulary))
     found = []
-    with track(f"features of {study.name}", held.tokens * len(groups)) as advance:
+    with track(f"features of {study.key}", held.tokens * len(groups)) as advance:
         for group in groups:
             state = _state(study, group, config, vocabulary)
             for batch in held.batches(group):

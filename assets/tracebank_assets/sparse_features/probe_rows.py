@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.materialised import Materialised
+from tracebank_assets.studies import with_study
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 def write_probes(made: Materialised, study: Study, tasks: Sequence[str], tables: "ProbeTables") -> None:
     """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
-    of_tasks = (Probe.study == study.name) & Probe.task.in_(tasks)
+    of_tasks = (Probe.study == study.name) & (Probe.seed == study.seed) & Probe.task.in_(tasks)
     old = select(Probe.probe).where(of_tasks)
     made.into(ProbeMetric, ProbeMetric.probe.in_(old)).write(tables.metrics)
     made.into(ProbeWeight, ProbeWeight.probe.in_(old)).write(tables.weights)
     made.into(ReconstructedReward, ReconstructedReward.probe.in_(old)).write(tables.rewards)
-    made.into(Probe, of_tasks).write(tables.probes)
+    made.into(Probe, of_tasks).write(with_study(tables.probes.rename({"seed": "split_seed"}), study))
 
 
 def weights_of(relational: RelationalStore, probe: str, dictionaries: Mapping[str, str]) -> pl.DataFrame:

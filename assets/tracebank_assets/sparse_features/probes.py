@@ -9,6 +9,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
+from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.probe_checks import PROBE_CHECKS, above_random
@@ -40,7 +41,9 @@ _PREFERENCE_SEED: Final = 9_001
 """Of prompts and answers: none of them is one that the model was tuned on."""
 
 
-@study_artifact(GROUP, Probe, ProbeMetric, ProbeWeight, ReconstructedReward, checks=PROBE_CHECKS, deps=[DICTIONARIES])
+@study_artifact(
+    GROUP, Probe, ProbeMetric, ProbeWeight, ReconstructedReward, checks=PROBE_CHECKS, deps=[BASE, TUNED, DICTIONARIES]
+)
 def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Linear probes on small dictionaries' codes (2310.08164), with chance, raw activations and the base as controls.
 
@@ -80,7 +83,7 @@ def _probed(
     from tracebank_models.reward_probe.study_probes import ProbedReader, probe_model
 
     effort = study.effort
-    subject = ProbedModel(study.name, loaded.facts.model, read.names)
+    subject = ProbedModel(study.key, loaded.facts.model, read.names)
     reader = ProbedReader(subject, loaded.model, loaded.tokenizer, read.coders)
     with track(f"Probes of {subject.model}", total=3 * len(triples)) as advance:
         return probe_model(
@@ -120,7 +123,7 @@ def _pairs(study: Study, base: "LoadedModel", lexicon: "Lexicon") -> "list[Prefe
 def _tau(study: Study, found: "ProbeTables", side: str, task: str, representation: str) -> float | None:
     from tracebank_models.reward_probe.probe_tables import ProbedModel
 
-    subject = ProbedModel(study.name, model_of(study, side), {})
+    subject = ProbedModel(study.key, model_of(study, side), {})
     return found.metric(subject.probe(task, "ridge", representation), "kendall_tau")[0]
 
 
@@ -139,7 +142,7 @@ def _figures(
 
     figures: dict[str, float | None] = {"best_random_tau": max((abs(one or 0.0) for one in random_taus), default=None)}
     for side, tables in found.items():
-        subject = ProbedModel(study.name, model_of(study, side), {})
+        subject = ProbedModel(study.key, model_of(study, side), {})
         name = subject.probe(REWARD, "ridge", "sparse_codes")
         figures[f"{side}_tau"], figures[f"{side}_tau_p"] = tables.metric(name, "kendall_tau")
         figures[f"{side}_sign_share"], _ = tables.metric(name, "sign_share")

@@ -1,6 +1,7 @@
 """What the stores know of a study, for the assets that build on it: sites, shards, dictionaries, documents, reward."""
 
 from collections.abc import Iterable
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import catalogued
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, FIRST_DOCUMENT, Study
+from tracebank_assets.studies import of_study
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, FIRST_DOCUMENT, SIDES, Study, init_seed
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LayerDivergence
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
@@ -42,13 +44,13 @@ def divergences(relational: RelationalStore, model: str, definition: str = SELEC
 
 def sites_of(relational: RelationalStore, study: Study) -> list[str]:
     """MLP outputs of the layers that tuning moved most, the most moved first."""
-    found = divergences(relational, study.name)["layer"].to_list()[: study.effort.layers]
+    found = divergences(relational, study.key)["layer"].to_list()[: study.effort.layers]
     return [f"layers.{layer}.mlp" for layer in found]
 
 
 def corpora_of(relational: RelationalStore, study: Study) -> dict[int, str]:
     """Corpus hash of each captured shard of a study's documents."""
-    query = select(Corpus.shard, Corpus.corpus_hash).where(Corpus.study == study.name)
+    query = select(Corpus.shard, Corpus.corpus_hash).filter_by(**of_study(study))
     with relational.reading() as session:
         return {int(shard): str(digest) for shard, digest in session.execute(query)}
 
@@ -100,30 +102,40 @@ def dictionaries_of(
         study: the study.
         side: base, tuned or both; None for all.
         size: small or big; None for all.
-        plan_only: only those of the paper's plan (its architecture, seed 0), without the extras.
+        plan_only: only those of the paper's plan (its architecture, its own seeds), without the extras.
 
     Raises:
         dg.Failure: there is none.
     """
-    query = select(SparseAutoencoder).where(SparseAutoencoder.study == study.name)
+    query = select(SparseAutoencoder).filter_by(**of_study(study))
     if side is not None:
         query = query.where(SparseAutoencoder.side == side)
     if size is not None:
         query = query.where(SparseAutoencoder.size == size)
     if plan_only:
         plan = study.effort.dictionaries
-        query = query.where(SparseAutoencoder.architecture == plan.architecture, SparseAutoencoder.seed == 0)
+        own = [init_seed(study.seed, side) for side in (*SIDES, "both")]
+        query = query.where(SparseAutoencoder.architecture == plan.architecture, SparseAutoencoder.init_seed.in_(own))
     with relational.reading() as session:
         found = list(session.scalars(query.order_by(SparseAutoencoder.dictionary)))
         session.expunge_all()
     if not found:
-        raise dg.Failure(f"study {study.name!r} has no dictionaries; materialise sparse_features/dictionaries first")
+        raise dg.Failure(f"study {study.key!r} has no dictionaries; materialise sparse_features/dictionaries first")
     return found
 
 
 def model_of(study: Study, side: str) -> str:
     """Name of the model that a side stands for."""
-    return study.base.name if side == "base" else study.name
+    return study.base.name if side == "base" else study.key
+
+
+def content_of_files(paths: Iterable[str | Path]) -> str:
+    """SHA-256 of what files say, one after the other."""
+    whole = sha256()
+    for path in paths:
+        with Path(path).open("rb") as file:
+            whole.update(file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def study_documents(study: Study, shard: int) -> "list[Document]":

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,6 @@ from tracebank.progress import Advance
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.sparse_features.study_data import dictionaries_of
 from tracebank_models.reward_probe.study import FIRST_DOCUMENT, Study
-from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +38,7 @@ class Dictionaries:
     names: dict[str, str]
     """Full name, by site."""
     versions: dict[str, str]
-    """What each was made from, by full name."""
+    """Hash of the weights of each, by full name."""
 
 
 def small_dictionaries(relational: RelationalStore, study: Study, side: str, device: "torch.device") -> Dictionaries:
@@ -56,13 +54,8 @@ def small_dictionaries(relational: RelationalStore, study: Study, side: str, dev
     return Dictionaries(
         {row.site: load_dictionary(Path(row.path)).to(device) for row in rows},
         {row.site: row.dictionary for row in rows},
-        {row.dictionary: _version(row) for row in rows},
+        {row.dictionary: row.weights_hash or "unknown" for row in rows},
     )
-
-
-def _version(row: SparseAutoencoder) -> str:
-    made_from = row.model_hash, row.steps, row.tokens, sorted(row.config.items())
-    return sha256(repr(made_from).encode()).hexdigest()[:16]
 
 
 def fresh_reviews(lexicon: "Lexicon", start: int, count: int) -> "list[Document]":

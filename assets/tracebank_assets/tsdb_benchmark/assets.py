@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from tracebank_benchmarks.tsdb.report.html import write_report
 from tracebank_benchmarks.tsdb.report.tables import ranking_markdown
 from tracebank_benchmarks.tsdb.results import Record, combined
 from tracebank_schemas.benchmarks import BenchmarkResult
+
+WEEKLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=15), warn_window=timedelta(days=8))
+"""Of what the weekly schedules make."""
 
 
 class DataConfig(dg.Config):
@@ -85,6 +89,7 @@ def _data(stores: Stores, scale: float, seed: int) -> DataSet:
     checks=checks.RUN_CHECKS,
     deps=[DATA],
     partitions_def=ENGINE_BY_SCALE,
+    freshness_policy=WEEKLY,
     pool=GROUP,
     files=[Path(queries.__file__).parent],
 )
@@ -132,7 +137,7 @@ def _figures(record: Record) -> dict[str, Figure]:
     return found
 
 
-@artifact(GROUP, name="report", deps=[RUNS], kinds={"html"})
+@artifact(GROUP, name="report", deps=[RUNS], kinds={"html"}, freshness_policy=WEEKLY)
 def benchmark_report(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """The newest run of every engine, side by side for each scale, as one HTML page for each."""
     newest = archive.newest_runs(stores.settings)

@@ -23,15 +23,17 @@ MINUTES = 0.6
 """Of one engine: enough for five undisturbed samples of every read on two cores that nothing else uses."""
 
 
-def run_small_suite(settings: Settings, instance: dg.DagsterInstance, console: Console) -> None:
-    """Measure the embedded engines, show their ranking, and say where the report is.
+def run_small_suite(
+    settings: Settings, instance: dg.DagsterInstance, console: Console, minutes: float = MINUTES
+) -> None:
+    """Measure the embedded engines, so many minutes each, show their ranking, and say where the report is.
 
     Raises:
         RunFailed: a step failed.
     """
     from tracebank_assets.runs import run_job  # it needs the code location, which finds this module
 
-    asked = {RUNS.to_python_identifier(): {"workloads": list(WORKLOADS), "minutes": MINUTES}}
+    asked = {RUNS.to_python_identifier(): {"workloads": list(WORKLOADS), "minutes": minutes}}
     run_job(str(DATA_JOB.name), instance)
     with track("measuring databases", len(ENGINES)) as advance:
         for engine in ENGINES:

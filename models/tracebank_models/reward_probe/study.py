@@ -180,11 +180,17 @@ class Study:
     """A base model and a tuned one."""
 
     name: str
-    """Also the tuned model's name."""
     base: ModelSource
     method: Method
     tuned: ModelSource | None = None
     """Where the tuned model is loaded from, with method `loaded`."""
+    seed: int = 0
+    """Of everything by chance, but for the base model, which a study's seeds share."""
+
+    @property
+    def key(self) -> str:
+        """Name with seed: the tuned model's name, and what names of its dictionaries and probes begin with."""
+        return f"{self.name}-seed{self.seed}"
 
     @property
     def effort(self) -> Effort:
@@ -201,48 +207,62 @@ def ladder_studies() -> dict[str, Study]:
 _TUNED_HERE: Final[tuple[Method, Method]] = ("ppo", "dpo")
 
 
-def dictionary_name(side: str, site: str, size: str, architecture: str, seed: int) -> str:
+def init_seed(seed: int, side: str, number: int = 0) -> int:
+    """Seed of a dictionary's first weights and of its batches: base and tuned have seeds of their own.
+
+    Args:
+        seed: Of the study.
+        side: base, tuned or both.
+        number: 0 for the plan's own dictionary, others for further seeds beside it.
+    """
+    return 1_000 * seed + 3 * number + (*SIDES, "both").index(side)
+
+
+def dictionary_name(side: str, site: str, size: str, architecture: str, number: int) -> str:
     """Name of a dictionary within its study; also of its folder."""
-    return f"{side}-{site}-{size}-{architecture}-{seed}"
+    return f"{side}-{site}-{size}-{architecture}-{number}"
 
 
-def study_dictionaries(widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan) -> list[DictionaryConfig]:
+def study_dictionaries(
+    widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan, seed: int = 0
+) -> list[DictionaryConfig]:
     """Every dictionary of a study: two sizes for each side and site, and the extras at one site.
 
     Args:
         widths: Width of each site.
         most_divergent: The site at which extras are trained.
         plan: How.
+        seed: Of the study.
 
     Raises:
         ValueError: See `DictionaryConfig`.
     """
     found = [
-        _configuration(plan, side, site, size, plan.architecture, 0, width)
+        _configuration(plan, seed, side, site, size, plan.architecture, 0, width)
         for site, width in widths.items()
         for side in SIDES
         for size in SIZES
     ]
     site, width = most_divergent, widths[most_divergent]
     found += [
-        _configuration(plan, side, site, "small", plan.architecture, seed, width)
+        _configuration(plan, seed, side, site, "small", plan.architecture, number, width)
         for side in SIDES
-        for seed in plan.extra_seeds
+        for number in plan.extra_seeds
     ]
     for architecture in plan.extra_architectures:
         side = "both" if architecture == "crosscoder" else "tuned"
-        found.append(_configuration(plan, side, site, "big", architecture, 0, width))
+        found.append(_configuration(plan, seed, side, site, "big", architecture, 0, width))
     return found
 
 
 def _configuration(
-    plan: DictionaryPlan, side: str, site: str, size: str, architecture: str, seed: int, width: int
+    plan: DictionaryPlan, seed: int, side: str, site: str, size: str, architecture: str, number: int, width: int
 ) -> DictionaryConfig:
     features = SIZES[size] * width
     sides = SIDES if side == "both" else (side,)
     prefixes = tuple(sorted({features // 4, features // 2, features})) if architecture == "matryoshka" else ()
     return DictionaryConfig(
-        name=dictionary_name(side, site, size, architecture, seed),
+        name=dictionary_name(side, site, size, architecture, number),
         architecture=architecture,  # type: ignore[arg-type]
         d_in=width,
         d_sae=features,
@@ -254,5 +274,5 @@ def _configuration(
         warm_up_steps=plan.warm_up_steps,
         dead_after_tokens=plan.dead_after_tokens,
         normalize_activations=True,
-        seed=seed,
+        seed=init_seed(seed, side, number),
     )

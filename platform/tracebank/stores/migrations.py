@@ -20,6 +20,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, func, select
 
 from tracebank.stores.faults import StoreError
+from tracebank.stores.new_keys import move_to_new_keys
 from tracebank.tables.drift import Difference
 from tracebank_schemas.catalogue import METADATA, TABLES
 
@@ -135,6 +136,7 @@ def upgrade(
         with around(connection):
             command.upgrade(_config(connection), "head")
     for table in TABLES.values():
+        move_to_new_keys(series, table)
         series.create(table)
     return status(series, relational)
 
