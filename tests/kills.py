@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 RENAMES = frozenset({"os.rename"})
-_CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "open"})  # safetensors and Polars are not heard
+_CHANGES = frozenset(
+    {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "open"}
+)  # safetensors and Polars are not heard
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _watched: list[Watch] = []
 

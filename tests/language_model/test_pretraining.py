@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from tests.kills import RENAMES, killed_everywhere
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from tests.kills import RENAMES, killed_everywhere
 from tracebank_models.language_model.architecture import SIZES, ModelSize, build_model, model_size
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.language_model.pretraining import PretrainingConfiguration, batch_rows, mean_loss, pretrain

@@ -11,6 +11,7 @@ import pytest
 from alembic import command
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
+from tests.filled import filled
 
 from tracebank.engines.postgresql.query import in_one_database
 from tracebank.settings import Settings
@@ -311,11 +312,7 @@ def test_foreign_keys_hold(store: RelationalStore) -> None:
 
 
 def _model(name: str, **changed: object) -> dict[str, object]:
-    row: dict[str, object] = dict.fromkeys(LanguageModel.__table__.columns.keys(), "x")
-    numbers = ("layers", "hidden_size", "mlp_size", "attention_heads", "vocabulary_size", "parameters")
-    nothing = dict.fromkeys(("parent", "parent_weights_hash", "step", "context_length"))
-    moment = datetime(2024, 8, 8, tzinfo=UTC)
-    return row | dict.fromkeys(numbers, 1) | nothing | {"model": name, "catalogued_at": moment} | changed
+    return filled(LanguageModel, model=name, **changed)
 
 
 def _divergence(model: str, layer: int = 0) -> dict[str, object]:
