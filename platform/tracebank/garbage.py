@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Table, delete, func, select
+from sqlalchemy import Column, ColumnElement, Table, delete, func, select
 
 from tracebank import holds
 from tracebank.ledger import Ledger
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.catalogue import METADATA, TABLES
+from tracebank_schemas.ingest import IngestFile
 from tracebank_schemas.language_model import TRAINING_CURVES, Corpus, CorpusDocument, LanguageModel
 from tracebank_schemas.relational import HomePath
 
@@ -180,12 +181,27 @@ def _counted(
 def _referred_to(session: Session) -> Iterator[Path]:
     """Every path that a row names, but for those of rows that go themselves."""
     going = {table: where for table, _, where, _ in _rows(session) if table is _table(ActivationShard)}
-    for table in METADATA.tables.values():
-        for column in table.columns:
-            if isinstance(column.type, HomePath):
-                query = select(column).distinct()
-                query = query.where(~going[table]) if table in going else query
-                yield from (Path(os.path.realpath(path)) for path in session.scalars(query))
+    for column in _paths():
+        query = select(column).distinct()
+        query = query.where(~going[column.table]) if column.table in going else query
+        yield from (Path(os.path.realpath(path)) for path in session.scalars(query))
+
+
+def missing_files(session: Session) -> tuple[int, dict[str, str]]:
+    """Files and folders that rows name: how many, and of those that are not there the table."""
+    found = {
+        path: str(column.table.name)
+        for column in _paths()
+        if column.table is not _table(IngestFile)
+        for path in session.scalars(select(column).distinct())
+        if Path(path).is_absolute()  # else it is an id of the Hub
+    }
+    return len(found), {path: table for path, table in found.items() if not Path(path).exists()}
+
+
+def _paths() -> Iterator[Column[Any]]:
+    for table in METADATA.sorted_tables:
+        yield from (column for column in table.columns if isinstance(column.type, HomePath))
 
 
 def _unneeded(folder: Path, depth: int, named: set[Path], above: set[Path]) -> Iterator[Path]:

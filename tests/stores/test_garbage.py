@@ -209,6 +209,28 @@ def test_a_folder_that_is_named_is_left_as_it_is(home: Home, settings: Settings,
     assert kept.exists()
 
 
+def test_doctor_names_rows_whose_files_are_gone(
+    home: Home, settings: Settings, relational: RelationalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    def told() -> list[tuple[str, str]]:
+        found = json.loads(CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False).output)
+        return [(one["state"], one["detail"]) for one in found if one["name"] == "files"]
+
+    with relational.session() as session:
+        hub = filled(LanguageModel, model="hub", path="Qwen/Qwen3", weights_hash="q")
+        relational.upsert(session, LanguageModel, [hub])
+    assert told() == [("ok", "9 of 9 named in rows are there")]
+    shard = settings.home / "activations/b on first/shard-00000.arrow"
+    shard.unlink()
+    assert told() == [
+        ("broken", f"{shard} of relational.activation_shards is not there"),
+        ("ok", "8 of 9 named in rows are there"),
+    ]
+
+
 def test_a_living_run_is_waited_for_by_the_user(home: Home, settings: Settings, relational: RelationalStore) -> None:
     _drop(relational, "first")
     before = _files(settings)
