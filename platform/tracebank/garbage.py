@@ -84,8 +84,8 @@ class Home:
         with holds.held(self._home, "gc"):
             found = self.found()
             with self._relational.session() as session:
-                for table, _, where, _ in [*_rows(session)]:
-                    session.execute(delete(table).where(where))
+                for rows, _, where, _ in [*_rows(session)]:
+                    session.execute(delete(rows).where(where))
             with self._relational.reading() as session:
                 folders, partitions = [*self._folders(session)], [*self._partitions(session)]
             for path in folders:
