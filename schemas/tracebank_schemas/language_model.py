@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import VOLATILE, Base
+from tracebank_schemas.relational import VOLATILE, Base, HomePath, owned_by
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
 
@@ -37,8 +37,14 @@ class LanguageModel(Base):
     dtype: Mapped[str] = mapped_column(String(16), doc="type of the weights")
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of what decides about ids")
     weights_hash: Mapped[str] = mapped_column(String(64), doc="of every tensor")
-    path: Mapped[str] = mapped_column(Text, doc="folder that transformers can load, or the Hub's id")
+    path: Mapped[str] = mapped_column(
+        HomePath, doc="folder that transformers can load (./ is the home), or the Hub's id", info=VOLATILE
+    )
     catalogued_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
+
+
+MODEL: Final = "language_models.model"
+"""What rows about a model refer to."""
 
 
 class LayerDivergence(Base):
@@ -46,7 +52,9 @@ class LayerDivergence(Base):
 
     __tablename__ = "layer_divergences"
 
-    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    model: Mapped[str] = mapped_column(
+        String(200), owned_by(MODEL), primary_key=True, doc="tuned model, or a checkpoint of it"
+    )
     layer: Mapped[int] = mapped_column(primary_key=True, doc="from 0; -1 for the whole model")
     definition: Mapped[str] = mapped_column(String(48), primary_key=True, doc="how it is measured")
     parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
@@ -58,7 +66,9 @@ class TensorDivergence(Base):
 
     __tablename__ = "tensor_divergences"
 
-    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    model: Mapped[str] = mapped_column(
+        String(200), owned_by(MODEL), primary_key=True, doc="tuned model, or a checkpoint of it"
+    )
     tensor: Mapped[str] = mapped_column(String(200), primary_key=True, doc="name of the parameter")
     parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
     layer: Mapped[int | None] = mapped_column(doc="from 0; null outside the blocks")

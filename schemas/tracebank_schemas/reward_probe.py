@@ -8,22 +8,26 @@ import pyarrow as pa
 from sqlalchemy import Float, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.language_model import MODEL
+from tracebank_schemas.relational import Base, owned_by
 from tracebank_schemas.series import Column, SeriesTable
+from tracebank_schemas.sparse_autoencoder import DICTIONARY
+
+_PROBE: Final = "probes.probe"
 
 
 class Probe(Base):
     """A linear probe on the codes (or the raw activations) of one model."""
 
     __tablename__ = "probes"
-    __table_args__ = (Index(None, "study", "seed"),)
+    __table_args__ = (Index(None, "study", "seed"), Index(None, "model"))
 
     probe: Mapped[str] = mapped_column(
         String(200), primary_key=True, doc="study and its seed, model, task, kind, representation, number"
     )
     study: Mapped[str] = mapped_column(String(200), doc="reward study")
     seed: Mapped[int] = mapped_column(doc="of the study")
-    model: Mapped[str] = mapped_column(String(200), doc="model whose activations it reads")
+    model: Mapped[str] = mapped_column(String(200), owned_by(MODEL), doc="model whose activations it reads")
     task: Mapped[str] = mapped_column(String(16), doc="reward, unseen_words, preference or dynamics")
     kind: Mapped[str] = mapped_column(String(16), doc="ridge, logistic, or random for a control")
     representation: Mapped[str] = mapped_column(String(24), doc="sparse_codes, or raw_activations for a control")
@@ -38,7 +42,7 @@ class ProbeMetric(Base):
 
     __tablename__ = "probe_metrics"
 
-    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
+    probe: Mapped[str] = mapped_column(String(200), owned_by(_PROBE), primary_key=True, doc="probe")
     metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="kendall_tau, sign_share, accuracy, ...")
     value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
     p_value: Mapped[float | None] = mapped_column(Float, doc="two-sided, of no association; null where none is given")
@@ -51,8 +55,8 @@ class ProbeWeight(Base):
     __tablename__ = "probe_weights"
     __table_args__ = (Index(None, "dictionary", "feature"),)
 
-    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    probe: Mapped[str] = mapped_column(String(200), owned_by(_PROBE), primary_key=True, doc="probe")
+    dictionary: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
     weight: Mapped[float] = mapped_column(Float, doc="in the probe's units per unit of activation")
     rank: Mapped[int] = mapped_column(doc="1 has the largest magnitude of the probe")
@@ -63,7 +67,7 @@ class ReconstructedReward(Base):
 
     __tablename__ = "reconstructed_rewards"
 
-    probe: Mapped[str] = mapped_column(String(200), primary_key=True, doc="probe")
+    probe: Mapped[str] = mapped_column(String(200), owned_by(_PROBE), primary_key=True, doc="probe")
     word: Mapped[str] = mapped_column(String(64), primary_key=True, doc="word")
     reconstructed: Mapped[float] = mapped_column(Float, doc="mean over its places, on the lexicon's scale")
     lexicon: Mapped[float] = mapped_column(Float, doc="valence that the reward knows")
@@ -94,10 +98,11 @@ class AblatedFeature(Base):
     """A feature that a study's ablation held at zero, and why: what it adds to the probe's mean prediction."""
 
     __tablename__ = "ablated_features"
+    __table_args__ = (Index(None, "dictionary"),)
 
     study: Mapped[str] = mapped_column(String(200), primary_key=True, doc="reward study")
     seed: Mapped[int] = mapped_column(primary_key=True, doc="of the study")
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    dictionary: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
     weight: Mapped[float] = mapped_column(Float, doc="of the reward probe")
     density: Mapped[float] = mapped_column(Float, doc="share of held-out tokens that it fires on")
@@ -109,9 +114,12 @@ class FeatureDynamic(Base):
     """How often a feature of the tuned model's dictionary fires in a checkpoint on the way to it."""
 
     __tablename__ = "feature_dynamics"
+    __table_args__ = (Index(None, "dictionary"),)
 
-    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="checkpoint")
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary of the tuned model")
+    model: Mapped[str] = mapped_column(String(200), owned_by(MODEL), primary_key=True, doc="checkpoint")
+    dictionary: Mapped[str] = mapped_column(
+        String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary of the tuned model"
+    )
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
     step: Mapped[int] = mapped_column(doc="of tuning")
     density: Mapped[float] = mapped_column(Float, doc="share of tokens that it fires on")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from tests.kills import Killed, killed_everywhere
 
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
 from tracebank_models.features.paired_stream import PairedShards
@@ -133,6 +137,50 @@ def test_a_killed_training_is_bit_by_bit_one_that_was_not(
             other = resumed.load()[name].state_dict()
             assert all(torch.equal(tensor, other[key]) for key, tensor in dictionary.state_dict().items()), name
         assert_frame_equal(resumed.curve.drop("seconds"), whole.curve.drop("seconds"))
+
+
+@pytest.mark.parametrize("before", ["nothing", "killed in its last swap"])
+def test_a_kill_between_any_two_changes_of_files_is_survived(
+    shards: PairedShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    plan = dataclasses.replace(PLAN, batch_tokens=900, epochs=1)
+    configs = study_dictionaries({SITE: WIDTH}, SITE, plan)[:1]
+    monkeypatch.setattr(dictionary_study, "_CHECKPOINT_EVERY", 1)
+
+    def train(place: Path) -> TrainedDictionaries:
+        return train_dictionaries(shards, configs, plan, place, inputs="x", device="cpu")
+
+    whole = train(tmp_path / "whole")
+    first, (name, dictionary) = tmp_path / "first", *whole.load().items()
+
+    def again(place: Path) -> None:
+        resumed = train(place)
+        other = resumed.load()[name].state_dict()
+        assert all(torch.equal(tensor, other[key]) for key, tensor in dictionary.state_dict().items()), place
+        assert_frame_equal(resumed.curve.drop("seconds"), whole.curve.drop("seconds"))
+
+    def begin(place: Path) -> None:
+        shutil.copytree(first, place) if before != "nothing" else place.mkdir(parents=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", _second_swap_killed())
+        with pytest.raises(Killed):
+            train(first)
+    state = next(first.glob("*/dictionaries.new")).with_name("dictionaries")
+    assert not state.exists()
+    assert killed_everywhere(train, tmp_path / "killed", again, begin) > 0
+
+
+def _second_swap_killed() -> Any:
+    """`Path.rename` for two checkpoints: the old one of the second is put away, and then nothing."""
+    rename, calls = Path.rename, itertools.count()
+
+    def renamed(path: Path, target: Path) -> Path:
+        if next(calls) == 2:
+            raise Killed
+        return rename(path, target)
+
+    return renamed
 
 
 def test_a_training_too_short_for_a_point_of_its_curve_still_gives_its_dictionaries(

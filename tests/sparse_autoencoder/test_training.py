@@ -80,6 +80,11 @@ def test_a_checkpoint_replaces_the_one_before_and_a_killed_swap_is_survived(tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
     folder.rename(tmp_path / "checkpoint.old")
     assert load_checkpoint(folder, "cpu").batches == 1
+    assert folder.is_dir(), "readers of its dictionaries find it there, and the next one to be saved removes the other"
+    save_checkpoint(StreamTraining(CONFIGS[:1], "cpu"), tmp_path / "other")
+    folder.rename(tmp_path / "checkpoint.new")
+    (tmp_path / "other").rename(tmp_path / "checkpoint.old")
+    assert load_checkpoint(folder, "cpu").batches == 1
     with pytest.raises(FileNotFoundError, match="no checkpoint of sparse autoencoders"):
         load_checkpoint(tmp_path / "nowhere", "cpu")
 

@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 import pytest
 from sqlalchemy import func, select
+from tests.filled import filled
 
 from tracebank.stores.opening import open_series
 from tracebank_assets.sparse_features.ablations import PROMPT_TOKENS, ablations
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon
-from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, ProbeWeight
+from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 
@@ -63,6 +64,7 @@ def test_a_probe_of_other_dictionaries_is_refused(home: Any) -> None:
             "dictionary": name,
             "feature": 0,
         }
+        home.relational.upsert(session, Probe, [filled(Probe, probe=row["probe"], model="small-ppo-seed0")])
         home.relational.upsert(session, ProbeWeight, [{**row, "weight": 1.0, "rank": 1}])
     result = home.materialise(ablations)
     assert not result.success

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,19 @@ from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.definitions import defs
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
-from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, models_of
+from tracebank_assets.language_models.catalogue import (
+    Origin,
+    catalogued,
+    checkpoints_of,
+    load_catalogued,
+    model_row,
+    models_of,
+)
 from tracebank_assets.sparse_features.automation import STUDY_ASSETS
 from tracebank_assets.sparse_features.capture import activations
 from tracebank_assets.sparse_features.dictionaries import dictionaries
 from tracebank_assets.sparse_features.features import features
+from tracebank_assets.sparse_features.held_out import open_held_out
 from tracebank_assets.sparse_features.keys import FEATURES
 from tracebank_assets.sparse_features.launches import Configs, run_study
 from tracebank_assets.sparse_features.probes import probes
@@ -128,10 +137,7 @@ class Chain:
             self.checks[asset.key.path[-1], partition, check.check_name] = check.passed
 
     def rows(self, model: Any, *where: Any) -> list[Any]:
-        with self.relational.session() as session:
-            found = list(session.scalars(select(model).where(*where)))
-            session.expunge_all()
-        return found
+        return chain_rows(self.relational, model, *where)
 
     def content(self, model: Any) -> list[tuple[Any, ...]]:
         """Every row without the time at which it was written."""
@@ -146,6 +152,13 @@ class Chain:
         with self.environment():
             found = open_series(self.settings).read(TRAINING_CURVES)
         return pl.DataFrame(found)
+
+
+def chain_rows(relational: RelationalStore, model: Any, *where: Any) -> list[Any]:
+    with relational.session() as session:
+        found = list(session.scalars(select(model).where(*where)))
+        session.expunge_all()
+    return found
 
 
 def fault(result: dg.ExecuteInProcessResult) -> str:
@@ -488,6 +501,27 @@ def test_what_is_not_there_yet_is_named(chain: Chain) -> None:
     line = fault(chain.try_to_make(tuned, "medium-ppo-seed0"))
     assert line == "model 'medium' is not in relational.language_models; materialise its partition first"
     assert "was not captured on shard 0" in fault(chain.try_to_make(dictionaries, DPO))
+
+
+def test_a_copied_home_reads_its_own_files(chain: Chain, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(chain.settings.home, copied, ignore=shutil.ignore_patterns("*.sock", "*.log"))
+    away = chain.settings.home.with_name("away")
+    chain.settings.home.rename(away)
+    settings = Settings.load(home=copied, series_url=f"duckdb:///{copied}/none", device="cpu")
+    relational = open_relational(settings)
+    try:
+        for model in (row.model for row in chain_rows(relational, LanguageModel)):
+            load_catalogued(relational, model, torch.device("cpu"))
+        held = open_held_out(relational, STUDY, torch.device("cpu"))
+        assert held.dictionaries
+        assert held.tokens > 0
+        for row in chain_rows(relational, ActivationShard):
+            assert Path(row.path).is_relative_to(copied)
+            assert Path(row.path).stat().st_size == row.bytes
+    finally:
+        relational.close()
+        away.rename(chain.settings.home)
 
 
 def test_shards_of_former_weights_are_not_taken_for_those_of_now(chain: Chain) -> None:
