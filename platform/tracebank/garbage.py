@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, ColumnElement, Table, delete, func, select
+from sqlalchemy import Column, ColumnElement, Table, delete, false, func, or_, select
 
 from tracebank import holds
 from tracebank.ledger import Ledger
@@ -124,10 +124,11 @@ class Home:
         for table in TABLES.values():
             if "study" in table.partition_columns or table is TRAINING_CURVES:
                 for partition, _ in self._series.partitions(table):
-                    # A run is a model's, or its dictionaries', as in "small-ppo/dictionaries".
-                    name = str(partition.get("study") or partition["run"]).partition("/")[0]
-                    seed = f"-seed{partition['seed']}" if "seed" in partition else ""
-                    if not _lives(f"{name}{seed}", models):
+                    if "study" in partition:
+                        living = _lives(str(partition["study"]), int(partition["seed"]), models)
+                    else:  # a run is a model's, or its dictionaries', as in "small-ppo-seed0/dictionaries"
+                        living = str(partition["run"]).partition("/")[0] in models
+                    if not living:
                         yield table, partition
 
     def _sized(self, table: SeriesTable, partition: Partition) -> Garbage:
@@ -139,25 +140,28 @@ def _models(session: Session) -> set[str]:
     return set(session.scalars(select(LanguageModel.model)))
 
 
-def _lives(study: str, models: set[str]) -> bool:
-    """Whether a model of a study, of one of its seeds, or of a key is catalogued."""
-    return study in models or any(model.startswith(f"{study}-seed") for model in models)
+def _lives(study: str, seed: int, models: set[str]) -> bool:
+    """Whether the model of a study and a seed is catalogued; those of before seeds had the study's name."""
+    return f"{study}-seed{seed}" in models or (seed == 0 and study in models)
 
 
 def _rows(session: Session) -> Iterator[tuple[Table, str, ColumnElement[bool], int]]:
     """Rows that no foreign key holds: table, which ones, their condition, and how many."""
     models = _models(session)
-    living = []
+    living: list[ColumnElement[bool]] = []
     for table in METADATA.sorted_tables:
         if "study" not in table.columns or table.foreign_keys:
             continue
-        study = table.columns["study"]
-        names = set(session.scalars(select(study).distinct()))
-        dead = [name for name in names if not _lives(str(name), models)]
-        if table is Corpus.__table__:
-            living = sorted(names - set(dead))
-        yield from _counted(session, table, {name: study == name for name in sorted(dead)})
-    corpora = select(Corpus.corpus_hash).where(Corpus.study.in_(living))
+        study, seed = table.columns["study"], table.columns["seed"]
+        dead = {}
+        for name, number in session.execute(select(study, seed).distinct().order_by(study, seed)):
+            of_both = (study == name) & (seed == number)
+            if not _lives(name, number, models):
+                dead[f"{name}, seed {number}"] = of_both
+            elif table is Corpus.__table__:
+                living.append(of_both)
+        yield from _counted(session, table, dead)
+    corpora = select(Corpus.corpus_hash).where(or_(false(), *living))
     weights = select(LanguageModel.weights_hash)
     shards, documents = _table(ActivationShard), _table(CorpusDocument)
     dead_shard = ActivationShard.model_hash.not_in(weights) | ActivationShard.corpus_hash.not_in(corpora)

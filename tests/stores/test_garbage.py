@@ -28,7 +28,7 @@ from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.sparse_autoencoder import Feature, SparseAutoencoder
 
-STUDIES = ("first", "second-seed1")
+STUDIES = ("first-seed0", "first-seed1")
 
 
 @pytest.fixture
@@ -60,8 +60,9 @@ def home(settings: Settings, relational: RelationalStore, series: SeriesStore) -
         relational.upsert(session, LanguageModel, [filled(LanguageModel, model="base", weights_hash="b", path=path)])
     for key in STUDIES:
         _study(settings.home, relational, key)
-        for table, partition in ((TRAINING_CURVES, {"run": f"{key}/dictionaries"}), (ABLATION_TEXTS, {"study": key})):
-            _series_rows(relational, series, table, partition)
+        _series_rows(relational, series, TRAINING_CURVES, {"run": f"{key}/dictionaries"})
+        study, _, seed = key.partition("-seed")
+        _series_rows(relational, series, ABLATION_TEXTS, {"study": study, "seed": int(seed)})
     return Home(settings, relational, series)
 
 
@@ -77,14 +78,15 @@ def _study(home: Path, relational: RelationalStore, key: str) -> None:
     _file(trained / "curve.parquet")
     _file(trained / "dictionaries/state.json")
     weights = _file(trained / "dictionaries/d/weights.safetensors")
-    study = key.partition("-seed")[0]
+    study, _, seed = key.partition("-seed")
+    both = {"study": study, "seed": int(seed)}
     with relational.session() as session:
         rows: list[tuple[type, dict[str, object]]] = [
             (LanguageModel, {"model": key, "weights_hash": key, "path": str(Path(model).parent)}),
             (SparseAutoencoder, {"dictionary": f"{key}/d", "model": key, "path": str(Path(weights).parent)}),
             (Feature, {"dictionary": f"{key}/d"}),
-            (Ablation, {"study": study}),
-            (Corpus, {"study": study, "corpus_hash": f"corpus of {key}"}),
+            (Ablation, both),
+            (Corpus, {**both, "corpus_hash": f"corpus of {key}"}),
             (CorpusDocument, {"corpus_hash": f"corpus of {key}"}),
         ]
         for of in ("b", key):
@@ -98,7 +100,7 @@ def _study(home: Path, relational: RelationalStore, key: str) -> None:
 
 
 def _series_rows(
-    relational: RelationalStore, series: SeriesStore, table: SeriesTable, partition: dict[str, str]
+    relational: RelationalStore, series: SeriesStore, table: SeriesTable, partition: dict[str, str | int]
 ) -> None:
     schema = table.polars_schema
     frame = pl.DataFrame({name: [partition.get(name)] for name in schema}, schema=schema)
@@ -168,18 +170,18 @@ def test_of_a_dropped_study_all_goes_and_nothing_else(
 def test_what_trainings_and_killed_writers_left_goes_beside_what_is_needed(home: Home, settings: Settings) -> None:
     before = _files(settings)
     left = {
-        "language_models/first/1/checkpoint-00000004/model.safetensors",
-        "language_models/first/1/.checkpoint-00000012.partial/model.safetensors",
-        "sparse_autoencoders/first/3/dictionaries/state.json",
-        "activations/b on first/.shard-00001.arrow.0.tmp",
+        "language_models/first-seed0/1/checkpoint-00000004/model.safetensors",
+        "language_models/first-seed0/1/.checkpoint-00000012.partial/model.safetensors",
+        "sparse_autoencoders/first-seed0/3/dictionaries/state.json",
+        "activations/b on first-seed0/.shard-00001.arrow.0.tmp",
     }
     for name in left:
         _file(settings.home / name)
     assert {one.name for one in home.remove()} == {
-        "language_models/first/1/checkpoint-00000004",
-        "language_models/first/1/.checkpoint-00000012.partial",
-        "sparse_autoencoders/first/3",
-        "activations/b on first/.shard-00001.arrow.0.tmp",
+        "language_models/first-seed0/1/checkpoint-00000004",
+        "language_models/first-seed0/1/.checkpoint-00000012.partial",
+        "sparse_autoencoders/first-seed0/3",
+        "activations/b on first-seed0/.shard-00001.arrow.0.tmp",
     }
     assert _files(settings) == before
 
@@ -223,7 +225,7 @@ def test_doctor_names_rows_whose_files_are_gone(
         hub = filled(LanguageModel, model="hub", path="Qwen/Qwen3", weights_hash="q")
         relational.upsert(session, LanguageModel, [hub])
     assert told() == [("ok", "9 of 9 named in rows are there")]
-    shard = settings.home / "activations/b on first/shard-00000.arrow"
+    shard = settings.home / "activations/b on first-seed0/shard-00000.arrow"
     shard.unlink()
     assert told() == [
         ("broken", f"{shard} of relational.activation_shards is not there"),
@@ -232,7 +234,7 @@ def test_doctor_names_rows_whose_files_are_gone(
 
 
 def test_a_living_run_is_waited_for_by_the_user(home: Home, settings: Settings, relational: RelationalStore) -> None:
-    _drop(relational, "first")
+    _drop(relational, "first-seed0")
     before = _files(settings)
     with holds.held(settings.home, "runs/0"):
         for call in (home.found, home.remove):
@@ -247,7 +249,7 @@ def test_the_command_tells_first_and_removes_when_asked(
 ) -> None:
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
-    _drop(relational, "first")
+    _drop(relational, "first-seed0")
     told = CliRunner().invoke(app, ["gc"], catch_exceptions=False).output
     assert "nothing was removed; 'tracebank gc --delete' removes it" in told
     assert max(map(len, told.splitlines())) <= 80
