@@ -28,8 +28,9 @@ def check_settings(settings: object) -> None:
     Raises:
         ValueError: One is not allowed; the line names the dataclass, the field, its value and what is allowed.
     """
-    for name, hint in _hints(type(settings)).items():
-        _converted(getattr(settings, name), hint, f"{type(settings).__name__}.{name}")
+    kind: Any = type(settings)
+    for name, hint in _hints(kind).items():
+        _converted(getattr(settings, name), hint, f"{kind.__name__}.{name}")
 
 
 def changed_settings(defaults: Settings, table: Mapping[str, Any], where: str) -> Settings:
@@ -43,7 +44,8 @@ def changed_settings(defaults: Settings, table: Mapping[str, Any], where: str) -
     Raises:
         ValueError: A field is unknown or not allowed.
     """
-    hints, kind = _hints(type(defaults)), type(defaults).__name__
+    kind: Any = type(defaults)
+    hints = _hints(kind)
     check_names(table, hints, where)
     changes: dict[str, Any] = {}
     for name, value in table.items():
@@ -55,7 +57,7 @@ def changed_settings(defaults: Settings, table: Mapping[str, Any], where: str) -
     try:
         return dataclasses.replace(defaults, **changes)  # type: ignore[type-var]
     except ValueError as error:  # what the fields may not be together
-        raise ValueError(f"{where}{str(error).removeprefix(kind)}") from None
+        raise ValueError(f"{where}{str(error).removeprefix(kind.__name__)}") from None
 
 
 def read_settings(kind: type[Settings], table: Any, where: str) -> Settings:
@@ -66,7 +68,8 @@ def read_settings(kind: type[Settings], table: Any, where: str) -> Settings:
     """
     if isinstance(table, Mapping):
         check_names(table, kind.__struct_fields__, where)  # type: ignore[attr-defined]
-    return _converted(table, kind, where)
+    made: Settings = _converted(table, kind, where)
+    return made
 
 
 def check_names(table: Iterable[str], known: Iterable[str], where: str) -> None:
@@ -123,5 +126,5 @@ def _short(value: Any) -> str:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
