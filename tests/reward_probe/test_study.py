@@ -87,7 +87,7 @@ MODEL = '[models.other]\nsource = "/data/other"\n'
         ("[models.a]\nsource = 'x'\nsize = 'y'", r"^models.a.size: not known; allowed: source, revision"),
         ("[models.a]\nsource = 3", r"^models.a.source: 3 is not allowed; allowed: text$"),
         ("[models.a]\nsource = ''", r"^models.a.source: '' is not allowed; allowed: text of length >= 1$"),
-        ("[models.small]\nsource = 'x'", r"^models: 'small' is taken by another model or study: allowed is another"),
+        ("[models.small]\nsource = 'x'", r"^models: 'small' is taken by another one: allowed is another"),
         ("[models.Small-PPO]\nsource = 'x'", r"^models: 'Small-PPO' is taken"),
         ("[models.a]\nsource = 'small'\nrevision = 'x'", r"^models.a.revision: 'x' is not allowed: a recipe has none"),
         ("[studies.a]\nbase = 'small'", r"^studies.a.method: missing$"),

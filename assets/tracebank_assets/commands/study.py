@@ -20,6 +20,7 @@ def study(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes of the dictionaries over the activations.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show what is stored of it, and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The list, or what --show shows, as JSON.")] = False,
+    check: Annotated[Path | None, typer.Option(help="Say what the studies of a file would run; runs nothing.")] = None,
 ) -> None:
     """Train and tune a model, capture activations, train dictionaries, and read the reward out of them.
 
@@ -38,6 +39,9 @@ def study(
     from tracebank_assets.sparse_features.whole_study import run_study
     from tracebank_assets.studies import studies
 
+    if check is not None:
+        _check(check, name)
+        return
     if name is None:
         _list(as_json)
         return
@@ -60,6 +64,25 @@ def study(
             run_study(studies()[name], settings, instance, console(), asked)
     except RunFailed as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check(file: Path, name: str | None) -> None:
+    from tracebank.cli.grid import Grid, print_grids
+    from tracebank_models.reward_probe.study_file import read_studies
+    from tracebank_models.reward_probe.study_report import study_report
+
+    try:
+        found = read_studies(file)
+        if name is not None and name not in found:
+            raise ValueError(f"study: {name!r} is not in {file}; use one of {', '.join(found)}")
+        grids = []
+        for study in found.values() if name is None else [found[name]]:
+            grids.append(grid := Grid("what", "of the study", title=f"{study.name}: as it would run"))
+            for row in study_report(study):
+                grid.add_row(*row)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    print_grids(grids)
 
 
 def _list(as_json: bool) -> None:

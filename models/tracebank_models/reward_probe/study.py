@@ -1,4 +1,4 @@
-"""Reward studies: which model is tuned how, and how much of everything is done with it. Settings only, no computing.
+"""Reward studies: which model is tuned how, on what, and how much of everything is done with it. Settings only.
 
 A study is a base model, a tuned one, and what 2310.08164 does with the two. The ladder's studies stand here; others are
 read from a TOML file by `study_file`. What a field may be stands in its annotation.
@@ -13,22 +13,20 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from tracebank_models.language_model.checked_settings import check_settings
+from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
 from tracebank_models.language_model.field_checks import require
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
+from tracebank_models.reward_probe.study_data import StudyData
 from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
 
 Method = Literal["ppo", "dpo", "loaded"]
-METHODS: Final = ("ppo", "dpo", "loaded")
 CORPUS_SHARDS: Final = 4
 """Parts of a study's documents. The last is held out: dictionaries are measured on it and not trained on it."""
 HELD_OUT: Final = CORPUS_SHARDS - 1
 SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2}
 """Features over the width of the activations, by the name of the size (2310.08164)."""
 SIDES: Final = ("base", "tuned")
-FIRST_DOCUMENT: Final = 1_000_000
-"""Number of a study's first review: far beyond those that models of the ladder are pretrained on."""
-
 
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -168,6 +166,8 @@ class ModelSource:
     source: str
     """A size of the ladder, which is trained here; else a Hugging Face id or a folder."""
     revision: str | None = None
+    corpus: CorpusEntry = field(default_factory=ReviewCorpus)
+    """What a model of the ladder is trained on; the reviews of `ReviewCorpus` go with texts of the recipe's own."""
 
     @property
     def trained_here(self) -> bool:
@@ -194,6 +194,7 @@ class Study:
     """What it is run with, each by itself."""
     own_effort: Effort | None = None
     """Where it is not that of the base's size."""
+    data: StudyData = field(default_factory=StudyData)
 
     @property
     def effort(self) -> Effort:
