@@ -139,7 +139,7 @@ class FileCorpus(_TextCorpus, frozen=True, tag="file"):
     def texts(self) -> Iterator[tuple[str, str]]:
         """Ids and texts, in their order."""
         for number, row in enumerate(rows(Path(self.path))):
-            yield str(row.get(self.id, row.text(self.id)) if self.id else number), row.text(self.text)
+            yield row.name(self.id) if self.id else str(number), row.text(self.text)
 
 
 CorpusEntry = ReviewCorpus | FolderCorpus | FileCorpus

@@ -183,7 +183,10 @@ def _of_messages(entry: PreferenceFile, row: Row) -> PreferenceText | str:
 
 
 def _messages(row: Row, column: str) -> Iterator[tuple[str, str]]:
-    for message in row.get(column) or ():
+    messages = row.get(column)
+    if not isinstance(messages, list):
+        raise ValueError(f"{row.place}: {column} is {str(messages)[:60]!r}; allowed: a list of messages")
+    for message in messages:
         said: Any = message if isinstance(message, dict) else {}
         role, content = said.get("role"), said.get("content")
         if not isinstance(role, str) or not isinstance(content, str):

@@ -40,6 +40,15 @@ class Row(dict[str, Any]):
             raise ValueError(f"{self.place}: {column} is {str(value)[:60]!r}; allowed: text")
         return value
 
+    def name(self, column: str) -> str:
+        """Text or a whole number of a column, as text.
+
+        Raises:
+            ValueError: There is no such column, or it holds something else.
+        """
+        value = self.get(column)
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else self.text(column)
+
     def number(self, column: str) -> float:
         """A finite number, also where it is written as text.
 
