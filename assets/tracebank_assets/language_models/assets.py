@@ -108,6 +108,7 @@ def _base(
         loaded = load_language_model(source.source, source.revision, label=source.name, device=str(device))
         return loaded, _loaded_from(source), None
     recipe = RECIPES[source.source]
+    recipe = dataclasses.replace(recipe, pretraining=source.pretraining or recipe.pretraining)
     if config.steps is not None:
         recipe = dataclasses.replace(recipe, pretraining=dataclasses.replace(recipe.pretraining, steps=config.steps))
     with step_bar(f"pretraining {source.name}", recipe.pretraining.steps) as on_step:
@@ -142,14 +143,20 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
 )
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
     """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
-    from tracebank_models.reward_probe.study_needs import check_space, needed_bytes
+    from tracebank_models.reward_probe.study_needs import check_model, check_space, needed_bytes
+    from tracebank_models.reward_probe.study_report import study_report
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores, LanguageModel, models_of(study.name)) as made:
         made.device = str(device)
         parent = load_catalogued(stores.relational, study.base.name, device)
-        made.inputs[study.base.name] = parent.facts.weights_hash  # tuning changes the parent's weights in place
+        made.inputs |= {
+            study.base.name: parent.facts.weights_hash,
+            "data": study.data.content_hash(),
+        }  # tuning changes the parent's weights in place
+        study_report(study)  # all that is read, before anything is trained on a part of it
+        check_model(parent, study.effort, study.data.lexicon().word_valences())
         check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
         done = _tune(study, config, parent, _folder(stores, study.name)) if study.tuned is None else None
         models = _tuned_rows(study, done, parent, device)

@@ -34,7 +34,7 @@ class CaptureConfig(dg.Config):
         default_factory=list,
         description="layers.N.mlp, layers.N.attn, layers.N.resid or module paths; empty: MLPs that tuning moved most.",
     )
-    dtype: str = Field(default="float16", description="float16 or float32.")
+    dtype: str | None = Field(default=None, description="float16 or float32; empty takes the study's.")
     batch_tokens: int = Field(default=8_192, description="Tokens of a forward pass, padding included.")
     shard_tokens: int = Field(default=65_536, description="Most tokens of a file.")
     memory_mib: int = Field(default=1_024, description="Most memory of the buffers, MiB.")
@@ -96,7 +96,9 @@ def _captured(
     loaded = load_catalogued(stores.relational, model, device)
     texts = [document.text for document in documents]
     corpus = TokenCorpus.from_texts(texts, loaded.tokenizer, max_tokens=study.effort.max_tokens)
-    settings = CaptureSettings(config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype)
+    settings = CaptureSettings(
+        config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype or study.effort.dtype
+    )
     done = 0
     with track(f"capturing {model}", corpus.tokens) as advance:
 

@@ -48,6 +48,10 @@ class PreferenceTexts:
     left_out: Mapping[str, int]
     """How many were not taken, by reason."""
 
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the pairs in their order."""
+        return hashlib.sha256(msgspec.json.encode(self.pairs)).hexdigest()
+
     def part(self, part: PairPart) -> list[PreferenceText]:
         """Those of one part."""
         return [pair for pair in self.pairs if (_unit(pair.prompt) < _PROBE_SHARE) == (part == "probe")]

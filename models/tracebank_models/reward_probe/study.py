@@ -16,7 +16,11 @@ from tracebank_models.language_model.checked_settings import check_settings
 from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
 from tracebank_models.language_model.field_checks import require
 from tracebank_models.language_model.recipes import RECIPES
-from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
+from tracebank_models.language_model.training_settings import (
+    DPOConfiguration,
+    PPOConfiguration,
+    PretrainingConfiguration,
+)
 from tracebank_models.reward_probe.study_data import StudyData
 from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
 
@@ -82,7 +86,7 @@ class Effort:
     preference_batches: Count
     """Batches of 64 sampled pairs, before ties are left out."""
     documents: Annotated[int, Meta(ge=CORPUS_SHARDS, le=10**9)]
-    """Reviews that activations are captured on, all shards together."""
+    """That activations are captured on, all shards together."""
     max_tokens: Count
     """Where a document is cut."""
     triples: Count
@@ -100,6 +104,8 @@ class Effort:
     """Documents that losses are measured on with a dictionary in the model's place."""
     stored_tokens: Annotated[int, Meta(ge=0, le=10**9)] = 4_096
     """Held-out tokens whose sparse codes are stored as rows."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of captured activations."""
     threads: Annotated[int, Meta(ge=1, le=10**6)] | None = None
     """Most threads of torch; None takes every processor. Small nets lose more by waiting than they win by sharing."""
 
@@ -168,6 +174,8 @@ class ModelSource:
     revision: str | None = None
     corpus: CorpusEntry = field(default_factory=ReviewCorpus)
     """What a model of the ladder is trained on; the reviews of `ReviewCorpus` go with texts of the recipe's own."""
+    pretraining: PretrainingConfiguration | None = None
+    """Where it is not the recipe's."""
 
     @property
     def trained_here(self) -> bool:

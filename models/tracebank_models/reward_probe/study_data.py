@@ -5,6 +5,7 @@ This is the one place where a study asks for data; the entries read files when t
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,23 @@ class StudyData:
                 " allowed: as many or fewer"
             )
         return found
+
+    def content_hash(self) -> str:
+        """Hash of what the entries say and of what their files hold; of a classifier its name and revision.
+
+        Raises:
+            ValueError: A file is not right.
+        """
+        pairs = self.preference_texts()
+        reward = self.reward.lexicon().content_hash() if isinstance(self.reward, LexiconEntry) else ""
+        read = [
+            self.lexicon().content_hash(),
+            reward,
+            self.corpus.content_hash(),
+            pairs.content_hash() if pairs else "",
+        ]
+        said = [repr(entry) for entry in (self.reward, self.named_words, self.corpus, self.preferences)]
+        return hashlib.sha256("\n".join((*said, *read)).encode()).hexdigest()
 
     @property
     def samples_pairs(self) -> bool:

@@ -42,6 +42,7 @@ class _Model(msgspec.Struct, frozen=True):
     source: Text
     revision: Text | None = None
     corpus: Text | None = None
+    pretraining: dict[str, Any] = {}
 
 
 class _Study(msgspec.Struct, frozen=True):
@@ -131,12 +132,16 @@ def _model(name: str, table: Any, corpora: Mapping[str, CorpusEntry], folder: Pa
     said, where = read_settings(_Model, table, f"models.{name}"), f"models.{name}"
     if said.source in RECIPES and said.revision is not None:
         raise ValueError(f"{where}.revision: {said.revision!r} is not allowed: a recipe has none")
-    if said.source not in RECIPES and said.corpus is not None:
-        raise ValueError(f"{where}.corpus: {said.corpus!r} is not allowed: the model is not trained here")
+    if said.source not in RECIPES and (said.corpus is not None or said.pretraining):
+        field = "pretraining" if said.corpus is None else "corpus"
+        raise ValueError(f"{where}.{field}: {getattr(said, field)!r} is not allowed: the model is not trained here")
     beside = folder / said.source
     source = str(beside) if beside.is_dir() and said.source not in RECIPES else said.source
     corpus = ReviewCorpus() if said.corpus is None else _named(f"{where}.corpus", said.corpus, corpora)
-    return ModelSource(name, source, said.revision, corpus)
+    training = None
+    if said.pretraining:
+        training = changed_settings(RECIPES[said.source].pretraining, said.pretraining, f"{where}.pretraining")
+    return ModelSource(name, source, said.revision, corpus, training)
 
 
 def _study(name: str, table: Any, known: _Known) -> Study:
