@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tracebank_models.language_model.corpora import CorpusEntry, Part, ReviewCorpus
 from tracebank_models.language_model.preference_sets import (
     PairPart,
@@ -77,7 +79,7 @@ class StudyData:
         return found
 
     def content_hash(self) -> str:
-        """Hash of what the entries say and of what their files hold; of a classifier its name and revision.
+        """Hash of what the entries say and of what their files hold, wherever; of a classifier its name and revision.
 
         Raises:
             ValueError: A file is not right.
@@ -90,7 +92,8 @@ class StudyData:
             self.corpus.content_hash(),
             pairs.content_hash() if pairs else "",
         ]
-        said = [repr(entry) for entry in (self.reward, self.named_words, self.corpus, self.preferences)]
+        entries = (self.reward, self.words, self.corpus, self.preferences)
+        said = [repr(msgspec.structs.asdict(entry) | {"path": None}) for entry in entries]
         return hashlib.sha256("\n".join((*said, *read)).encode()).hexdigest()
 
     @property
