@@ -103,6 +103,11 @@ def test_a_file_that_is_not_right_is_one_line(folder: Path, tmp_path: Path) -> N
     found = CliRunner().invoke(app, ["study", "--check", str(path)])
     assert found.exit_code == 2
     assert "corpora.texts.path: " in found.output
+    short = tmp_path / "short"
+    shutil.copytree(folder, short)
+    _write(short / "texts.jsonl", [{"text": f"The lid is {('bad', 'good')[at % 2]}, {at}."} for at in range(1_500)])
+    with pytest.raises(ValueError, match=r"^studies.\S+: corpus: no document for tuning has more than 200 characters"):
+        study_report(next(iter(read_studies(short / "paper.toml").values())))
     wrong = dataclasses.replace(next(iter(read_studies(folder / "paper.toml").values())), own_effort=None)
     with pytest.raises(ValueError, match=r"^studies.\S+: documents: 2,000 are asked for, and the corpus has \d+ to"):
         study_report(wrong)

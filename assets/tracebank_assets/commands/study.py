@@ -38,6 +38,7 @@ def study(
     from tracebank_assets.sparse_features.keys import DICTIONARIES
     from tracebank_assets.sparse_features.whole_study import run_study
     from tracebank_assets.studies import studies
+    from tracebank_models.reward_probe.study_report import study_report
 
     if check is not None:
         _check(check, name)
@@ -53,6 +54,10 @@ def study(
         return
     if as_json:
         raise click.UsageError("--json: goes with --show, or with no study")
+    try:
+        study_report(studies()[name])  # what it names is read before anything is trained
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     upgrade(settings)
     asked = {
         BASE.to_python_identifier(): {"steps": pretraining_steps},

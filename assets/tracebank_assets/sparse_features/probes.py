@@ -57,7 +57,7 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
         made.inputs |= {side: loaded.facts.weights_hash for side, loaded in sides.items()}
         made.inputs |= {name: version for one in read.values() for name, version in one.versions.items()}
         triples = study_triples(study, lexicon, study.effort.triples)
-        pairs = _pairs(study, sides["base"]) if study.method == "dpo" else []
+        pairs = _pairs(study, sides["base"]) if study.compares_answers else []
         found = {side: _probed(study, sides[side], read[side], triples, pairs, lexicon) for side in SIDES}
         write_probes(made, study, (REWARD, UNSEEN_WORDS, PREFERENCE), ProbeTables.joined(found.values()))
     taus = _random_taus(found["tuned"])
@@ -147,7 +147,7 @@ def _figures(
         figures[f"{side}_sign_share"], _ = tables.metric(name, "sign_share")
         figures[f"{side}_raw_tau"] = _tau(study, tables, side, REWARD, "raw_activations")
         figures[f"{side}_unseen_words_tau"] = _tau(study, tables, side, UNSEEN_WORDS, "sparse_codes")
-        if study.method == "dpo":
+        if study.compares_answers:
             preference = subject.probe(PREFERENCE, "logistic", "sparse_codes")
             figures[f"{side}_preference_accuracy"], _ = tables.metric(preference, "accuracy")
     return {"triples": triples, **rounded(figures)}

@@ -7,6 +7,7 @@ A file's rows are a prompt with two answers, two whole dialogues (Anthropic's HH
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,10 +167,11 @@ def _pair(entry: PreferenceFile, row: Row) -> PreferenceText | str:
 
 def _common(chosen: str, rejected: str) -> str:
     """What two dialogues begin with, up to the last answer or, in plain texts, to the last whole word."""
-    pairs = zip(chosen, rejected, strict=False)
-    shared = chosen[
-        : next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(chosen), len(rejected)))
-    ]
+    # By halves: dialogues are long, and letter by letter takes minutes for a hundred thousand.
+    length = bisect_left(
+        range(min(len(chosen), len(rejected))), True, key=lambda at: chosen[: at + 1] != rejected[: at + 1]
+    )
+    shared = chosen[:length]
     answer = shared.rfind(_ANSWER)
     if answer >= 0:
         return shared[: answer + len(_ANSWER)]

@@ -209,6 +209,11 @@ class Study:
         """How much is done."""
         return self.own_effort or self.base.effort
 
+    @property
+    def compares_answers(self) -> bool:
+        """Whether it has pairs of answers: those that DPO learns from, or such of a file."""
+        return self.method == "dpo" or not self.data.samples_pairs
+
 
 def ladder_studies() -> dict[str, Study]:
     """PPO and DPO of every size of the ladder: `small-ppo`, `small-dpo`, ..."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tracebank_models.language_model.corpora import Part, ReviewCorpus
+from tracebank_models.language_model.corpus import Document
 from tracebank_models.language_model.rewards import ClassifierEntry, LexiconEntry, ScoresEntry
 from tracebank_models.reward_probe.study import Study
 from tracebank_models.reward_probe.study_triples import TEXTS_PER_TRIPLE, triples_of
 
+_PROMPTS = frozenset({"tuning", "emission", "preferences"})
+"""Parts that prompts are drawn from."""
 TUNING_DOCUMENTS = 2_000
 """Most documents that prompts of tuning are cut from."""
 SAMPLED_AT_ONCE = 64
@@ -85,11 +88,20 @@ def _documents(study: Study) -> Iterator[tuple[str, str]]:
     yield "documents", Path(study.data.corpus.path).name
     for part, most in wanted_documents(study).items():
         if most:
+            _check_prompts(part, study.data.documents(part, most))
             yield f"  {part}", f"{len(study.data.documents(part, most)):,} of at most {most:,}"
 
 
+def _check_prompts(part: Part, documents: Sequence[Document]) -> None:
+    from tracebank_models.language_model.prompts import PromptLengths
+
+    shortest = PromptLengths().document_characters
+    if part in _PROMPTS and all(len(document.text) <= shortest for document in documents):
+        raise ValueError(f"corpus: no document for {part} has more than {shortest} characters; allowed: longer ones")
+
+
 def _pairs(study: Study) -> Iterator[tuple[str, str]]:
-    if study.method != "dpo":
+    if not study.compares_answers:
         return
     found = study.data.preference_texts()
     if found is None:
@@ -103,7 +115,7 @@ def _pairs(study: Study) -> Iterator[tuple[str, str]]:
     if found.left_out:
         yield "  left out", ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items())
     batch = study.effort.dpo.batch_size
-    if len(tuning) < batch:
+    if study.method == "dpo" and len(tuning) < batch:
         raise ValueError(
             f"dpo.batch_size: {batch} is not allowed; allowed: at most {len(tuning)}, the pairs to tune on"
         )
