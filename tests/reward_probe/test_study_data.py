@@ -105,7 +105,10 @@ def test_a_file_that_is_not_right_is_one_line(folder: Path, tmp_path: Path) -> N
     assert "corpora.texts.path: " in found.output
     short = tmp_path / "short"
     shutil.copytree(folder, short)
-    _write(short / "texts.jsonl", [{"text": f"The lid is {('bad', 'good')[at % 2]}, {at}."} for at in range(1_500)])
+    _write(
+        short / "texts.jsonl",
+        [{"text": json.loads(line)["text"][:200]} for line in (folder / "texts.jsonl").open(encoding="utf-8")],
+    )
     with pytest.raises(ValueError, match=r"^studies.\S+: corpus: no document for tuning has more than 200 characters"):
         study_report(next(iter(read_studies(short / "paper.toml").values())))
     wrong = dataclasses.replace(next(iter(read_studies(folder / "paper.toml").values())), own_effort=None)
@@ -158,8 +161,13 @@ def test_triples_of_any_corpus_differ_in_a_word_that_the_corpus_holds(study: Stu
         assert one.negative in known
         assert one.neutral in known
     assert len({text for one in found for text in one.texts[:1]}) == len(found)
-    with pytest.raises(ValueError, match=r"^triples: 1 texts hold no word of lexicon 'words'$"):
-        corpus_triples(["A lid."], lexicon, limit=1, seed=0)
+    for wrong, message in (
+        (["A lid."], "1 texts hold no word of lexicon 'words'"),
+        (["Good or bad."], "1 texts hold no word that stands twice, has 4 letters and no valence"),
+        (["A lid. Good."] * 9 + ["A bad lid, kettle kettle.", "A kettle."], "none of 11 first sentences gives one"),
+    ):
+        with pytest.raises(ValueError, match=rf"^triples: {message}"):
+            corpus_triples(wrong, lexicon, limit=1, seed=0)
 
 
 def test_a_reward_without_words_says_what_stands_in(folder: Path, tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def corpus_triples(texts: Sequence[str], lexicon: Lexicon, *, limit: int, seed: 
     if not valences:
         raise ValueError(f"triples: {len(texts)} texts hold no word of lexicon {lexicon.name!r}")
     neutral = _neutral(counts, lexicon.valences)
+    if not neutral:
+        least = _SHORTEST_NEUTRAL
+        raise ValueError(
+            f"triples: {len(texts)} texts hold no word that stands twice, has {least} letters and no valence"
+        )
     found = unrepeated(contrastive_triples(texts, valences, neutral, seed=seed))
     kept = list(islice(found, limit))
     if not kept:
@@ -61,9 +66,6 @@ def _neutral(counts: Mapping[str, int], known: Iterable[str]) -> list[str]:
     """Words that the lexicon does not know: of those that stand twice the more frequent half, without grammar's."""
     valued = set(known)
     ranked = sorted((word for word, count in counts.items() if count > 1), key=lambda word: (-counts[word], word))
-    content = [
-        word
-        for word in ranked[min(_FUNCTION_WORDS, len(ranked) // 5) :]
-        if len(word) >= _SHORTEST_NEUTRAL and "'" not in word
-    ]
-    return [word for word in content[: max(1, len(content) // 2)] if word not in valued]
+    beyond = ranked[min(_FUNCTION_WORDS, len(ranked) // 5) :]
+    content = [word for word in beyond if word not in valued and len(word) >= _SHORTEST_NEUTRAL and "'" not in word]
+    return content[: max(1, len(content) // 2)]
