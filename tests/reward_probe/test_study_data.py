@@ -91,8 +91,9 @@ def test_what_its_files_hold_names_it_and_not_where_they_are(study: Study, folde
 
 
 def test_what_it_would_run_is_told_before_anything_runs(folder: Path) -> None:
-    found = CliRunner().invoke(app, ["study", "--check", str(folder / "paper.toml")])
+    found = CliRunner().invoke(app, ["study", "--check", str(folder / "paper.toml")], env={"COLUMNS": "80"})
     assert found.exit_code == 0, found.output
+    assert max(map(len, found.output.splitlines())) <= 80
     for said in ("by DPO", "documents of texts.jsonl", "lexicon 'words'", "7 equal", "to tune on"):
         assert said in found.output
 

@@ -72,7 +72,7 @@ def study(
 
 
 def _check(file: Path, name: str | None) -> None:
-    from tracebank.cli.grid import Grid, print_grids
+    from tracebank.cli.grid import PROSE, Grid, print_grids
     from tracebank_models.reward_probe.study_file import read_studies
     from tracebank_models.reward_probe.study_report import study_report
 
@@ -82,7 +82,7 @@ def _check(file: Path, name: str | None) -> None:
             raise ValueError(f"study: {name!r} is not in {file}; use one of {', '.join(found)}")
         grids = []
         for study in found.values() if name is None else [found[name]]:
-            grids.append(grid := Grid("what", "of the study", title=f"{study.name}: as it would run"))
+            grids.append(grid := Grid("what", ("of the study", PROSE), title=f"{study.name}: as it would run"))
             for row in study_report(study):
                 grid.add_row(*row)
     except ValueError as error:
