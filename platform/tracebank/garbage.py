@@ -125,7 +125,7 @@ class Home:
             if "study" in table.partition_columns or table is TRAINING_CURVES:
                 for partition, _ in self._series.partitions(table):
                     if "study" in partition:
-                        living = _lives(str(partition["study"]), int(partition["seed"]), models)
+                        living = _lives(str(partition["study"]), int(str(partition["seed"])), models)
                     else:  # a run is a model's, or its dictionaries', as in "small-ppo-seed0/dictionaries"
                         living = str(partition["run"]).partition("/")[0] in models
                     if not living:

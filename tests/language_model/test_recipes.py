@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from tracebank_models.language_model import architecture
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.base_training import BaseModel, train_base_model
+from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.language_model.corpus import Document
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.language_model.lexicon import Lexicon, LexiconReward, load_vader_lexicon
@@ -63,7 +64,7 @@ def documents() -> list[Document]:
 
 
 def _base(folder: Path, recipe: Recipe = RECIPE, on_step: Any = None) -> BaseModel:
-    return train_base_model(recipe, load_vader_lexicon(), folder, on_step)
+    return train_base_model(recipe, ReviewCorpus(), folder, on_step)
 
 
 def _killed_after(step: int) -> Callable[[Mapping[str, float | int]], None]:

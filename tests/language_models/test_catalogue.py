@@ -161,7 +161,7 @@ print(json.dumps({
 
 
 def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    """Named by folders relative to where the run was started, and found again from elsewhere."""
+    """Named by folders relative to the file, and found from elsewhere."""
     folders = [_saved(tmp_path / "models" / name, tokenizer, seed) for seed, name in enumerate(("first", "second"))]
     path = tmp_path / "studies.toml"
     path.write_text(
@@ -172,7 +172,7 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     environment = os.environ | settings.environment() | {"TRACEBANK_STUDIES": str(path), "TRACEBANK_DEVICE": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", _LOADED_STUDY],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, cwd="/", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -181,7 +181,7 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     assert (second["model"], second["parent"], second["method"]) == ("pair-seed0", "elsewhere", "loaded")
     assert second["parent_weights_hash"] == first["weights_hash"] != second["weights_hash"]
     assert [first["path"], second["path"]] == [str(folder) for folder in folders]
-    assert [first["source"], second["source"]] == ["models/first", "models/second"]
+    assert [first["source"], second["source"]] == [str(folder) for folder in folders]
     assert first["step"] is second["step"] is None
     assert found["studies"][-1] == "pair"
     assert found["checks"] == {

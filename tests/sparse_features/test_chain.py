@@ -488,7 +488,7 @@ def test_a_dictionary_of_another_width_is_refused(chain: Chain, tmp_path: Path) 
     [
         ({"epochs": 0}, "DictionaryPlan.epochs: 0 is not allowed"),
         ({"batch_tokens": -1}, "DictionaryPlan.batch_tokens: -1 is not allowed"),
-        ({"l1": -0.5}, "l1 = -0.5: must be at least 0"),
+        ({"l1": -0.5}, "DictionaryPlan.l1: -0.5 is not allowed; allowed: a number >= 0"),
     ],
 )
 def test_trainings_that_are_not_allowed_write_nothing(chain: Chain, config: dict[str, Any], message: str) -> None:

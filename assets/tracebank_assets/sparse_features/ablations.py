@@ -16,10 +16,8 @@ from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyon
 from tracebank_assets.sparse_features.probe_rows import weights_of
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
-    ABLATION_REVIEWS,
     Dictionaries,
     advancing,
-    fresh_reviews,
     small_dictionaries,
 )
 from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
@@ -27,14 +25,11 @@ from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
 if TYPE_CHECKING:
-    from tracebank_models.language_model.lexicon import Lexicon
     from tracebank_models.language_model.loading import LoadedModel
     from tracebank_models.reward_probe.reward_ablation import RewardAblation
 
 PROMPT_TOKENS: Final = 12
 """The paper takes 30 of its longer reviews."""
-_SPARE: Final = 4
-"""So many reviews for each prompt: short ones and starts that were there before are left out."""
 
 
 @study_artifact(
@@ -47,8 +42,6 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
 
     Features are chosen by probe weight times mean activation; see `tracebank_models.reward_probe.reward_features`.
     """
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
-
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores, Ablation, of_study(study)) as made:
@@ -56,7 +49,7 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
         tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
         made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
-        found = _ablated(stores, study, tuned, read, load_vader_lexicon())
+        found = _ablated(stores, study, tuned, read)
         made.write(with_study(found.summary.rename({"seed": "draw"}), study))
         made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
         texts = with_study(found.texts.rename({"seed": "draw"}), study)
@@ -69,25 +62,23 @@ def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.D
     return with_study(chosen.with_columns(names), study).drop("site")
 
 
-def _ablated(
-    stores: Stores, study: Study, tuned: "LoadedModel", read: Dictionaries, lexicon: "Lexicon"
-) -> "RewardAblation":
+def _ablated(stores: Stores, study: Study, tuned: "LoadedModel", read: Dictionaries) -> "RewardAblation":
     from tracebank_models.activations.corpus import TokenCorpus
-    from tracebank_models.language_model.lexicon import LexiconReward
     from tracebank_models.reward_probe.emitted_words import review_starts
     from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
+    from tracebank_models.reward_probe.study_report import wanted_documents
 
     effort = study.effort
     probe = ProbedModel(study.key, study.key, read.names).probe(REWARD, "ridge", "sparse_codes")
     weights = weights_of(stores.relational, probe, read.names)
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
     corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)
-    reviews = fresh_reviews(lexicon, ABLATION_REVIEWS, _SPARE * effort.ablation_prompts)
+    reviews = study.data.documents("ablation", wanted_documents(study)["ablation"])
     texts = [review.text for review in reviews]
     prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=effort.ablation_prompts)
     settings = AblationSettings(effort.ablated_share, seeds=tuple(range(effort.random_ablations)))
-    reward = LexiconReward(lexicon)
+    reward = study.data.reward_function(str(tuned.model.device))
     with track(f"Ablations of {study.key}", total=2 * (3 + len(settings.seeds))) as advance:
         return ablate_reward_features(
             tuned.model, tuned.tokenizer, read.coders, weights, corpus, prompts,

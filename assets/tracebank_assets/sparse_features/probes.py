@@ -16,11 +16,8 @@ from tracebank_assets.sparse_features.probe_checks import PROBE_CHECKS, above_ra
 from tracebank_assets.sparse_features.probe_rows import write_probes
 from tracebank_assets.sparse_features.study_data import model_of
 from tracebank_assets.sparse_features.study_readers import (
-    EMISSION_REVIEWS,
-    PREFERENCE_REVIEWS,
     Dictionaries,
     advancing,
-    fresh_reviews,
     rounded,
     small_dictionaries,
     study_triples,
@@ -30,6 +27,7 @@ from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
 
 if TYPE_CHECKING:
+    from tracebank_models.language_model.corpora import Part
     from tracebank_models.language_model.direct_preference import PreferencePair
     from tracebank_models.language_model.lexicon import Lexicon
     from tracebank_models.language_model.loading import LoadedModel
@@ -50,12 +48,11 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
     Task `reward` is the paper's split by triple, `unseen_words` the same probe split by word, and `preference` the
     logistic probe on pairs of answers, of studies that tune on such pairs.
     """
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.reward_probe.probe_tables import PREFERENCE, REWARD, UNSEEN_WORDS, ProbeTables
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
-    lexicon = load_vader_lexicon()
+    lexicon = study.data.lexicon()
     with materialised(context, stores) as made:
         made.device = str(device)
         sides = {side: load_catalogued(stores.relational, model_of(study, side), device) for side in SIDES}
@@ -63,7 +60,7 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
         made.inputs |= {side: loaded.facts.weights_hash for side, loaded in sides.items()}
         made.inputs |= {name: version for one in read.values() for name, version in one.versions.items()}
         triples = study_triples(study, lexicon, study.effort.triples)
-        pairs = _pairs(study, sides["base"], lexicon) if study.method == "dpo" else []
+        pairs = _pairs(study, sides["base"]) if study.compares_answers else []
         found = {side: _probed(study, sides[side], read[side], triples, pairs, lexicon) for side in SIDES}
         write_probes(made, study, (REWARD, UNSEEN_WORDS, PREFERENCE), ProbeTables.joined(found.values()))
     taus = _random_taus(found["tuned"])
@@ -90,7 +87,7 @@ def _probed(
             reader,
             triples,
             lexicon.word_valences(),
-            _prompts(loaded, lexicon, EMISSION_REVIEWS, effort.ablation_prompts),
+            _prompts(study, loaded, "emission", effort.ablation_prompts),
             emitted_texts=4 * effort.ablation_prompts,
             random_probes=effort.random_probes,
             pairs=pairs,
@@ -98,23 +95,28 @@ def _probed(
         )
 
 
-def _prompts(loaded: "LoadedModel", lexicon: "Lexicon", start: int, count: int) -> "PromptSource":
+def _prompts(study: Study, loaded: "LoadedModel", part: "Part", count: int) -> "PromptSource":
     from tracebank_models.language_model.corpus import corpus_frame
     from tracebank_models.language_model.prompts import PromptSource
 
-    reviews = corpus_frame(fresh_reviews(lexicon, start, count))
+    reviews = corpus_frame(study.data.documents(part, count))
     return PromptSource(loaded.tokenizer, reviews, seed=_PREFERENCE_SEED)
 
 
-def _pairs(study: Study, base: "LoadedModel", lexicon: "Lexicon") -> "list[PreferencePair]":
-    """Answers of the base model, ranked as those that tuning learned from, but none of those."""
+def _pairs(study: Study, base: "LoadedModel") -> "list[PreferencePair]":
+    """Pairs as those that tuning learned from, but none of those: of a file, or answers of the base model."""
     from tracebank_models.language_model.direct_preference import sampled_preferences
-    from tracebank_models.language_model.lexicon import LexiconReward
+    from tracebank_models.language_model.preference_sets import encoded_pairs
+    from tracebank_models.language_model.text_limits import context_length
     from tracebank_models.language_model.tuning import CLEAR_GAP
+    from tracebank_models.reward_probe.study_report import wanted_documents
+
+    if texts := study.data.pairs("probe"):
+        return encoded_pairs(base.tokenizer, texts, context_length(base.model))
 
     batches = study.effort.preference_batches
-    prompts = _prompts(base, lexicon, PREFERENCE_REVIEWS, 64 * batches)
-    reward = LexiconReward(lexicon)
+    prompts = _prompts(study, base, "preferences", wanted_documents(study)["preferences"])
+    reward = study.data.reward_function(str(base.model.device))
     return sampled_preferences(
         base.model, base.tokenizer, prompts, reward, batches, seed=_PREFERENCE_SEED, smallest_gap=CLEAR_GAP
     )
@@ -148,7 +150,7 @@ def _figures(
         figures[f"{side}_sign_share"], _ = tables.metric(name, "sign_share")
         figures[f"{side}_raw_tau"] = _tau(study, tables, side, REWARD, "raw_activations")
         figures[f"{side}_unseen_words_tau"] = _tau(study, tables, side, UNSEEN_WORDS, "sparse_codes")
-        if study.method == "dpo":
+        if study.compares_answers:
             preference = subject.probe(PREFERENCE, "logistic", "sparse_codes")
             figures[f"{side}_preference_accuracy"], _ = tables.metric(preference, "accuracy")
     return {"triples": triples, **rounded(figures)}

@@ -5,7 +5,7 @@ The methods are in `proximal_policy` and `direct_preference`; here is what both 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,10 +15,12 @@ import polars as pl
 from .corpus import Document, corpus_frame
 from .direct_preference import pairs_hash, sampled_preferences, tune_with_dpo
 from .fingerprint import settings_hash
-from .lexicon import LexiconReward
 from .loading import LoadedModel
+from .preference_sets import PreferenceText, encoded_pairs
 from .prompts import PromptSource
 from .proximal_policy import tune_with_ppo
+from .rewards import Reward
+from .text_limits import context_length
 from .training_loop import OnStep, checkpoints
 from .training_settings import DPOConfiguration, PPOConfiguration
 
@@ -39,7 +41,7 @@ class Tuned:
 def tune_ppo(
     base: LoadedModel,
     documents: Iterable[Document],
-    reward: LexiconReward,
+    reward: Reward,
     configuration: PPOConfiguration,
     directory: Path,
     on_step: OnStep | None = None,
@@ -67,20 +69,20 @@ def tune_ppo(
 def tune_dpo(
     base: LoadedModel,
     documents: Iterable[Document],
-    reward: LexiconReward,
+    reward: Reward,
     configuration: DPOConfiguration,
-    batches: int,
+    preferences: int | Sequence[PreferenceText],
     directory: Path,
     on_step: OnStep | None = None,
 ) -> Tuned:
-    """Tune with DPO on pairs that the base samples and the reward ranks; folder and resuming as in `tune_ppo`.
+    """Tune with DPO on given pairs, or on such that the base samples and the reward ranks; resumes as `tune_ppo`.
 
     Args:
         base: The model; it is changed in place.
         documents: Where prompts are cut from.
-        reward: Ranks the pairs, and measures.
+        reward: Ranks sampled pairs, and measures.
         configuration: How.
-        batches: Batches of 64 pairs that are sampled.
+        preferences: The pairs, or how many batches of 64 are sampled.
         directory: Below it the folder is made.
         on_step: Called with the row of each step.
 
@@ -88,9 +90,12 @@ def tune_dpo(
         ValueError: See `tune_with_dpo` and `sampled_preferences`.
     """
     prompts = PromptSource(base.tokenizer, corpus_frame(documents), seed=configuration.seed)
-    pairs = sampled_preferences(
-        base.model, base.tokenizer, prompts, reward, batches, seed=configuration.seed, smallest_gap=CLEAR_GAP
-    )
+    if isinstance(preferences, int):
+        pairs = sampled_preferences(
+            base.model, base.tokenizer, prompts, reward, preferences, seed=configuration.seed, smallest_gap=CLEAR_GAP
+        )
+    else:
+        pairs = encoded_pairs(base.tokenizer, preferences, context_length(base.model))
     folder = directory / settings_hash(configuration, base.facts.weights_hash, pairs_hash(pairs))[:12]
     curve = tune_with_dpo(base.model, base.tokenizer, pairs, prompts, reward, configuration, folder, on_step)
     return Tuned(curve, checkpoints(folder))

@@ -1,30 +1,42 @@
-"""Reward studies: which model is tuned how, and how much of everything is done with it. Settings only, no computing.
+"""Reward studies: which model is tuned how, on what, and how much of everything is done with it. Settings only.
 
 A study is a base model, a tuned one, and what 2310.08164 does with the two. The ladder's studies stand here; others are
-read from a TOML file by `study_file`.
+read from a TOML file by `study_file`. What a field may be stands in its annotation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from tracebank_models.language_model.field_checks import in_range, require, whole
+from msgspec import Meta
+
+from tracebank_models.language_model.checked_settings import check_settings
+from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
+from tracebank_models.language_model.field_checks import require
 from tracebank_models.language_model.recipes import RECIPES
-from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
+from tracebank_models.language_model.training_settings import (
+    DPOConfiguration,
+    PPOConfiguration,
+    PretrainingConfiguration,
+)
+from tracebank_models.reward_probe.study_data import StudyData
 from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
 
 Method = Literal["ppo", "dpo", "loaded"]
-METHODS: Final = ("ppo", "dpo", "loaded")
 CORPUS_SHARDS: Final = 4
 """Parts of a study's documents. The last is held out: dictionaries are measured on it and not trained on it."""
 HELD_OUT: Final = CORPUS_SHARDS - 1
 SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2}
 """Features over the width of the activations, by the name of the size (2310.08164)."""
 SIDES: Final = ("base", "tuned")
-FIRST_DOCUMENT: Final = 1_000_000
-"""Number of a study's first review: far beyond those that models of the ladder are pretrained on."""
+
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=0, le=10**6)]
+Rate = Annotated[float, Meta(ge=1e-12, le=1)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +45,27 @@ class DictionaryPlan:
 
     architecture: str = "tied_relu"
     """Of the two sizes per layer and side."""
-    l1: float = 0.05
+    l1: Weight = 0.05
     """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width."""
-    learning_rate: float = 1e-3
-    batch_tokens: int = 1_024
-    epochs: int = 3
-    k: int = 16
+    learning_rate: Rate = 1e-3
+    batch_tokens: Count = 1_024
+    epochs: Count = 3
+    k: Count = 16
     """Active features of the k-sparse kinds."""
-    warm_up_steps: int = 50
-    dead_after_tokens: int = 100_000
+    warm_up_steps: Annotated[int, Meta(ge=0, le=10**9)] = 50
+    dead_after_tokens: Count = 100_000
     extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
     """Trained beside them at the most divergent site, for comparison."""
-    extra_seeds: tuple[int, ...] = (1,)
+    extra_seeds: tuple[Seed, ...] = (1,)
     """Further seeds of both sides' small dictionaries at that site; 0 is that of the plan itself."""
 
     def __post_init__(self) -> None:
-        """Check what `DictionaryConfig` does not.
+        """Check every field, and what they may be together.
 
         Raises:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
-        whole(self, 1, 10**9, "batch_tokens", "epochs", "k")
+        check_settings(self)
         single = [name for name in ARCHITECTURES if name != "crosscoder"]
         require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
         extras = self.extra_architectures
@@ -71,28 +83,30 @@ class Effort:
 
     ppo: PPOConfiguration
     dpo: DPOConfiguration
-    preference_batches: int
+    preference_batches: Count
     """Batches of 64 sampled pairs, before ties are left out."""
-    documents: int
-    """Reviews that activations are captured on, all shards together."""
-    max_tokens: int
+    documents: Annotated[int, Meta(ge=CORPUS_SHARDS, le=10**9)]
+    """That activations are captured on, all shards together."""
+    max_tokens: Count
     """Where a document is cut."""
-    triples: int
+    triples: Count
     """Most contrastive triples."""
-    random_probes: int
-    ablation_prompts: int
-    ablated_share: float
+    random_probes: Count
+    ablation_prompts: Count
+    ablated_share: Share
     """Share of a dictionary's features that an ablation holds at zero."""
-    layers: int = 5
+    layers: Count = 5
     """Most divergent layers."""
-    random_ablations: int = 3
+    random_ablations: Count = 3
     """Runs of an ablation with random features, a seed each."""
     dictionaries: DictionaryPlan = field(default_factory=DictionaryPlan)
-    loss_documents: int = 64
+    loss_documents: Count = 64
     """Documents that losses are measured on with a dictionary in the model's place."""
-    stored_tokens: int = 4_096
+    stored_tokens: Annotated[int, Meta(ge=0, le=10**9)] = 4_096
     """Held-out tokens whose sparse codes are stored as rows."""
-    threads: int | None = None
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of captured activations."""
+    threads: Annotated[int, Meta(ge=1, le=10**6)] | None = None
     """Most threads of torch; None takes every processor. Small nets lose more by waiting than they win by sharing."""
 
     def __post_init__(self) -> None:
@@ -101,13 +115,7 @@ class Effort:
         Raises:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
-        whole(self, CORPUS_SHARDS, 10**9, "documents")
-        counts = ("preference_batches", "max_tokens", "triples", "random_probes", "ablation_prompts", "layers")
-        whole(self, 1, 10**9, *counts, "loss_documents")
-        whole(self, 0, 10**9, "stored_tokens")
-        in_range(self, 0, 1, "ablated_share")
-        if self.threads is not None:
-            whole(self, 1, 10**6, "threads")
+        check_settings(self)
 
 
 EFFORTS: Final[Mapping[str, Effort]] = {
@@ -164,6 +172,10 @@ class ModelSource:
     source: str
     """A size of the ladder, which is trained here; else a Hugging Face id or a folder."""
     revision: str | None = None
+    corpus: CorpusEntry = field(default_factory=ReviewCorpus)
+    """What a model of the ladder is trained on; the reviews of `ReviewCorpus` go with texts of the recipe's own."""
+    pretraining: PretrainingConfiguration | None = None
+    """Where it is not the recipe's."""
 
     @property
     def trained_here(self) -> bool:
@@ -185,6 +197,11 @@ class Study:
     method: Method
     tuned: ModelSource | None = None
     """Where the tuned model is loaded from, with method `loaded`."""
+    seeds: tuple[int, ...] = (0,)
+    """What it is run with, each by itself."""
+    own_effort: Effort | None = None
+    """Where it is not that of the base's size."""
+    data: StudyData = field(default_factory=StudyData)
     seed: int = 0
     """Of everything by chance, but for the base model, which a study's seeds share."""
 
@@ -196,7 +213,12 @@ class Study:
     @property
     def effort(self) -> Effort:
         """How much is done."""
-        return self.base.effort
+        return self.own_effort or self.base.effort
+
+    @property
+    def compares_answers(self) -> bool:
+        """Whether it has pairs of answers: those that DPO learns from, or such of a file."""
+        return self.method == "dpo" or not self.data.samples_pairs
 
 
 def ladder_studies() -> dict[str, Study]:
