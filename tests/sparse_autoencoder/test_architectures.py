@@ -25,10 +25,9 @@ LEARNING: dict[str, dict[str, Any]] = {
 
 
 def config_of(architecture: str, **values: Any) -> DictionaryConfig:
-    own: dict[str, Any] = {"prefixes": (8, 16)} if architecture == "matryoshka" else {}
-    own |= {"sites": ("base", "tuned")} if architecture == "crosscoder" else {}
-    defaults = {"name": architecture, "d_in": 6, "d_sae": 16, "k": 3} | own
-    return DictionaryConfig(architecture=architecture, **(defaults | values))  # type: ignore[arg-type]
+    own = {"sites": ("base", "tuned")} if architecture == "crosscoder" else {}
+    defaults: dict[str, Any] = {"name": architecture, "d_in": 6, "d_sae": 16, "k": 3}
+    return DictionaryConfig.from_dict({**defaults, **own, **values, "architecture": architecture})
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,9 @@ def test_the_scale_of_the_input_is_found_and_undone(architecture: str) -> None:
     dictionary = training.dictionaries[architecture]
     scaled = dictionary.scaled(batch.rows(config.sites))
     for site in range(len(config.sites)):
-        assert float(scaled[:, site * 6 : site * 6 + 6].norm(dim=1).mean()) == pytest.approx(6**0.5, rel=1e-4)
+        norms = scaled[:, site * 6 : site * 6 + 6].norm(dim=1)
+        found = norms.square().mean() if architecture == "jumprelu" else norms.mean()
+        assert float(found) == pytest.approx(1 if architecture == "jumprelu" else 6**0.5, rel=1e-4)
     output = dictionary.decode(torch.zeros(1, 16))
     torch.testing.assert_close(output * dictionary.input_scale, dictionary.decoder_bias[None])
 
@@ -149,11 +150,11 @@ def test_the_scale_of_the_input_is_found_and_undone(architecture: str) -> None:
     ("values", "message"),
     [
         ({"k": 17}, r"k = 17: must be between 1 and d_sae \(16\)"),
-        ({"architecture": "gated"}, "architecture = 'gated': must be one of tied_relu, relu"),
+        ({"architecture": "gated"}, "architecture = 'gated': must be one of batchtopk, crosscoder, jump"),
         ({"d_in": 0}, "d_in = 0: must be at least 1"),
         ({"learning_rate": float("nan")}, "learning_rate = nan: must be above 0"),
         ({"architecture": "matryoshka", "prefixes": (8, 4, 16)}, r"prefixes = \(8, 4, 16\): must ascend"),
-        ({"prefixes": (16,)}, "only matryoshka has them"),
+        ({"prefixes": (16,)}, r"prefixes = \(16,\): is no field of topk, which has architecture, auxiliary, d_in"),
         ({"architecture": "crosscoder"}, r"sites = \('activations',\): a crosscoder reads at least two"),
         ({"sites": ("a", "b")}, "topk reads exactly one"),
         ({"name": "a/b"}, "name = 'a/b': must be a file name"),

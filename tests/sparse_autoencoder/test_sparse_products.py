@@ -14,15 +14,12 @@ from tracebank_models.sparse_autoencoder.sparse_products import (
     reconstruction_loss,
 )
 
-BY_LOOPS, BY_TORCH = "compiled loops", "torch"
 
-
-@pytest.fixture(params=[BY_LOOPS, BY_TORCH], autouse=True)
+@pytest.fixture(params=["compiled", "dense", "sparse"], autouse=True)
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     # Several blocks of rows in a batch of test size.
     monkeypatch.setattr(sparse_products, "_ROWS", 256)
-    if request.param == BY_TORCH:
-        monkeypatch.setattr(sparse_products, "compiled", lambda tensor: False)
+    monkeypatch.setattr(sparse_products, "way_of", lambda *_: request.param)
     return str(request.param)
 
 

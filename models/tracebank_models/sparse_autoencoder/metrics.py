@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
+from tracebank_models.sparse_autoencoder.precision import all_finite, doubles
 
 METRIC_SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "dictionary": pl.String,
@@ -57,14 +58,14 @@ class ReconstructionMetrics:
         Raises:
             ValueError: The width is not the dictionary's, or a value is not finite.
         """
-        if not torch.isfinite(x.sum(dtype=torch.float64)):
+        if not all_finite(x):
             raise ValueError(f"activations for {self.dictionary.config.name} hold NaN or infinity")
         for start in range(0, len(x), _ROWS):
             self._update(x[start : start + _ROWS])
 
     def _update(self, x: Tensor) -> None:
         codes = self.dictionary.encode(x)
-        output, x = self.dictionary.decode(codes).double(), x.double()
+        output, x = doubles(self.dictionary.decode(codes)), doubles(x)
         self._merge_spread(x)
         self.fired += (codes > 0).sum(0).cpu()
         self.maximum = torch.maximum(self.maximum, codes.amax(0).cpu())
@@ -72,7 +73,7 @@ class ReconstructionMetrics:
         lengths = (x.norm(dim=1) * output.norm(dim=1)).clamp_min(1e-12)
         found = {
             "error": (x - output).square().sum(),
-            "l1": codes.sum(dtype=torch.float64),
+            "l1": doubles(codes.sum(1)).sum(),
             "output": output.square().sum(),
             "product": product.sum(),
             "cosine": (product / lengths).sum(),
