@@ -1,4 +1,4 @@
-"""`batchtopk`: the k x tokens largest pre-activations of a batch; at inference all above a threshold learned on the way.
+"""`batchtopk`: the k x tokens largest pre-activations of a batch; at inference all above a threshold.
 
 The threshold is the smallest activation that was selected, smoothed over the last batches and carried on to the next:
 weights move on, in early training by a tenth of the codes a step, so a plain mean would always be late.
@@ -20,8 +20,8 @@ from tracebank_models.sparse_autoencoder.sparse_products import SparseCodes, enc
 class BatchTopKConfig(KSparseConfig):
     """Fields of those that select from a whole batch."""
 
-    threshold_momentum: float = 0.8
-    """Of the smoothing (Brown's, of level and trend): 0 follows each batch, 0.8 has half of a batch's noise."""
+    threshold_momentum: float = 0.6
+    """Of the smoothing (Brown's, of level and trend): 0 follows each batch, 0.8 has half of a batch's noise and is later."""
 
     def check_own(self) -> None:
         """Check the momentum too."""

@@ -28,7 +28,7 @@ _LEAST_THRESHOLD: Final = 1e-8
 class JumpReluConfig(DictionaryConfig):
     """Fields of JumpReLU; thresholds and the bandwidth are in units of the scaled activations."""
 
-    l0: float = 1e-3
+    l0: float = 0.01
     """Weight of the mean L0, in units of the squared norm of the scaled activations."""
     jump_threshold: float = 0.001
     """Threshold that every feature starts from."""
