@@ -103,7 +103,9 @@ def test_jump_relu_s_threshold_hears_of_errors_nearby_and_not_of_silence(start: 
 def test_the_weight_of_l0_decides_how_many_features_fire() -> None:
     weights = (1e-4, 1e-3, 1e-2, 1e-1)
     values: dict[str, Any] = {"d_in": 40, "d_sae": 64, "learning_rate": 5e-3, "warm_up_steps": 20}
-    configs = [config_of("jumprelu", name=str(weight), l0=weight, normalize_activations=True, **values) for weight in weights]
+    configs = [
+        config_of("jumprelu", name=str(weight), l0=weight, normalize_activations=True, **values) for weight in weights
+    ]
     training = StreamTraining(configs, "cpu")
     points = [
         point

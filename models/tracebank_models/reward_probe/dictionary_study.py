@@ -175,25 +175,23 @@ def _patched(
     means: Mapping[Site, Tensor],
     ids: Tensor,
     mask: Tensor,
-) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
+) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor, Tensor]]]:
     """For each dictionary the logits of the model as it is, and with reconstructions, zeros and means at the site."""
 
-    def logits() -> Tensor:
-        found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
+    def logits(changes: dict[Site, Callable[[Tensor], Tensor]]) -> Tensor:
+        with replaced(model, changes):
+            found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
         assert isinstance(found, Tensor)
         return found
 
-    clean = logits()
-    ablated: dict[Site, tuple[Tensor, ...]] = {}
+    clean = logits({})
+    ablated: dict[Site, tuple[Tensor, Tensor]] = {}
     for name, dictionary in dictionaries.items():
         site = sites[name]
         if site not in ablated:
-            ablated[site] = ()
-            for value in (torch.zeros_like(means[site]), means[site]):
-                with replaced(model, {site: partial(_held, value)}):
-                    ablated[site] += (logits(),)
-        with replaced(model, {site: _reconstruction(dictionary.to(model.device))}):
-            yield name, (clean, logits(), *ablated[site])
+            ablated[site] = logits({site: torch.zeros_like}), logits({site: partial(_held, means[site])})
+        patched = logits({site: _reconstruction(dictionary.to(model.device))})
+        yield name, (clean, patched, *ablated[site])
 
 
 def _held(value: Tensor, output: Tensor) -> Tensor:

@@ -140,13 +140,12 @@ class DictionaryConfig:
         """
         own = own_fields(values.get("architecture", cls.architecture))
         others = frozenset[str]().union(*map(own_fields, ARCHITECTURES)) - own
-        return DictionaryConfig(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-                if name not in others
-            }
-        )
+        kept: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name not in others
+        }
+        return DictionaryConfig(**kept)
 
 
 def at_least(field: str, value: float, least: float) -> None:

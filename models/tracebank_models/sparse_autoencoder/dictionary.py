@@ -151,7 +151,8 @@ class Dictionary(nn.Module):
 
     def normal_scale(self, x: Tensor) -> Tensor:
         """Return what brings one site's activations, (tokens, d_in), to a mean norm of the root of their width."""
-        return x.shape[1] ** 0.5 / x.norm(dim=1).mean()
+        scale: Tensor = x.shape[1] ** 0.5 / x.norm(dim=1).mean()
+        return scale
 
     def speeds(self) -> dict[str, float]:
         """Return by how much parameters, by name, learn faster than the learning rate; 1 where none is named."""

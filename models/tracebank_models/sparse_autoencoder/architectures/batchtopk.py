@@ -7,6 +7,7 @@ weights move on, in early training by a tenth of the codes a step, so a plain me
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class BatchTopKConfig(KSparseConfig):
     """Fields of those that select from a whole batch."""
 
     threshold_momentum: float = 0.6
-    """Of the smoothing (Brown's, of level and trend): 0 follows each batch, 0.8 has half of a batch's noise and is later."""
+    """Of the smoothing (Brown's, of level and trend): near 0 it follows each batch."""
 
     def check_own(self) -> None:
         """Check the momentum too."""
@@ -35,12 +36,12 @@ class BatchTopKDictionary(KSparseDictionary):
 
     config: BatchTopKConfig
     trend: Tensor
-    sae_lens_name = "jumprelu"
+    sae_lens_name: ClassVar[str | None] = "jumprelu"
 
     def __init__(self, config: BatchTopKConfig) -> None:
         super().__init__(config)
         self.register_buffer("trend", torch.zeros(()))
-        self.register_load_state_dict_pre_hook(_without_trend)
+        self.register_load_state_dict_pre_hook(_without_trend)  # type: ignore[no-untyped-call]
 
     def selection_weight(self) -> Tensor:
         """Return what an activation is multiplied with before it is compared with others, (features,)."""
