@@ -47,7 +47,8 @@ def test_a_dictionary_leaves_and_comes_back_the_same(home: Home, folder: Path) -
         assert before is not None
         assert after is not None
         assert (after.site, after.layer, after.model, after.side) == ("layers.1.mlp", 1, "small-ppo", "base")
-        one, two = load_dictionary(Path(before.path)), load_dictionary(Path(after.path))
+        session.expunge_all()
+    one, two = load_dictionary(Path(before.path)), load_dictionary(Path(after.path))
     x = torch.randn(20, 16)
     torch.testing.assert_close(two.encode(x), one.encode(x))
     torch.testing.assert_close(two(x), one(x))
