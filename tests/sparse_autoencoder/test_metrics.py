@@ -76,6 +76,26 @@ def test_a_perfect_and_a_shrunk_reconstruction() -> None:
             assert values["fvu"] == pytest.approx(0, abs=1e-12)
 
 
+def test_dictionaries_are_compared_at_an_l0_that_none_exceeds() -> None:
+    dictionary, x = _dictionary(), torch.randn(200, 6)
+    with torch.no_grad():
+        dictionary.decoder.mul_(torch.linspace(0.1, 3, 20)[:, None])
+    found = {}
+    for most in (None, 3, 1):
+        metrics = ReconstructionMetrics(dictionary, most)
+        metrics.update(x)
+        found[most] = _values(metrics.rows())
+    assert found[3] == pytest.approx(found[None])
+    codes = dictionary.encode(x)
+    written = codes * dictionary.decoder_rows().norm(dim=1)
+    alone = codes * (written == written.amax(1, keepdim=True)) * (codes > 0)
+    error = (dictionary.decode(alone) - x).square().sum() / (x - x.mean(0)).square().sum()
+    assert found[1]["fvu"] == pytest.approx(float(error), rel=1e-4)
+    assert found[1]["l0"] <= 1
+    with pytest.raises(ValueError, match="most_per_token = 0: must be at least 1"):
+        ReconstructionMetrics(dictionary, 0)
+
+
 def test_empty_and_broken_corpora_are_clear_errors() -> None:
     metrics = ReconstructionMetrics(_dictionary())
     with pytest.raises(ValueError, match="tokens = 0: one was evaluated on an empty corpus"):

@@ -41,8 +41,20 @@ class ReconstructionMetrics:
     tokens' ratios. The relative reconstruction bias is sum |x_hat|^2 / sum <x, x_hat>: below 1 means shrinkage.
     """
 
-    def __init__(self, dictionary: Dictionary) -> None:
-        self.dictionary = dictionary
+    def __init__(self, dictionary: Dictionary, most_per_token: int | None = None) -> None:
+        """Start with nothing seen.
+
+        Args:
+            dictionary: The dictionary.
+            most_per_token: Keep only so many codes of each token, those that write most, so that dictionaries of
+                unlike L0 are compared at one that none exceeds; None keeps all.
+
+        Raises:
+            ValueError: No code would be kept.
+        """
+        if most_per_token is not None and most_per_token < 1:
+            raise ValueError(f"most_per_token = {most_per_token}: must be at least 1")
+        self.dictionary, self.most_per_token = dictionary, most_per_token
         config = dictionary.config
         self.tokens = 0
         self.fired = torch.zeros(config.d_sae, dtype=torch.int64)
@@ -64,7 +76,7 @@ class ReconstructionMetrics:
             self._update(x[start : start + _ROWS])
 
     def _update(self, x: Tensor) -> None:
-        codes = self.dictionary.encode(x)
+        codes = self._kept(self.dictionary.encode(x))
         output, x = doubles(self.dictionary.decode(codes)), doubles(x)
         self._merge_spread(x)
         self.fired += (codes > 0).sum(0).cpu()
@@ -80,6 +92,13 @@ class ReconstructionMetrics:
         }
         for name, value in found.items():
             self._sums[name] += float(value)
+
+    def _kept(self, codes: Tensor) -> Tensor:
+        if self.most_per_token is None or self.most_per_token >= codes.shape[1]:
+            return codes
+        rows = self.dictionary.decoder_rows() / self.dictionary.input_scale
+        places = (codes * rows.norm(dim=1)).topk(self.most_per_token, sorted=False).indices
+        return torch.zeros_like(codes).scatter(1, places, codes.gather(1, places))
 
     def _merge_spread(self, x: Tensor) -> None:
         mean, n = x.mean(0), len(x)

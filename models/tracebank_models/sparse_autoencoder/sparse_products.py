@@ -69,11 +69,12 @@ def way_of(x: Tensor, n_features: int, per_token: float) -> Way:
         n_features: Features of the dictionary.
         per_token: Features that fire per token.
     """
-    # Milliseconds to decode and differentiate 1,024 tokens on one core of an AMD EPYC, compiled, dense and sparse:
-    #    64 ->   128, k 16 (  8 features to a firing one):  0.5    2.3    9.2
-    #    64 ->   512, k 16 ( 32):                           0.5    5.2   10.5
-    #   128 -> 1,024, k 16 ( 64):                           1.0   17.5    8.6
-    #   512 -> 4,096, k 32 (128):                           9.6  194     97
+    # Milliseconds to decode and differentiate 1,024 tokens on one core of an AMD EPYC, compiled, dense and sparse (one
+    # run of tracebank_benchmarks.sparse_autoencoder.decoding_ways):
+    #    64 ->   128, k 16 (  8 features to a firing one):  1.0    2.6   11.2
+    #    64 ->   512, k 16 ( 32):                           1.2    8.4    9.8
+    #   128 -> 1,024, k 16 ( 64):                           1.7   18.5   14.8
+    #   512 -> 4,096, k 32 (128):                           9.1  215     77
     # So the loops win at every size, and dense products beat sparse ones where many features fire.
     if x.device.type == "cpu" and x.dtype == torch.float32 and _has_numba():
         return "compiled"
