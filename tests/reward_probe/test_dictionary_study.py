@@ -217,5 +217,7 @@ def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model
     ids = torch.randint(0, 256, (3, 20), generator=torch.Generator().manual_seed(0))
     losses = loss_recovered_of(model, found, [(ids, torch.ones_like(ids))])
     assert set(losses["dictionary"]) == {name for name, one in found.items() if len(one.config.sites) == 1}
-    assert {"ce_recovered", "kl_recovered"} <= set(losses["metric"])
-    assert losses.filter(pl.col("metric") == "ce_recovered")["value"].is_finite().all()
+    assert {"ce_recovered", "ce_recovered_from_mean", "kl_recovered"} <= set(losses["metric"])
+    assert losses.filter(pl.col("metric") == "kl_recovered_from_mean")["value"].is_finite().all()
+    worst = losses.filter(pl.col("metric").is_in(["ce_ablated", "ce_mean_ablated"]))
+    assert worst["value"].n_unique() == 2, "zero and mean ablation of one site, whichever dictionary"

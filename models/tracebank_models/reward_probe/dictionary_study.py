@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from tracebank_models.activations.sites import Site, replaced, resolve_sites
 from tracebank_models.features.dictionary_codes import inputs_of
 from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.language_model.fingerprint import settings_hash
-from tracebank_models.language_model.hooks import evaluating
+from tracebank_models.language_model.hooks import evaluating, watched
 from tracebank_models.reward_probe.study import DictionaryPlan
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.checkpoint import load_checkpoint, load_dictionary, save_checkpoint
@@ -143,33 +144,58 @@ def loss_recovered_of(
     states = {name: LossRecovered(one) for name, one in chosen.items()}
     sites = {name: resolve_sites(model, [one.config.sites[0].partition("/")[2]])[0] for name, one in chosen.items()}
     with evaluating(model):
+        means = _means(model, sites.values(), batches)
         for ids, mask in batches:
-            for number, (name, patched) in enumerate(_patched(model, chosen, sites, ids, mask)):
+            for number, (name, patched) in enumerate(_patched(model, chosen, sites, means, ids, mask)):
                 states[name].update(*patched, ids.to(model.device), mask.bool().to(model.device))
                 if progress is not None:
                     progress(number + 1, len(chosen))
     return pl.concat(state.rows() for state in states.values())
 
 
-def _patched(
-    model: PreTrainedModel, dictionaries: Mapping[str, Dictionary], sites: Mapping[str, Site], ids: Tensor, mask: Tensor
-) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor]]]:
-    """For each dictionary the logits of the model as it is, with reconstructions at the site, and with zeros there."""
+def _means(
+    model: PreTrainedModel, sites: Iterable[Site], batches: Sequence[tuple[Tensor, Tensor]]
+) -> dict[Site, Tensor]:
+    """The mean output of each site over all tokens that are no padding."""
+    sums: dict[Site, Tensor] = {}
+    with watched(model, {site: site.tap for site in sites}) as seen:
+        for ids, mask in batches:
+            model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
+            for site, output in seen.items():
+                found = output[mask.bool().to(output.device)].float().sum(0)
+                sums[site] = found if site not in sums else sums[site] + found
+    tokens = sum(int(mask.sum()) for _, mask in batches)
+    return {site: total / tokens for site, total in sums.items()}
 
-    def logits() -> Tensor:
-        found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
+
+def _patched(
+    model: PreTrainedModel,
+    dictionaries: Mapping[str, Dictionary],
+    sites: Mapping[str, Site],
+    means: Mapping[Site, Tensor],
+    ids: Tensor,
+    mask: Tensor,
+) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor, Tensor]]]:
+    """For each dictionary the logits of the model as it is, and with reconstructions, zeros and means at the site."""
+
+    def logits(changes: dict[Site, Callable[[Tensor], Tensor]]) -> Tensor:
+        with replaced(model, changes):
+            found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
         assert isinstance(found, Tensor)
         return found
 
-    clean = logits()
-    ablated: dict[Site, Tensor] = {}
+    clean = logits({})
+    ablated: dict[Site, tuple[Tensor, Tensor]] = {}
     for name, dictionary in dictionaries.items():
         site = sites[name]
         if site not in ablated:
-            with replaced(model, {site: torch.zeros_like}):
-                ablated[site] = logits()
-        with replaced(model, {site: _reconstruction(dictionary.to(model.device))}):
-            yield name, (clean, logits(), ablated[site])
+            ablated[site] = logits({site: torch.zeros_like}), logits({site: partial(_held, means[site])})
+        patched = logits({site: _reconstruction(dictionary.to(model.device))})
+        yield name, (clean, patched, *ablated[site])
+
+
+def _held(value: Tensor, output: Tensor) -> Tensor:
+    return value.to(output.dtype).expand_as(output)
 
 
 def _reconstruction(dictionary: Dictionary) -> Callable[[Tensor], Tensor]:

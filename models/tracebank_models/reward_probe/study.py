@@ -283,19 +283,19 @@ def _configuration(
 ) -> DictionaryConfig:
     features = SIZES[size] * width
     sides = SIDES if side == "both" else (side,)
-    prefixes = tuple(sorted({features // 4, features // 2, features})) if architecture == "matryoshka" else ()
-    return DictionaryConfig(
-        name=dictionary_name(side, site, size, architecture, number),
-        architecture=architecture,  # type: ignore[arg-type]
-        d_in=width,
-        d_sae=features,
-        sites=tuple(f"{one}/{site}" for one in sides),
-        k=min(plan.k, features),
-        l1=plan.l1,
-        prefixes=prefixes,
-        learning_rate=plan.learning_rate,
-        warm_up_steps=plan.warm_up_steps,
-        dead_after_tokens=plan.dead_after_tokens,
-        normalize_activations=True,
-        seed=init_seed(seed, side, number),
+    return DictionaryConfig.from_dict(
+        {
+            "name": dictionary_name(side, site, size, architecture, number),
+            "architecture": architecture,
+            "d_in": width,
+            "d_sae": features,
+            "sites": tuple(f"{one}/{site}" for one in sides),
+            "k": min(plan.k, features),
+            "l1": plan.l1,
+            "learning_rate": plan.learning_rate,
+            "warm_up_steps": plan.warm_up_steps,
+            "dead_after_tokens": plan.dead_after_tokens,
+            "normalize_activations": True,
+            "seed": init_seed(seed, side, number),
+        }
     )
