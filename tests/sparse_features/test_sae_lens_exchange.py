@@ -16,7 +16,7 @@ from tracebank_models.reward_probe.study import dictionary_name
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
-NAME = f"small-ppo/{dictionary_name('tuned', SITES[1], 'small', 'tied_relu', 0)}"
+NAME = f"small-ppo-seed0/{dictionary_name('tuned', SITES[1], 'small', 'tied_relu', 0)}"
 
 
 def _run(*arguments: object) -> Result:
@@ -39,14 +39,14 @@ def folder(home: Home, tmp_path: Path) -> Path:
 def test_a_dictionary_leaves_and_comes_back_the_same(home: Home, folder: Path) -> None:
     metadata = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))["metadata"]
     assert metadata["hook_name"] == "blocks.1.hook_mlp_out"
-    assert metadata["model_name"] == "small-ppo"
+    assert metadata["model_name"] == "small-ppo-seed0"
     done = _run("import", folder, "--name", "back")
     assert done.exit_code == 0, done.output
     with home.relational.reading() as session:
         before, after = (session.get(SparseAutoencoder, name) for name in (NAME, "imported/back"))
         assert before is not None
         assert after is not None
-        assert (after.site, after.layer, after.model, after.side) == ("layers.1.mlp", 1, "small-ppo", "base")
+        assert (after.site, after.layer, after.model, after.side) == ("layers.1.mlp", 1, "small-ppo-seed0", "base")
         session.expunge_all()
     one, two = load_dictionary(Path(before.path)), load_dictionary(Path(after.path))
     x = torch.randn(20, 16)
@@ -86,9 +86,9 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(
 
 
 def test_what_cannot_be_exported_is_one_line(home: Home, tmp_path: Path) -> None:
-    done = _run("export", "small-ppo/none", tmp_path / "sae")
+    done = _run("export", "small-ppo-seed0/none", tmp_path / "sae")
     assert done.exit_code == 2
-    assert "'small-ppo/none' is not in relational.sparse_autoencoders" in done.output
+    assert "'small-ppo-seed0/none' is not in relational.sparse_autoencoders" in done.output
     assert not (tmp_path / "sae").exists()
 
 
