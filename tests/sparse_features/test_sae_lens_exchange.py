@@ -66,7 +66,7 @@ def test_a_dictionary_leaves_and_comes_back_the_same(home: Home, folder: Path) -
         ({"model_name": None}, (), "--model: cfg.json does not say which model it reads"),
         ({}, ("--model", "gpt9"), "--model: 'gpt9' is not in relational.language_models"),
         ({"tracebank_site": None, "hook_name": None}, (), "--site: cfg.json does not say which site it reads"),
-        ({}, ("--site", "layers.7.mlp"), "--site: 'layers.7.mlp' is none of 'small-ppo', whose last block is 1"),
+        ({}, ("--site", "layers.7.mlp"), "--site: 'layers.7.mlp' is none of 'small-ppo-seed0', whose last block is 1"),
         ({}, ("--name", "a/b"), "name = 'a/b': must be a file name"),
         ({"d_out": 12}, (), "d_out = 12: a transcoder"),
     ],
