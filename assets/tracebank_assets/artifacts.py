@@ -4,7 +4,7 @@
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +67,7 @@ def check_specs(
     checks: Mapping[str, str],
     *,
     not_empty: bool = False,
+    blocking: Collection[str] = (),
     partitions: dg.PartitionsDefinition[Any] | None = None,
 ) -> list[dg.AssetCheckSpec]:
     """The standard checks of what an asset writes, and its own by name and meaning; each for every partition.
@@ -83,7 +84,7 @@ def check_specs(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)  # that checks have partitions is new in Dagster
         return [
-            dg.AssetCheckSpec(name, asset=key, description=what, partitions_def=partitions)
+            dg.AssetCheckSpec(name, asset=key, description=what, blocking=name in blocking, partitions_def=partitions)
             for name, what in asked.items()
         ]
 
@@ -94,6 +95,7 @@ def artifact(
     name: str | None = None,
     checks: Mapping[str, str] | None = None,
     not_empty: bool = False,
+    blocking: Collection[str] = (),
     files: Sequence[Path] = (),
     metadata: Mapping[str, Any] | None = None,
     **options: Any,
@@ -106,6 +108,7 @@ def artifact(
         name: second part of the key; the function's name where it is not given.
         checks: checks of its own, by name, with what each means.
         not_empty: whether it is a fault when there are no rows.
+        blocking: names of checks without which the rest makes no sense.
         files: what its code reads beside Python, as texts of queries: part of the code version.
         metadata: more metadata.
         options: of `dg.asset`: deps, partitions_def, pool, op_tags, kinds, owners, tags, ...
@@ -118,7 +121,12 @@ def artifact(
             group_name=group,
             code_version=code_version(function, files),
             check_specs=check_specs(
-                key, tables, checks or {}, not_empty=not_empty, partitions=options.get("partitions_def")
+                key,
+                tables,
+                checks or {},
+                not_empty=not_empty,
+                blocking=blocking,
+                partitions=options.get("partitions_def"),
             ),
             metadata={**table_metadata(tables), **(metadata or {})},
             **options,

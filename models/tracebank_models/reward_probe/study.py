@@ -10,59 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from tracebank_models.language_model.field_checks import in_range, require, whole
+from tracebank_models.language_model.field_checks import in_range, whole
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import SIDES as SIDES
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 
 Method = Literal["ppo", "dpo", "loaded"]
 METHODS: Final = ("ppo", "dpo", "loaded")
 CORPUS_SHARDS: Final = 4
 """Parts of a study's documents. The last is held out: dictionaries are measured on it and not trained on it."""
 HELD_OUT: Final = CORPUS_SHARDS - 1
-SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2}
-"""Features over the width of the activations, by the name of the size (2310.08164)."""
-SIDES: Final = ("base", "tuned")
 FIRST_DOCUMENT: Final = 1_000_000
 """Number of a study's first review: far beyond those that models of the ladder are pretrained on."""
-
-
-@dataclass(frozen=True, slots=True)
-class DictionaryPlan:
-    """How the dictionaries of a study are trained."""
-
-    architecture: str = "tied_relu"
-    """Of the two sizes per layer and side."""
-    l1: float = 0.05
-    """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width."""
-    learning_rate: float = 1e-3
-    batch_tokens: int = 1_024
-    epochs: int = 3
-    k: int = 16
-    """Active features of the k-sparse kinds."""
-    warm_up_steps: int = 50
-    dead_after_tokens: int = 100_000
-    extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
-    """Trained beside them at the most divergent site, for comparison."""
-    extra_seeds: tuple[int, ...] = (1,)
-    """Further seeds of both sides' small dictionaries at that site; 0 is that of the plan itself."""
-
-    def __post_init__(self) -> None:
-        """Check what `DictionaryConfig` does not.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        whole(self, 1, 10**9, "batch_tokens", "epochs", "k")
-        single = [name for name in ARCHITECTURES if name != "crosscoder"]
-        require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
-        extras = self.extra_architectures
-        known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
-        others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
-        require(self, "extra_architectures", f"each once, of {others}", known)
-        seeds = self.extra_seeds
-        further = 0 not in seeds and len(set(seeds)) == len(seeds)
-        require(self, "extra_seeds", "each once, without 0, the plan's own", further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,60 +160,3 @@ def ladder_studies() -> dict[str, Study]:
 
 
 _TUNED_HERE: Final[tuple[Method, Method]] = ("ppo", "dpo")
-
-
-def dictionary_name(side: str, site: str, size: str, architecture: str, seed: int) -> str:
-    """Name of a dictionary within its study; also of its folder."""
-    return f"{side}-{site}-{size}-{architecture}-{seed}"
-
-
-def study_dictionaries(widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan) -> list[DictionaryConfig]:
-    """Every dictionary of a study: two sizes for each side and site, and the extras at one site.
-
-    Args:
-        widths: Width of each site.
-        most_divergent: The site at which extras are trained.
-        plan: How.
-
-    Raises:
-        ValueError: See `DictionaryConfig`.
-    """
-    found = [
-        _configuration(plan, side, site, size, plan.architecture, 0, width)
-        for site, width in widths.items()
-        for side in SIDES
-        for size in SIZES
-    ]
-    site, width = most_divergent, widths[most_divergent]
-    found += [
-        _configuration(plan, side, site, "small", plan.architecture, seed, width)
-        for side in SIDES
-        for seed in plan.extra_seeds
-    ]
-    for architecture in plan.extra_architectures:
-        side = "both" if architecture == "crosscoder" else "tuned"
-        found.append(_configuration(plan, side, site, "big", architecture, 0, width))
-    return found
-
-
-def _configuration(
-    plan: DictionaryPlan, side: str, site: str, size: str, architecture: str, seed: int, width: int
-) -> DictionaryConfig:
-    features = SIZES[size] * width
-    sides = SIDES if side == "both" else (side,)
-    prefixes = tuple(sorted({features // 4, features // 2, features})) if architecture == "matryoshka" else ()
-    return DictionaryConfig(
-        name=dictionary_name(side, site, size, architecture, seed),
-        architecture=architecture,  # type: ignore[arg-type]
-        d_in=width,
-        d_sae=features,
-        sites=tuple(f"{one}/{site}" for one in sides),
-        k=min(plan.k, features),
-        l1=plan.l1,
-        prefixes=prefixes,
-        learning_rate=plan.learning_rate,
-        warm_up_steps=plan.warm_up_steps,
-        dead_after_tokens=plan.dead_after_tokens,
-        normalize_activations=True,
-        seed=seed,
-    )

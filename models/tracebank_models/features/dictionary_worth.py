@@ -1,0 +1,124 @@
+"""What dictionaries are worth on documents that they were not trained on: reconstruction, the model's loss, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tracebank_models.activations.sites import Site, replaced, resolve_sites
+from tracebank_models.features.dictionary_codes import inputs_of
+from tracebank_models.features.paired_stream import PairedShards
+from tracebank_models.language_model.hooks import evaluating
+from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
+from tracebank_models.sparse_autoencoder.metrics import LossRecovered, ReconstructionMetrics, metric_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+START_COSINE: Final = "start_cosine"
+"""Metric: mean cosine of a dictionary's encoder rows to those that it began with; near 1 it has learned nothing."""
+ACTIVE_SHARE: Final = "active_share"
+"""Metric: L0 over the features."""
+
+
+def reconstruction_metrics_of(
+    dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
+) -> pl.DataFrame:
+    """FVU, L0, dead share and the like over all tokens, and how far each moved.
+
+    Returns:
+        Rows of `metrics.METRIC_SCHEMA`, with `START_COSINE` and `ACTIVE_SHARE`.
+    """
+    states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
+    for batch in shards.in_order(batch_tokens):
+        for state in states.values():
+            state.update(inputs_of(state.dictionary, batch.activations))
+    rows = pl.concat(state.rows() for state in states.values())
+    l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
+    return pl.concat([rows, *(_learning(one, l0[one.config.name], shards.tokens) for one in dictionaries.values())])
+
+
+def _learning(dictionary: Dictionary, l0: float, tokens: int) -> pl.DataFrame:
+    found = {START_COSINE: _start_cosine(dictionary), ACTIVE_SHARE: l0 / dictionary.config.d_sae}
+    return metric_rows(dictionary, found, tokens)
+
+
+@torch.no_grad()
+def _start_cosine(dictionary: Dictionary) -> float:
+    start = build(dictionary.config).encoder_rows()
+    return float(functional.cosine_similarity(dictionary.encoder_rows().cpu(), start, dim=1).mean())
+
+
+def covariances(shards: PairedShards, batch_tokens: int = 65_536) -> dict[str, Tensor]:
+    """Covariance of the activations by `side/site`, (width, width) each, summed in double precision."""
+    sums = {name: torch.zeros(width + 1, width + 1, dtype=torch.float64) for name, width in shards.widths.items()}
+    for batch in shards.in_order(batch_tokens):
+        for name, total in sums.items():
+            rows = functional.pad(batch.activations[name].double().cpu(), (0, 1), value=1.0)
+            total += rows.T @ rows
+    tokens = shards.tokens
+    return {
+        name: total[:-1, :-1] / tokens - torch.outer(total[-1, :-1], total[-1, :-1]) / tokens**2
+        for name, total in sums.items()
+    }
+
+
+def loss_recovered_of(
+    model: PreTrainedModel,
+    dictionaries: Mapping[str, Dictionary],
+    batches: Sequence[tuple[Tensor, Tensor]],
+    progress: Callable[[int, int], None] | None = None,
+) -> pl.DataFrame:
+    """CE and KL recovered of dictionaries of one model's sites, crosscoders left out: rows of `metrics.METRIC_SCHEMA`.
+
+    Args:
+        model: The model that the dictionaries read.
+        dictionaries: By name; each of one site, named `side/site`.
+        batches: Token ids and mask of texts, padded on the right.
+        progress: Told how many dictionaries are done, and how many there are.
+    """
+    chosen = {name: one for name, one in dictionaries.items() if len(one.config.sites) == 1}
+    states = {name: LossRecovered(one) for name, one in chosen.items()}
+    sites = {name: resolve_sites(model, [one.config.sites[0].partition("/")[2]])[0] for name, one in chosen.items()}
+    with evaluating(model):
+        for ids, mask in batches:
+            for number, (name, patched) in enumerate(_patched(model, chosen, sites, ids, mask)):
+                states[name].update(*patched, ids.to(model.device), mask.bool().to(model.device))
+                if progress is not None:
+                    progress(number + 1, len(chosen))
+    return pl.concat(state.rows() for state in states.values())
+
+
+def _patched(
+    model: PreTrainedModel, dictionaries: Mapping[str, Dictionary], sites: Mapping[str, Site], ids: Tensor, mask: Tensor
+) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor]]]:
+    """For each dictionary the logits of the model as it is, with reconstructions at the site, and with zeros there."""
+
+    def logits() -> Tensor:
+        found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
+        assert isinstance(found, Tensor)
+        return found
+
+    clean = logits()
+    ablated: dict[Site, Tensor] = {}
+    for name, dictionary in dictionaries.items():
+        site = sites[name]
+        if site not in ablated:
+            with replaced(model, {site: torch.zeros_like}):
+                ablated[site] = logits()
+        with replaced(model, {site: _reconstruction(dictionary.to(model.device))}):
+            yield name, (clean, logits(), ablated[site])
+
+
+def _reconstruction(dictionary: Dictionary) -> Callable[[Tensor], Tensor]:
+    def change(output: Tensor) -> Tensor:
+        flat = output.flatten(0, 1).float()
+        restored: Tensor = dictionary.decode(dictionary.encode(flat))
+        return restored.to(output.dtype).view_as(output)
+
+    return change
