@@ -58,9 +58,11 @@ class DictionarySimilarity(Base):
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="the first; of two sizes the small one")
     other: Mapped[str] = mapped_column(String(200), primary_key=True, doc="the second")
     comparison: Mapped[str] = mapped_column(String(16), doc="size, tuning or seed: what the two differ in")
+    features: Mapped[int | None] = mapped_column(doc="that fire at all, of the first: only they are compared")
+    other_features: Mapped[int | None] = mapped_column(doc="of the second; both null of rows of before: all of them")
     mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; its mean over pairs of seeds is PW-MCC")
     chance: Mapped[float | None] = mapped_column(
-        Float, doc="that of random dictionaries of both sizes, of all directions or of the activations' covariance, "
+        Float, doc="that of as many random directions, of every kind or of the activations' covariance, "
         "whichever is larger; null of rows of before",
     )  # fmt: skip
     difference: Mapped[float | None] = mapped_column(Float, doc="mmcs less chance; null of rows of before")

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
 from tracebank_models.features import dictionary_training
 from tracebank_models.features.dictionary_training import TrainedDictionaries, train_dictionaries
-from tracebank_models.features.dictionary_worth import covariances, loss_recovered_of, reconstruction_metrics_of
+from tracebank_models.features.dictionary_worth import covariances, loss_recovered_of, reconstruction_of
 from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.plan import SIDES, DictionaryPlan, study_dictionaries
@@ -152,7 +152,8 @@ def test_other_settings_train_in_another_folder(shards: PairedShards, tmp_path: 
 def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model: Any, tmp_path: Path) -> None:
     plan = DictionaryPlan(batch_tokens=300, epochs=1, k=4, initialisations=1, extra_architectures=("crosscoder",))
     found = _trained(shards, tmp_path, plan).load()
-    metrics = reconstruction_metrics_of(found, shards, 250)
+    restored = reconstruction_of(found, shards, 250)
+    metrics = restored.metrics
     assert set(metrics["dictionary"]) == set(found)
     found_covariances = covariances(shards, 250)
     whole = {name: torch.cat([b.activations[name] for b in shards.in_order(4_096)]) for name in shards.widths}
@@ -166,6 +167,7 @@ def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model
         assert metrics.filter(dictionary=name, metric="fvu")["tokens"].item() == shards.tokens
         values = dict(metrics.filter(dictionary=name).select("metric", "value").iter_rows())
         assert values["active_share"] == pytest.approx(values["l0"] / dictionary.config.d_sae)
+        assert len(restored.alive[name]) == round((1 - values["dead_share"]) * dictionary.config.d_sae)
         start = build(dictionary.config).encoder_rows()
         assert values["start_cosine"] == pytest.approx(
             float(torch.cosine_similarity(start, dictionary.encoder_rows()).mean())

@@ -13,7 +13,7 @@ from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
 from tracebank_models.sparse_autoencoder.comparisons import Trained, comparisons, similarities, trained_as
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_models.sparse_autoencoder.matching import chance, mmcs
-from tracebank_models.sparse_autoencoder.plan import SIDES, DictionaryPlan, study_dictionaries
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan, study_dictionaries
 from tracebank_models.sparse_autoencoder.planted import PlantedFeatures
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining
 
@@ -91,6 +91,25 @@ def test_normal_noise_of_the_same_covariance_gives_no_agreement_beyond_chance() 
     assert row["difference"] < 0.2
 
 
+def test_features_that_never_fire_are_not_compared() -> None:
+    configs = study_dictionaries({SITE: WIDTH}, SITE, PLAN)
+    first, second = (build(config) for config in configs if config.sites == (f"base/{SITE}",))
+    second.encoder.data[:4] = first.encoder.data[:4]
+    found = {one.config.name: one for one in (first, second)}
+    pairs = comparisons({name: trained_as(one.config) for name, one in found.items()})
+    covariances = {f"base/{SITE}": torch.eye(WIDTH)}
+    for living, wanted in ((4, 1), (WIDTH, 4 / WIDTH)):
+        alive = {first.config.name: torch.arange(living), second.config.name: torch.arange(living)}
+        row = similarities(pairs, found, alive, covariances).row(0, named=True)
+        assert (row["features"], row["other_features"]) == (living, living)
+        assert row["chance"] == pytest.approx(chance((living, living), (torch.eye(WIDTH),) * 2))
+        assert row["mmcs"] >= wanted - 1e-6
+        assert row["difference"] == row["mmcs"] - row["chance"]
+    assert row["mmcs"] < 0.6
+    none = alive | {first.config.name: torch.arange(0)}
+    assert similarities(pairs, found, none, covariances).is_empty()
+
+
 def _trained(batches: Sequence[Tensor]) -> tuple[dict[str, Dictionary], Sequence[Tensor]]:
     """Both initialisations of the base's dictionary."""
     configs = study_dictionaries({SITE: WIDTH}, SITE, PLAN)
@@ -103,6 +122,7 @@ def _trained(batches: Sequence[Tensor]) -> tuple[dict[str, Dictionary], Sequence
 
 def _seeds(found: dict[str, Dictionary], covariance: Tensor) -> pl.DataFrame:
     pairs = comparisons({name: trained_as(one.config) for name, one in found.items()})
-    rows = similarities(pairs, found, {f"{side}/{SITE}": covariance for side in SIDES})
+    alive = {name: torch.arange(one.config.d_sae) for name, one in found.items()}
+    rows = similarities(pairs, found, alive, {f"base/{SITE}": covariance})
     assert rows["comparison"].to_list() == ["seed"]
     return rows

@@ -1,4 +1,4 @@
-"""Checks of trained dictionaries: whether they learned, and whether two of other first weights found the same features."""
+"""Checks of trained dictionaries: whether they learned, and whether those of other first weights found the same."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""All dictionaries of a base and a tuned model: trained from one stream, measured on another, compared with one another.
+"""All dictionaries of a base and a tuned model: trained from one stream, measured on another, and compared.
 
 What is trained is the plan's to say (`sparse_autoencoder.plan`); each step stands in a module of its own.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tracebank_models.features.dictionary_training import TrainedDictionaries, train_dictionaries
-from tracebank_models.features.dictionary_worth import covariances, loss_recovered_of, reconstruction_metrics_of
+from tracebank_models.features.dictionary_worth import covariances, loss_recovered_of, reconstruction_of
 from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.comparisons import comparisons, similarities, trained_as
@@ -82,11 +82,12 @@ def study_of_dictionaries(
         given.stream, configs, plan, directory, inputs=given.content, device=str(given.device), progress=progress
     )
     found = trained.load()
-    metrics = [reconstruction_metrics_of(found, given.held_out)]
+    restored = reconstruction_of(found, given.held_out)
+    metrics = [restored.metrics]
     for side in SIDES:
         model, texts = given.reader(side)
         of_side = {name: one for name, one in found.items() if one.config.sites[0].startswith(f"{side}/")}
         metrics.append(loss_recovered_of(model, of_side, texts))
     pairs = comparisons({name: trained_as(one.config) for name, one in found.items()})
-    alike = similarities(pairs, found, covariances(given.held_out))
+    alike = similarities(pairs, found, restored.alive, covariances(given.held_out))
     return DictionaryStudy(trained, found, pl.concat(metrics), alike)

@@ -1,8 +1,9 @@
-"""What dictionaries are worth on documents that they were not trained on: reconstruction, the model's loss, agreement."""
+"""What dictionaries are worth on documents that they were not trained on: reconstruction, and the loss of the model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -26,21 +27,29 @@ ACTIVE_SHARE: Final = "active_share"
 """Metric: L0 over the features."""
 
 
-def reconstruction_metrics_of(
-    dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
-) -> pl.DataFrame:
-    """FVU, L0, dead share and the like over all tokens, and how far each moved.
+@dataclass(frozen=True, slots=True)
+class Reconstruction:
+    """How well dictionaries say again what they read."""
 
-    Returns:
-        Rows of `metrics.METRIC_SCHEMA`, with `START_COSINE` and `ACTIVE_SHARE`.
-    """
+    metrics: pl.DataFrame
+    """Rows of `metrics.METRIC_SCHEMA`: FVU, L0, dead share and the like, `START_COSINE` and `ACTIVE_SHARE`."""
+    alive: dict[str, Tensor]
+    """Features that fired at least once, by dictionary."""
+
+
+def reconstruction_of(
+    dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
+) -> Reconstruction:
+    """Read all tokens once through every dictionary."""
     states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
     for batch in shards.in_order(batch_tokens):
         for state in states.values():
             state.update(inputs_of(state.dictionary, batch.activations))
     rows = pl.concat(state.rows() for state in states.values())
     l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
-    return pl.concat([rows, *(_learning(one, l0[one.config.name], shards.tokens) for one in dictionaries.values())])
+    learning = [_learning(one, l0[one.config.name], shards.tokens) for one in dictionaries.values()]
+    alive = {name: state.fired.nonzero()[:, 0] for name, state in states.items()}
+    return Reconstruction(pl.concat([rows, *learning]), alive)
 
 
 def _learning(dictionary: Dictionary, l0: float, tokens: int) -> pl.DataFrame:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from itertools import combinations, pairwise
 from typing import Final, Literal
 
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
-from tracebank_models.sparse_autoencoder.matching import chance, match_features
+from tracebank_models.sparse_autoencoder.matching import chance, match_features, mmcs
 from tracebank_models.sparse_autoencoder.plan import SIDES, SIZES
 
 Kind = Literal["size", "tuning", "seed"]
@@ -25,6 +24,8 @@ SIMILARITY_SCHEMA: Final = {
     "dictionary": pl.String,
     "other": pl.String,
     "comparison": pl.String,
+    "features": pl.Int64,
+    "other_features": pl.Int64,
     "mmcs": pl.Float64,
     "chance": pl.Float64,
     "difference": pl.Float64,
@@ -110,13 +111,19 @@ def matches(pairs: Iterable[Comparison], dictionaries: Mapping[str, Dictionary])
 
 
 def similarities(
-    pairs: Iterable[Comparison], dictionaries: Mapping[str, Dictionary], covariances: Mapping[str, Tensor]
+    pairs: Iterable[Comparison],
+    dictionaries: Mapping[str, Dictionary],
+    alive: Mapping[str, Tensor],
+    covariances: Mapping[str, Tensor],
 ) -> pl.DataFrame:
-    """How alike each two are, and two of their sizes would be by chance.
+    """How alike the living features of each two are, and as many random directions would be.
+
+    A feature that never fires stays where it began, and is no feature.
 
     Args:
         pairs: See `comparisons`; not of crosscoders.
         dictionaries: By name.
+        alive: Features of each that fire; where one of a pair has none, the pair has no row.
         covariances: Of the activations that they read, (width, width), by site.
 
     Returns:
@@ -125,16 +132,14 @@ def similarities(
     Raises:
         ValueError: Two of a pair have other widths.
     """
-
-    @cache
-    def by_chance(sizes: tuple[int, int], sites: tuple[str, str]) -> float:
-        return chance(sizes, (covariances[sites[0]], covariances[sites[1]]))
-
     rows = []
     for pair in pairs:
-        first, second = dictionaries[pair.first], dictionaries[pair.second]
-        found = matches([pair], dictionaries)["cosine"].mean()
-        assert isinstance(found, float)
-        expected = by_chance((first.config.d_sae, second.config.d_sae), (first.config.sites[0], second.config.sites[0]))
-        rows.append((pair.first, pair.second, pair.kind, found, expected, found - expected))
+        names = (pair.first, pair.second)
+        living = [dictionaries[name].decoder_rows().detach().cpu()[alive[name]] for name in names]
+        first, second = (len(part) for part in living)
+        if first and second:
+            sites = [dictionaries[name].config.sites[0] for name in names]
+            found = mmcs(*living)
+            expected = chance((first, second), (covariances[sites[0]], covariances[sites[1]]))
+            rows.append((*names, pair.kind, first, second, found, expected, found - expected))
     return pl.DataFrame(rows, schema=SIMILARITY_SCHEMA, orient="row")

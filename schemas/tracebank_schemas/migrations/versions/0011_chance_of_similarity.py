@@ -10,14 +10,16 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+_COLUMNS = {"features": sa.Integer(), "other_features": sa.Integer(), "chance": sa.Float(), "difference": sa.Float()}
+
 
 def upgrade() -> None:
     """Apply."""
-    for column in ("chance", "difference"):
-        op.add_column("dictionary_similarities", sa.Column(column, sa.Float(), nullable=True))
+    for column, kind in _COLUMNS.items():
+        op.add_column("dictionary_similarities", sa.Column(column, kind, nullable=True))
 
 
 def downgrade() -> None:
     """Take back."""
-    for column in ("difference", "chance"):
+    for column in _COLUMNS:
         op.drop_column("dictionary_similarities", column)
