@@ -45,7 +45,7 @@ class DictionariesConfig(dg.Config):
     epochs: int | None = Field(default=None, description="Passes over the activations.")
     batch_tokens: int | None = Field(default=None, description="Tokens of a batch.")
     extras: bool = Field(default=True, description="Also larger sizes and other architectures at one site.")
-    demonstration: bool = Field(default=False, description="One pass, which learns nothing yet: checks only warn.")
+    demonstration: bool = Field(default=False, description="One pass, no larger sizes: checks only warn.")
 
 
 @study_artifact(

@@ -22,8 +22,8 @@ MOST_ACTIVE: Final = 0.1
 MOST_DEAD: Final = 0.5
 
 DICTIONARY_CHECKS = {
-    _AGREE: f"Dictionaries of one site and size that began otherwise find the same features: their PW-MCC is more than"
-    f" {LEAST_AGREEMENT} above chance, on average over the sites of each model.",
+    _AGREE: "Dictionaries of the plan's first size, which probes read, find the same features from other first weights:"
+    f" their PW-MCC is more than {LEAST_AGREEMENT} above chance, on average over the sites of each model.",
     _MOVED: f"No dictionary of the plan is like its first weights: a mean cosine of at most {MOST_LIKE_START}.",
     _SPARSE: f"At most {MOST_ACTIVE:.0%} of the features of any dictionary of the plan fire on a token.",
     _FVU: "Every dictionary explains more of held-out activations than their mean does.",
@@ -61,7 +61,7 @@ def _agreement(plan: DictionaryPlan, similarities: pl.DataFrame) -> dg.AssetChec
         .with_columns(
             *(pl.col("dictionary").str.extract(name, at).alias(key) for at, key in ((1, "side"), (2, "size")))
         )
-        .filter(pl.col("size").is_in(plan.sizes))
+        .filter(pl.col("size") == plan.sizes[0])
         .group_by("side", "size", maintain_order=True)
         .agg(pl.col("mmcs", "chance", "difference").mean())
         .sort("difference")

@@ -100,7 +100,7 @@ def dictionaries_of(
         study: the study.
         side: base, tuned or both; None for all.
         size: small or big; None for all.
-        plan_only: only those of the paper's plan (its architecture, seed 0), without the extras.
+        plan_only: only those of the paper's plan (its architecture, its first weights of each), without the extras.
 
     Raises:
         dg.Failure: there is none.
@@ -112,7 +112,8 @@ def dictionaries_of(
         query = query.where(SparseAutoencoder.size == size)
     if plan_only:
         plan = study.effort.dictionaries
-        query = query.where(SparseAutoencoder.architecture == plan.architecture, SparseAutoencoder.seed == 0)
+        first = SparseAutoencoder.dictionary.endswith("-0")  # the number of its initialisation, whatever its seed
+        query = query.where(SparseAutoencoder.architecture == plan.architecture, first)
     with relational.reading() as session:
         found = list(session.scalars(query.order_by(SparseAutoencoder.dictionary)))
         session.expunge_all()

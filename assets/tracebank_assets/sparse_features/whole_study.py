@@ -23,10 +23,10 @@ from tracebank_models.reward_probe.study import CORPUS_SHARDS, Study
 from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
-DEMO: Mapping[str, Mapping[str, int]] = {
+DEMO: Mapping[str, Mapping[str, int | bool]] = {
     BASE.to_python_identifier(): {"steps": 80},
     TUNED.to_python_identifier(): {"steps": 16, "checkpoint_every": 8},
-    DICTIONARIES.to_python_identifier(): {"epochs": 1},
+    DICTIONARIES.to_python_identifier(): {"demonstration": True},
     FEATURES.to_python_identifier(): {"stored_tokens": 1_024},
 }
 """Config of the demo's study: less of everything than the study's own settings, enough to see each part work."""

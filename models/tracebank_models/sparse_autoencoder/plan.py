@@ -33,16 +33,17 @@ class DictionaryPlan:
     initialisations: int = 2
     """Dictionaries of each size, site and side that differ in their first weights alone: whether they agree is what
     tells a feature from chance."""
-    l1: float = 0.03
-    """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width."""
+    l1: float = 0.02
+    """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width. As many features
+    fire at any width where it falls with the width's root; 0.02 is for 64."""
     k: int = 4
     """Active features of the k-sparse kinds."""
     learning_rate: float = 1e-2
     batch_tokens: int = 1_024
-    epochs: int = 8
-    """Passes over the activations."""
+    epochs: int = 40
+    """Passes over the activations; seeds of small models agree after about 3,000 steps."""
     warm_up_steps: int = 100
-    sparsity_warm_up_steps: int = 300
+    sparsity_warm_up_steps: int = 1_000
     """Steps in which the weight of the sparsity rises: features that it silences at the start stay silent."""
     dead_after_tokens: int = 100_000
     extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
