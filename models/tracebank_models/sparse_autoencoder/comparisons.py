@@ -81,10 +81,10 @@ def comparisons(trained: Mapping[str, Trained]) -> list[Comparison]:
             rest = tuple(getattr(one, other.name) for other in fields(one) if other.name != field)
             groups.setdefault((field, *rest), []).append((order.get(value, value), name))
     found = []
-    for (field, *_), members in groups.items():
+    for (differing, *_), members in groups.items():
         names = [name for _, name in sorted(members)]
-        pairs = pairwise(names) if field == "size" else combinations(names, 2)
-        found += [Comparison(_KINDS[str(field)], *pair) for pair in pairs]
+        pairs = pairwise(names) if differing == "size" else combinations(names, 2)
+        found += [Comparison(_KINDS[str(differing)], *pair) for pair in pairs]
     return sorted(found, key=lambda pair: (pair.first, pair.second))
 
 

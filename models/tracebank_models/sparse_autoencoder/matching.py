@@ -88,4 +88,5 @@ def chance(sizes: tuple[int, int], covariances: tuple[Tensor, Tensor]) -> float:
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
-    return (vectors * values.clamp_min(0).sqrt() @ vectors.T).float()
+    root: Tensor = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    return root.float()

@@ -36,8 +36,8 @@ class DictionaryPlan:
     l1: float = 0.02
     """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width. As many features
     fire at any width where it falls with the width's root; 0.02 is for 64."""
-    k: int = 4
-    """Active features of the k-sparse kinds."""
+    k: int = 5
+    """Active features of the k-sparse kinds: as many as `l1` leaves of the others, so that their errors compare."""
     learning_rate: float = 1e-2
     batch_tokens: int = 1_024
     epochs: int = 40

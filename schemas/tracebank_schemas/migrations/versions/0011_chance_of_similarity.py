@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,12 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-_COLUMNS = {"features": sa.Integer(), "other_features": sa.Integer(), "chance": sa.Float(), "difference": sa.Float()}
+_COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
+    "features": sa.Integer(),
+    "other_features": sa.Integer(),
+    "chance": sa.Float(),
+    "difference": sa.Float(),
+}
 
 
 def upgrade() -> None:
