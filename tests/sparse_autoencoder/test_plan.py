@@ -68,8 +68,8 @@ def test_a_demonstration_is_less_of_the_same() -> None:
         ({"architecture": "sparse"}, r"^DictionaryPlan.architecture: 'sparse' is not allowed; allowed: one of"),
         ({"extra_architectures": ("tied_relu",)}, r"^DictionaryPlan.extra_architectures: \('tied_relu',\) is not"),
         ({"extra_architectures": ("topk", "topk")}, r"^DictionaryPlan.extra_architectures: "),
-        ({"sizes": ()}, r"^DictionaryPlan.sizes: \(\) is not allowed; allowed: one at least"),
-        ({"sizes": ("3x",)}, r"^DictionaryPlan.sizes: \('3x',\) is not allowed"),
+        ({"sizes": ("big",)}, r"^DictionaryPlan.sizes: \('big',\) is not allowed; allowed: each once, of small, .*, with small"),
+        ({"sizes": ("small", "3x")}, r"^DictionaryPlan.sizes: \('small', '3x'\) is not allowed"),
         ({"larger_sizes": ("big",)}, r"^DictionaryPlan.larger_sizes: \('big',\) is not allowed"),
     ],
 )  # fmt: skip

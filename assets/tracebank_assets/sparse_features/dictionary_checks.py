@@ -22,7 +22,7 @@ MOST_ACTIVE: Final = 0.1
 MOST_DEAD: Final = 0.5
 
 DICTIONARY_CHECKS = {
-    _AGREE: "Dictionaries of the plan's first size, which probes read, find the same features from other first weights:"
+    _AGREE: "Small dictionaries, which probes read, find the same features from other first weights:"
     f" their PW-MCC is more than {LEAST_AGREEMENT} above chance, on average over the sites of each model.",
     _MOVED: f"No dictionary of the plan is like its first weights: a mean cosine of at most {MOST_LIKE_START}.",
     _SPARSE: f"At most {MOST_ACTIVE:.0%} of the features of any dictionary of the plan fire on a token.",
@@ -55,22 +55,17 @@ def dictionary_checks(
 
 
 def _agreement(plan: DictionaryPlan, similarities: pl.DataFrame) -> dg.AssetCheckResult:
-    name = r"^(base|tuned)-.*-(\w+)-\w+-\d+$"
-    groups = (
-        similarities.filter(pl.col("comparison") == "seed")
-        .with_columns(
-            *(pl.col("dictionary").str.extract(name, at).alias(key) for at, key in ((1, "side"), (2, "size")))
-        )
-        .filter(pl.col("size") == plan.sizes[0])
-        .group_by("side", "size", maintain_order=True)
-        .agg(pl.col("mmcs", "chance", "difference").mean())
-        .sort("difference")
+    """The worse of the two models, on average over its sites."""
+    small = similarities.filter(
+        pl.col("comparison") == "seed", pl.col("dictionary").str.contains(f"-small-{plan.architecture}-", literal=True)
     )
-    if groups.is_empty():
-        return _result(_AGREE, False, plan, {"pairs": 0, "way out": "train 2 initialisations or more"})
-    side, size, alike, chance, difference = groups.row(0)
-    figures: dict[str, str | float] = {"worst": f"{side} {size}", "pw_mcc": alike, "chance": chance}
-    return _result(_AGREE, difference > LEAST_AGREEMENT, plan, {**figures, "difference": difference})
+    sides = small.group_by(pl.col("dictionary").str.extract(r"^(\w+)-").alias("side"))
+    means = sides.agg(pl.col("mmcs", "chance", "difference").mean()).sort("difference", "side")
+    if means.is_empty():
+        return _result(_AGREE, False, plan, {"pairs": 0, "way_out": "train 2 initialisations or more"})
+    side, alike, chance, difference = means.row(0)
+    figures: dict[str, str | float] = {"worst": side, "pw_mcc": alike, "chance": chance, "difference": difference}
+    return _result(_AGREE, difference > LEAST_AGREEMENT, plan, figures)
 
 
 def _worst(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 START_COSINE: Final = "start_cosine"
-"""Metric: mean cosine of a dictionary's encoder rows to those that it began with; near 1 it has learned nothing."""
+"""Metric: mean cosine of a living feature's encoder row to the one that it began with; near 1 nothing was learned."""
 ACTIVE_SHARE: Final = "active_share"
 """Metric: L0 over the features."""
 
@@ -47,20 +47,20 @@ def reconstruction_of(
             state.update(inputs_of(state.dictionary, batch.activations))
     rows = pl.concat(state.rows() for state in states.values())
     l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
-    learning = [_learning(one, l0[one.config.name], shards.tokens) for one in dictionaries.values()]
     alive = {name: state.fired.nonzero()[:, 0] for name, state in states.items()}
+    learning = [_learning(one, alive[name], l0[name], shards.tokens) for name, one in dictionaries.items()]
     return Reconstruction(pl.concat([rows, *learning]), alive)
 
 
-def _learning(dictionary: Dictionary, l0: float, tokens: int) -> pl.DataFrame:
-    found = {START_COSINE: _start_cosine(dictionary), ACTIVE_SHARE: l0 / dictionary.config.d_sae}
+def _learning(dictionary: Dictionary, alive: Tensor, l0: float, tokens: int) -> pl.DataFrame:
+    found = {START_COSINE: _start_cosine(dictionary, alive), ACTIVE_SHARE: l0 / dictionary.config.d_sae}
     return metric_rows(dictionary, found, tokens)
 
 
 @torch.no_grad()
-def _start_cosine(dictionary: Dictionary) -> float:
-    start = build(dictionary.config).encoder_rows()
-    return float(functional.cosine_similarity(dictionary.encoder_rows().cpu(), start, dim=1).mean())
+def _start_cosine(dictionary: Dictionary, alive: Tensor) -> float:
+    rows, start = dictionary.encoder_rows().cpu(), build(dictionary.config).encoder_rows()
+    return float(functional.cosine_similarity(rows[alive], start[alive], dim=1).mean())
 
 
 def covariances(shards: PairedShards, batch_tokens: int = 65_536) -> dict[str, Tensor]:

@@ -60,11 +60,10 @@ class DictionaryPlan:
         whole(self, 1, 10**9, "batch_tokens", "epochs", "k", "initialisations")
         single = [name for name in ARCHITECTURES if name != "crosscoder"]
         require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
-        require(
-            self, "sizes", f"one at least, each once, of {', '.join(SIZES)}", bool(self.sizes) and _once(self.sizes)
-        )
-        both = (*self.sizes, *self.larger_sizes)
-        require(self, "larger_sizes", f"each once, of {', '.join(SIZES)}, none of sizes", _once(both))
+        once = f"each once, of {', '.join(SIZES)}"
+        read = "small" in self.sizes and _once(self.sizes)
+        require(self, "sizes", f"{once}, with small, which probes read", read)
+        require(self, "larger_sizes", f"{once}, none of sizes", _once((*self.sizes, *self.larger_sizes)))
         extras = self.extra_architectures
         known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
         others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
