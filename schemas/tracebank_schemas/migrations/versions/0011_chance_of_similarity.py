@@ -13,8 +13,8 @@ branch_labels = None
 depends_on = None
 
 _COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
-    "features": sa.Integer(),
-    "other_features": sa.Integer(),
+    "features": sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+    "other_features": sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
     "chance": sa.Float(),
     "difference": sa.Float(),
 }
