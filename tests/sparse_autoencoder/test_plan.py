@@ -55,6 +55,7 @@ def test_a_demonstration_is_less_of_the_same() -> None:
     plan = DictionaryPlan(l1=0.5)
     less = demonstration(plan)
     assert (less.epochs, less.larger_sizes, less.demonstration) == (1, (), True)
+    assert set(less.extra_architectures) < set(plan.extra_architectures)
     assert (less.l1, less.initialisations, less.sizes) == (0.5, plan.initialisations, plan.sizes)
 
 

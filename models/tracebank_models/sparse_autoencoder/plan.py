@@ -17,6 +17,7 @@ from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, Dic
 SIDES: Final = ("base", "tuned")
 SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2, "4x": 4, "8x": 8}
 """Features over the width of the activations, by the name of the size; the first two are those of 2310.08164."""
+_DEMONSTRATED: Final = ("topk", "crosscoder")
 _SIDES_OF: Final = {"both": SIDES} | {side: (side,) for side in SIDES}
 
 
@@ -76,7 +77,16 @@ def _once(sizes: tuple[str, ...]) -> bool:
 
 def demonstration(plan: DictionaryPlan) -> DictionaryPlan:
     """The same at a size that runs in seconds, of which nothing is to be believed."""
-    return dataclasses.replace(plan, epochs=1, larger_sizes=(), demonstration=True)
+    extras = tuple(name for name in plan.extra_architectures if name in _DEMONSTRATED)
+    return dataclasses.replace(
+        plan,
+        epochs=1,
+        larger_sizes=(),
+        warm_up_steps=20,
+        sparsity_warm_up_steps=20,
+        extra_architectures=extras,
+        demonstration=True,
+    )
 
 
 def dictionary_name(side: str, site: str, size: str, architecture: str, number: int) -> str:
