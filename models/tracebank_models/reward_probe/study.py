@@ -95,7 +95,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=256,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.014, epochs=20),
+        dictionaries=DictionaryPlan(l1=0.021, learning_rate=1e-2, epochs=32),
     ),
     "large": Effort(
         ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
@@ -108,7 +108,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         ablation_prompts=500,
         ablated_share=0.05,
         random_ablations=10,
-        dictionaries=DictionaryPlan(l1=0.01, epochs=13),
+        dictionaries=DictionaryPlan(l1=0.015, learning_rate=1e-2, epochs=21),
         loss_documents=48,
         stored_tokens=8_192,
     ),

@@ -34,15 +34,15 @@ class DictionaryPlan:
     initialisations: int = 2
     """Dictionaries of each size, site and side that differ in their first weights alone: whether they agree is what
     tells a feature from chance."""
-    l1: float = 0.02
+    l1: float = 0.03
     """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width. As many features
-    fire at any width where it falls with the width's root; 0.02 is for 64."""
-    k: int = 5
+    fire at any width where it falls with the width's root; 0.03 is for 64."""
+    k: int = 4
     """Active features of the k-sparse kinds: as many as `l1` leaves of the others, so that their errors compare."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     batch_tokens: int = 1_024
-    epochs: int = 40
-    """Passes over the activations; seeds of small models agree after about 3,000 steps."""
+    epochs: int = 65
+    """Passes over the activations; seeds of a small base model agree after 3,000 steps, of a tuned one after 5,000."""
     warm_up_steps: int = 100
     sparsity_warm_up_steps: int = 1_000
     """Steps in which the weight of the sparsity rises: features that it silences at the start stay silent."""
