@@ -19,7 +19,14 @@ from tracebank_models.sparse_autoencoder.training import ActivationBatch, Stream
 
 WIDTH, SITE = 32, "layers.0.mlp"
 PLANTED = PlantedFeatures(d_in=WIDTH, n_features=WIDTH, active=2.0, noise=0.01)
-PLAN = DictionaryPlan(sizes=("small",), larger_sizes=(), extra_architectures=(), l1=0.04, sparsity_warm_up_steps=200)
+PLAN = DictionaryPlan(
+    sizes=("small",),
+    larger_sizes=(),
+    extra_architectures=(),
+    l1=0.04,
+    learning_rate=1e-2,
+    sparsity_warm_up_steps=200,
+)
 STEPS, TOKENS = 700, 512
 
 

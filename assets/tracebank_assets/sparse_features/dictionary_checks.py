@@ -30,8 +30,9 @@ DICTIONARY_CHECKS = {
     _DEAD: f"At most {MOST_DEAD:.0%} of any dictionary's features never fire.",
 }
 """Checks of dictionaries."""
-BLOCKING: Final = (_AGREE,)
-"""Features that chance would give as well are no features: probes, ablations and explanations of them say nothing."""
+BLOCKING: Final = (_AGREE, _SPARSE)
+"""Features that chance would give as well are no features, and nothing is made of them. Dictionaries of normal noise can
+agree beyond chance where they are not sparse: the two stand together."""
 
 
 def dictionary_checks(
