@@ -31,8 +31,8 @@ DICTIONARY_CHECKS = {
 }
 """Checks of dictionaries."""
 BLOCKING: Final = (_AGREE, _SPARSE)
-"""Features that chance would give as well are no features, and nothing is made of them. Dictionaries of normal noise can
-agree beyond chance where they are not sparse: the two stand together."""
+"""Features that chance would give as well are no features, and nothing is made of them. Dictionaries of normal noise
+can agree beyond chance where they are not sparse: the two stand together."""
 
 
 def dictionary_checks(
