@@ -30,7 +30,7 @@ class SparseAutoencoder(Base):
     model_hash: Mapped[str] = mapped_column(String(64), doc="of that model's weights")
     site: Mapped[str] = mapped_column(String(100), doc="as in activation_shards")
     layer: Mapped[int | None] = mapped_column(doc="of the site; null where its name tells none")
-    size: Mapped[str] = mapped_column(String(16), doc="small (1x the width), big (2x), or another multiple")
+    size: Mapped[str] = mapped_column(String(16), doc="small (1x the width), big (2x), 4x or 8x")
     architecture: Mapped[str] = mapped_column(String(32), doc="tied_relu, relu, topk, batchtopk, jumprelu, ...")
     d_in: Mapped[int] = mapped_column(doc="width of the activations")
     d_sae: Mapped[int] = mapped_column(doc="features")
@@ -62,7 +62,7 @@ class DictionaryMetric(Base):
 
 
 class DictionarySimilarity(Base):
-    """How alike two dictionaries are: the mean cosine of their features, matched one to one (Hungarian)."""
+    """How alike two dictionaries are: the mean cosine of their features, matched one to one, and what chance gives."""
 
     __tablename__ = "dictionary_similarities"
     __table_args__ = (Index(None, "other"),)
@@ -72,7 +72,14 @@ class DictionarySimilarity(Base):
     )
     other: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="the second")
     comparison: Mapped[str] = mapped_column(String(16), doc="size, tuning or seed: what the two differ in")
-    mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; of two seeds this is PW-MCC's term")
+    features: Mapped[int | None] = mapped_column(doc="that fire at all, of the first: only they are compared")
+    other_features: Mapped[int | None] = mapped_column(doc="of the second; both null of rows of before: all of them")
+    mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; its mean over pairs of seeds is PW-MCC")
+    chance: Mapped[float | None] = mapped_column(
+        Float, doc="that of as many random directions, of every kind or of the activations' covariance, "
+        "whichever is larger; null of rows of before",
+    )  # fmt: skip
+    difference: Mapped[float | None] = mapped_column(Float, doc="mmcs less chance; null of rows of before")
 
 
 class FeatureMatch(Base):

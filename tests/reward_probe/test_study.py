@@ -11,14 +11,9 @@ import pytest
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.reward_probe.study import (
     EFFORTS,
-    SIDES,
-    SIZES,
-    DictionaryPlan,
     ModelSource,
     Study,
-    dictionary_name,
     ladder_studies,
-    study_dictionaries,
 )
 from tracebank_models.reward_probe.study_file import read_studies
 
@@ -135,45 +130,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# \xff")
     with pytest.raises(ValueError, match=r"^studies: .*latin.toml cannot be read \("):
         read_studies(tmp_path / "latin.toml")
-
-
-def test_a_plan_is_two_sizes_of_every_side_and_site_and_the_extras_at_one() -> None:
-    plan = DictionaryPlan(k=40, extra_seeds=(1, 5))
-    widths = {"layers.2.mlp": 16, "layers.0.mlp": 32}
-    found = {config.name: config for config in study_dictionaries(widths, "layers.0.mlp", plan)}
-    wanted = {dictionary_name(side, site, size, "tied_relu", 0) for side in SIDES for site in widths for size in SIZES}
-    wanted |= {dictionary_name(side, "layers.0.mlp", "small", "tied_relu", seed) for side in SIDES for seed in (1, 5)}
-    for kind in plan.extra_architectures:
-        side = "both" if kind == "crosscoder" else "tuned"
-        wanted.add(dictionary_name(side, "layers.0.mlp", "big", kind, 0))
-    assert set(found) == wanted
-    for config in found.values():
-        site = config.sites[-1].partition("/")[2]
-        assert config.d_in == widths[site]
-        assert config.d_sae == widths[site] * SIZES["big" if f"{site}-big-" in config.name else "small"]
-        assert config.as_dict().get("k", min(40, config.d_sae)) == min(40, config.d_sae)
-    assert found[dictionary_name("both", "layers.0.mlp", "big", "crosscoder", 0)].sites == (
-        "base/layers.0.mlp",
-        "tuned/layers.0.mlp",
-    )
-    assert found[dictionary_name("tuned", "layers.0.mlp", "big", "matryoshka", 0)].nested_sizes() == (16, 32, 64)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"epochs": 0}, r"^DictionaryPlan.epochs: 0 is not allowed"),
-        ({"batch_tokens": True}, r"^DictionaryPlan.batch_tokens: True is not allowed"),
-        ({"architecture": "crosscoder"}, r"^DictionaryPlan.architecture: 'crosscoder' is not allowed"),
-        ({"architecture": "sparse"}, r"^DictionaryPlan.architecture: 'sparse' is not allowed; allowed: one of"),
-        ({"extra_architectures": ("tied_relu",)}, r"^DictionaryPlan.extra_architectures: \('tied_relu',\) is not"),
-        ({"extra_architectures": ("topk", "topk")}, r"^DictionaryPlan.extra_architectures: "),
-        ({"extra_seeds": (0,)}, r"^DictionaryPlan.extra_seeds: \(0,\) is not allowed"),
-    ],
-)  # fmt: skip
-def test_plans_that_cannot_be_carried_out(changed: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(DictionaryPlan(), **changed)
 
 
 @pytest.mark.parametrize(

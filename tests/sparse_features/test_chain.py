@@ -55,10 +55,11 @@ from tracebank_models.language_model.training_settings import (
     PretrainingConfiguration,
 )
 from tracebank_models.reward_probe import study as study_module
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, SIZES, DictionaryPlan, Effort, ladder_studies
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Effort, ladder_studies
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
@@ -69,7 +70,7 @@ from tracebank_schemas.language_model import (
     TensorDivergence,
 )
 from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.sparse_autoencoder import DictionaryMetric, Feature, SparseAutoencoder
+from tracebank_schemas.sparse_autoencoder import DictionaryMetric, DictionarySimilarity, Feature, SparseAutoencoder
 
 PPO, DPO = "small-ppo-seed0", "small-dpo-seed0"
 STUDY = ladder_studies()["small-ppo"]
@@ -79,7 +80,7 @@ RECIPE = recipes.Recipe(
     OfflineCorpus(reviews=300, docstring_characters=0),
     PretrainingConfiguration(steps=4, batch_size=4, warmup_steps=1, validate_every=2, validation_blocks=4),
 )
-PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4)
+PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4, larger_sizes=("4x",), demonstration=True)
 EFFORT = Effort(
     ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1),
     dpo=DPOConfiguration(steps=2, batch_size=4, measure_every=2, measured_prompts=4, checkpoint_every=1),
@@ -272,8 +273,8 @@ def test_every_token_of_every_shard_is_captured_at_every_site(chain: Chain) -> N
 
 
 def test_every_dictionary_of_the_plan_is_there_and_measured(chain: Chain) -> None:
-    planned = EFFORT.layers * len(SIDES) * len(SIZES) + len(SIDES) * len(PLAN.extra_seeds)
-    planned += len(PLAN.extra_architectures)
+    sizes = EFFORT.layers * len(PLAN.sizes) + len(PLAN.larger_sizes)
+    planned = len(SIDES) * sizes * PLAN.initialisations + len(PLAN.extra_architectures)
     found = chain.rows(SparseAutoencoder)
     assert len(found) == planned
     kinds = Counter((row.architecture, row.side) for row in found)
@@ -308,7 +309,26 @@ def test_checks_that_can_hold_so_early_hold(chain: Chain) -> None:
         "unique_key",
         "fvu_below_1",
         "dead_share",
+        "seeds_agree",
+        "moved_from_start",
+        "l0_at_most_a_tenth",
     }
+    for name in ("seeds_agree", "moved_from_start", "l0_at_most_a_tenth"):
+        assert not chain.checks["dictionaries", PPO, name], "a demonstration passes nothing that asks for learning"
+
+
+def test_every_two_that_differ_in_one_thing_are_compared_beside_chance(chain: Chain) -> None:
+    rows = chain.rows(DictionarySimilarity)
+    pairs = EFFORT.layers * len(PLAN.sizes) + len(PLAN.larger_sizes)
+    kinds = Counter(row.comparison for row in rows)
+    assert (kinds["seed"], kinds["tuning"]) == (len(SIDES) * pairs, PLAN.initialisations * pairs)
+    assert kinds["size"] == len(SIDES) * PLAN.initialisations * (pairs - EFFORT.layers)
+    seeds = {row.dictionary: row.seed for row in chain.rows(SparseAutoencoder)}
+    for row in rows:
+        assert row.difference == row.mmcs - row.chance
+        assert 0 < row.chance < 1
+        if row.comparison != "size":
+            assert seeds[row.dictionary] != seeds[row.other], "what begins alike stays alike"
 
 
 def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
@@ -353,7 +373,7 @@ def test_making_everything_again_changes_nothing(chain: Chain) -> None:
 def test_a_killed_training_of_dictionaries_leaves_rows_as_they_were_and_goes_on(chain: Chain) -> None:
     before, steps = chain.content(SparseAutoencoder), chain.rows(SparseAutoencoder)[0].steps
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracebank_models.reward_probe.dictionary_study._CHECKPOINT_EVERY", 5)
+        patch.setattr("tracebank_models.features.dictionary_training._CHECKPOINT_EVERY", 5)
         patch.setattr("tracebank_assets.sparse_features.dictionaries.track", _killed_after(steps + 3))
         killed = chain.try_to_make(dictionaries, PPO, epochs=2, extras=False)
         assert fault(killed) == "killed"
@@ -363,7 +383,7 @@ def test_a_killed_training_of_dictionaries_leaves_rows_as_they_were_and_goes_on(
         chain.make(dictionaries, PPO, epochs=2, extras=False)
     assert seen[0] == 5 * ((steps + 3) // 5) + 1, "the bar begins with what was done"
     rows = chain.rows(SparseAutoencoder)
-    assert len(rows) == EFFORT.layers * len(SIDES) * len(SIZES)
+    assert len(rows) == EFFORT.layers * len(SIDES) * len(PLAN.sizes) * PLAN.initialisations
     assert {row.steps for row in rows} == {2 * steps}
     assert {row.dictionary for row in rows} == {row.dictionary for row in chain.rows(DictionaryMetric)}
     chain.make(dictionaries, PPO)

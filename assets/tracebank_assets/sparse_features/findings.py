@@ -108,13 +108,14 @@ def _over_seeds(figures: Iterable[_Figure], *, is_difference: bool = False) -> l
 
 
 def _dictionaries(relational: RelationalStore, study: str) -> list[_Figure]:
-    """Of the two sizes of every layer of both models."""
+    """Of the small ones, which probes read, of every layer of both models."""
     query = (
         select(DictionaryMetric.metric, SparseAutoencoder.seed, DictionaryMetric.value)
         .join(SparseAutoencoder, SparseAutoencoder.dictionary == DictionaryMetric.dictionary)
         .where(
             SparseAutoencoder.study == study,
             SparseAutoencoder.architecture == "tied_relu",
+            SparseAutoencoder.size == "small",
             DictionaryMetric.metric.in_(_MERITS),
         )
     )

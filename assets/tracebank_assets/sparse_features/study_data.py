@@ -12,7 +12,8 @@ from sqlalchemy import select
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import catalogued
 from tracebank_assets.studies import of_study
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study, init_seed
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
+from tracebank_models.sparse_autoencoder.plan import init_seed
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LayerDivergence
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
@@ -102,7 +103,7 @@ def dictionaries_of(
         study: the study.
         side: base, tuned or both; None for all.
         size: small or big; None for all.
-        plan_only: only those of the paper's plan (its architecture, its own seeds), without the extras.
+        plan_only: only those of the paper's plan (its architecture, its first weights of each), without the extras.
 
     Raises:
         dg.Failure: there is none.

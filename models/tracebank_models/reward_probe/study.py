@@ -14,7 +14,6 @@ from msgspec import Meta
 
 from tracebank_models.language_model.checked_settings import check_settings
 from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
-from tracebank_models.language_model.field_checks import require
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import (
     DPOConfiguration,
@@ -22,59 +21,18 @@ from tracebank_models.language_model.training_settings import (
     PretrainingConfiguration,
 )
 from tracebank_models.reward_probe.study_data import StudyData
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import SIDES as SIDES
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 
 Method = Literal["ppo", "dpo", "loaded"]
 CORPUS_SHARDS: Final = 4
 """Parts of a study's documents. The last is held out: dictionaries are measured on it and not trained on it."""
 HELD_OUT: Final = CORPUS_SHARDS - 1
-SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2}
-"""Features over the width of the activations, by the name of the size (2310.08164)."""
-SIDES: Final = ("base", "tuned")
-
 Count = Annotated[int, Meta(ge=1, le=10**9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0, le=10**6)]
 Rate = Annotated[float, Meta(ge=1e-12, le=1)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
-
-@dataclass(frozen=True, slots=True)
-class DictionaryPlan:
-    """How the dictionaries of a study are trained."""
-
-    architecture: str = "tied_relu"
-    """Of the two sizes per layer and side."""
-    l1: Weight = 0.05
-    """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width."""
-    learning_rate: Rate = 1e-3
-    batch_tokens: Count = 1_024
-    epochs: Count = 3
-    k: Count = 16
-    """Active features of the k-sparse kinds."""
-    warm_up_steps: Annotated[int, Meta(ge=0, le=10**9)] = 50
-    dead_after_tokens: Count = 100_000
-    extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
-    """Trained beside them at the most divergent site, for comparison."""
-    extra_seeds: tuple[Seed, ...] = (1,)
-    """Further seeds of both sides' small dictionaries at that site; 0 is that of the plan itself."""
-
-    def __post_init__(self) -> None:
-        """Check every field, and what they may be together.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        check_settings(self)
-        single = [name for name in ARCHITECTURES if name != "crosscoder"]
-        require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
-        extras = self.extra_architectures
-        known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
-        others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
-        require(self, "extra_architectures", f"each once, of {others}", known)
-        seeds = self.extra_seeds
-        further = 0 not in seeds and len(set(seeds)) == len(seeds)
-        require(self, "extra_seeds", "each once, without 0, the plan's own", further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +87,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=128,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.015),
+        dictionaries=DictionaryPlan(),
         loss_documents=24,
         threads=1,
     ),
@@ -143,7 +101,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=256,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.005),
+        dictionaries=DictionaryPlan(l1=0.021, learning_rate=1e-2, epochs=32),
     ),
     "large": Effort(
         ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
@@ -156,7 +114,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         ablation_prompts=500,
         ablated_share=0.05,
         random_ablations=10,
-        dictionaries=DictionaryPlan(l1=0.002),
+        dictionaries=DictionaryPlan(l1=0.015, learning_rate=1e-2, epochs=21),
         loss_documents=48,
         stored_tokens=8_192,
     ),
@@ -228,74 +186,3 @@ def ladder_studies() -> dict[str, Study]:
 
 
 _TUNED_HERE: Final[tuple[Method, Method]] = ("ppo", "dpo")
-
-
-def init_seed(seed: int, side: str, number: int = 0) -> int:
-    """Seed of a dictionary's first weights and of its batches: base and tuned have seeds of their own.
-
-    Args:
-        seed: Of the study.
-        side: base, tuned or both.
-        number: 0 for the plan's own dictionary, others for further seeds beside it.
-    """
-    return 1_000 * seed + 3 * number + (*SIDES, "both").index(side)
-
-
-def dictionary_name(side: str, site: str, size: str, architecture: str, number: int) -> str:
-    """Name of a dictionary within its study; also of its folder."""
-    return f"{side}-{site}-{size}-{architecture}-{number}"
-
-
-def study_dictionaries(
-    widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan, seed: int = 0
-) -> list[DictionaryConfig]:
-    """Every dictionary of a study: two sizes for each side and site, and the extras at one site.
-
-    Args:
-        widths: Width of each site.
-        most_divergent: The site at which extras are trained.
-        plan: How.
-        seed: Of the study.
-
-    Raises:
-        ValueError: See `DictionaryConfig`.
-    """
-    found = [
-        _configuration(plan, seed, side, site, size, plan.architecture, 0, width)
-        for site, width in widths.items()
-        for side in SIDES
-        for size in SIZES
-    ]
-    site, width = most_divergent, widths[most_divergent]
-    found += [
-        _configuration(plan, seed, side, site, "small", plan.architecture, number, width)
-        for side in SIDES
-        for number in plan.extra_seeds
-    ]
-    for architecture in plan.extra_architectures:
-        side = "both" if architecture == "crosscoder" else "tuned"
-        found.append(_configuration(plan, seed, side, site, "big", architecture, 0, width))
-    return found
-
-
-def _configuration(
-    plan: DictionaryPlan, seed: int, side: str, site: str, size: str, architecture: str, number: int, width: int
-) -> DictionaryConfig:
-    features = SIZES[size] * width
-    sides = SIDES if side == "both" else (side,)
-    return DictionaryConfig.from_dict(
-        {
-            "name": dictionary_name(side, site, size, architecture, number),
-            "architecture": architecture,
-            "d_in": width,
-            "d_sae": features,
-            "sites": tuple(f"{one}/{site}" for one in sides),
-            "k": min(plan.k, features),
-            "l1": plan.l1,
-            "learning_rate": plan.learning_rate,
-            "warm_up_steps": plan.warm_up_steps,
-            "dead_after_tokens": plan.dead_after_tokens,
-            "normalize_activations": True,
-            "seed": init_seed(seed, side, number),
-        }
-    )

@@ -1,129 +1,81 @@
-"""Training every dictionary of a study from one stream, and measuring what each is worth on held-out documents."""
+"""What dictionaries are worth on documents that they were not trained on: reconstruction, and the loss of the model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tracebank_models.activations.sites import Site, replaced, resolve_sites
 from tracebank_models.features.dictionary_codes import inputs_of
 from tracebank_models.features.paired_stream import PairedShards
-from tracebank_models.language_model.fingerprint import settings_hash
 from tracebank_models.language_model.hooks import evaluating, watched
-from tracebank_models.reward_probe.study import DictionaryPlan
-from tracebank_models.sparse_autoencoder.architectures import Dictionary
-from tracebank_models.sparse_autoencoder.checkpoint import load_checkpoint, load_dictionary, save_checkpoint
-from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
-from tracebank_models.sparse_autoencoder.metrics import LossRecovered, ReconstructionMetrics
-from tracebank_models.sparse_autoencoder.training import CurvePoint, StreamTraining, curve_frame
+from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
+from tracebank_models.sparse_autoencoder.metrics import LossRecovered, ReconstructionMetrics, metric_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_CURVE = "curve.parquet"
-_LOG_EVERY = 10
-_CHECKPOINT_EVERY = 200
-"""Batches between checkpoints."""
+START_COSINE: Final = "start_cosine"
+"""Metric: mean cosine of a living feature's encoder row to the one that it began with; near 1 nothing was learned."""
+ACTIVE_SHARE: Final = "active_share"
+"""Metric: L0 over the features."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedDictionaries:
-    """What came of training."""
+class Reconstruction:
+    """How well dictionaries say again what they read."""
 
-    folder: Path
-    """Holds a folder for each dictionary, by its name."""
-    names: tuple[str, ...]
-    """Of the dictionaries, in the order in which they were asked for."""
-    curve: pl.DataFrame
-    """Points of the curves, see `curve_frame`."""
-    steps: int
-    tokens: int
-
-    @property
-    def seconds(self) -> float:
-        """Processor time of all steps, estimated from those that are points of the curves."""
-        return float(self.curve["seconds"].sum()) * _LOG_EVERY
-
-    def load(self) -> dict[str, Dictionary]:
-        """The dictionaries by name, ready for inference on the CPU."""
-        return {name: load_dictionary(self.folder / name) for name in self.names}
+    metrics: pl.DataFrame
+    """Rows of `metrics.METRIC_SCHEMA`: FVU, L0, dead share and the like, `START_COSINE` and `ACTIVE_SHARE`."""
+    alive: dict[str, Tensor]
+    """Features that fired at least once, by dictionary."""
 
 
-def train_dictionaries(
-    shards: PairedShards,
-    configs: Sequence[DictionaryConfig],
-    plan: DictionaryPlan,
-    directory: Path,
-    *,
-    inputs: str,
-    device: str = "auto",
-    progress: Callable[[int, int], None] | None = None,
-) -> TrainedDictionaries:
-    """Train all dictionaries on the same batches, in a folder for these settings and inputs; resumes there.
-
-    Args:
-        shards: The stream.
-        configs: The dictionaries.
-        plan: Batch size and passes.
-        directory: Below it the folder is made.
-        inputs: Hash of what the stream is of.
-        device: Where to train.
-        progress: Told the batches that are done and those there are.
-
-    Raises:
-        ValueError: See `StreamTraining`.
-    """
-    folder = directory / settings_hash(inputs, plan, [config.as_dict() for config in configs])[:12]
-    state, curve_file = folder / "dictionaries", folder / _CURVE
-    training, points = _begun(state, curve_file, configs, device)
-    total = shards.batches(plan.batch_tokens, plan.epochs)
-    stream = shards.shuffled(plan.batch_tokens, seed=0, epochs=plan.epochs, skip=training.batches)
-    for found in training.train(stream, _LOG_EVERY):
-        points += found
-        if training.batches % _CHECKPOINT_EVERY == 0 or training.batches == total:
-            _save(training, points, state, curve_file)
-        if progress is not None:
-            progress(training.batches, total)
-    first = next(iter(training.trainings.values()))
-    return TrainedDictionaries(state, tuple(training.trainings), curve_frame(points), first.steps, first.tokens)
-
-
-def _begun(
-    state: Path, curve_file: Path, configs: Sequence[DictionaryConfig], device: str
-) -> tuple[StreamTraining, list[CurvePoint]]:
-    try:
-        training = load_checkpoint(state, device)
-    except FileNotFoundError:
-        return StreamTraining(configs, device), []
-    rows = pl.read_parquet(curve_file).filter(pl.col("step") <= training.batches)
-    return training, [CurvePoint(**row) for row in rows.iter_rows(named=True)]
-
-
-def _save(training: StreamTraining, points: list[CurvePoint], state: Path, curve_file: Path) -> None:
-    # The curve first: one that is ahead of its checkpoint is cut when it is read, one behind would have a gap.
-    state.parent.mkdir(parents=True, exist_ok=True)
-    partial = curve_file.with_suffix(".partial")
-    curve_frame(points).write_parquet(partial)
-    partial.replace(curve_file)
-    save_checkpoint(training, state)
-
-
-def reconstruction_metrics_of(
+def reconstruction_of(
     dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
-) -> pl.DataFrame:
-    """FVU, L0, dead share and the like of every dictionary over all tokens: rows of `metrics.METRIC_SCHEMA`."""
+) -> Reconstruction:
+    """Read all tokens once through every dictionary."""
     states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
     for batch in shards.in_order(batch_tokens):
         for state in states.values():
             state.update(inputs_of(state.dictionary, batch.activations))
-    return pl.concat(state.rows() for state in states.values())
+    rows = pl.concat(state.rows() for state in states.values())
+    l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
+    alive = {name: state.fired.nonzero()[:, 0] for name, state in states.items()}
+    learning = [_learning(one, alive[name], l0[name], shards.tokens) for name, one in dictionaries.items()]
+    return Reconstruction(pl.concat([rows, *learning]), alive)
+
+
+def _learning(dictionary: Dictionary, alive: Tensor, l0: float, tokens: int) -> pl.DataFrame:
+    found = {START_COSINE: _start_cosine(dictionary, alive), ACTIVE_SHARE: l0 / dictionary.config.d_sae}
+    return metric_rows(dictionary, found, tokens)
+
+
+@torch.no_grad()
+def _start_cosine(dictionary: Dictionary, alive: Tensor) -> float:
+    rows, start = dictionary.encoder_rows().cpu(), build(dictionary.config).encoder_rows()
+    return float(functional.cosine_similarity(rows[alive], start[alive], dim=1).mean())
+
+
+def covariances(shards: PairedShards, batch_tokens: int = 65_536) -> dict[str, Tensor]:
+    """Covariance of the activations by `side/site`, (width, width) each, summed in double precision."""
+    sums = {name: torch.zeros(width + 1, width + 1, dtype=torch.float64) for name, width in shards.widths.items()}
+    for batch in shards.in_order(batch_tokens):
+        for name, total in sums.items():
+            rows = functional.pad(batch.activations[name].double().cpu(), (0, 1), value=1.0)
+            total += rows.T @ rows
+    tokens = shards.tokens
+    return {
+        name: total[:-1, :-1] / tokens - torch.outer(total[-1, :-1], total[-1, :-1]) / tokens**2
+        for name, total in sums.items()
+    }
 
 
 def loss_recovered_of(
