@@ -107,7 +107,7 @@ def _pairs(study: Study, base: "LoadedModel", lexicon: "Lexicon") -> "list[Prefe
     """Answers of the base model, ranked as those that tuning learned from, but none of those."""
     from tracebank_models.language_model.direct_preference import sampled_preferences
     from tracebank_models.language_model.lexicon import LexiconReward
-    from tracebank_models.language_model.tuning import CLEAR_GAP
+    from tracebank_models.language_model.training_settings import CLEAR_GAP
 
     batches = study.effort.preference_batches
     prompts = _prompts(base, lexicon, PREFERENCE_REVIEWS, 64 * batches)

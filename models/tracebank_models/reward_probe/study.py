@@ -112,8 +112,8 @@ class Effort:
 
 EFFORTS: Final[Mapping[str, Effort]] = {
     "small": Effort(
-        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, kl_coefficient=0.05, warmup_steps=3, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=60, learning_rate=1e-4, checkpoint_every=15, measure_every=15),
+        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, target_kl=2.3, warmup_steps=3, checkpoint_every=10),
+        dpo=DPOConfiguration(steps=60, learning_rate=1e-4, checkpoint_every=15, prompts=512),
         preference_batches=24,
         documents=2_000,
         max_tokens=96,
@@ -126,7 +126,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         threads=1,
     ),
     "medium": Effort(
-        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=10),
+        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=10),
         dpo=DPOConfiguration(steps=80, learning_rate=1e-4),
         preference_batches=30,
         documents=4_000,
@@ -138,8 +138,8 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         dictionaries=DictionaryPlan(l1=0.005),
     ),
     "large": Effort(
-        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
-        dpo=DPOConfiguration(steps=80, learning_rate=5e-5, measure_every=20),
+        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=12),
+        dpo=DPOConfiguration(steps=80, learning_rate=5e-5),
         preference_batches=30,
         documents=6_000,
         max_tokens=96,
