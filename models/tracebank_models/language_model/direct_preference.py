@@ -1,7 +1,7 @@
 """Direct preference optimisation (Rafailov et al. 2023): pairs of responses, the loss, and tuning on it.
 
-Pairs come from anywhere as token ids; `sampled_preferences` makes them of several answers to a prompt, of which a reward
-prefers one.
+Pairs come from anywhere as token ids; `sampled_preferences` makes them of several answers to a prompt, which a
+reward ranks.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class HeldOutPrompts:
 def response_kl(policy: PreTrainedModel, reference: PreTrainedModel, done: Completions) -> npt.NDArray[np.float64]:
     """Exact KL(policy || reference) over each response, nats; a few rows at a time."""
     found = []
-    for part in torch.arange(len(done.response_ids), device=done.response_ids.device).split(_ROWS):
+    for part in torch.split(torch.arange(len(done.response_ids), device=done.response_ids.device), _ROWS):
         rows = done.rows(part)
         kl = exact_kl(response_logits(policy, rows)[0], response_logits(reference, rows)[0])
         found.append((kl * rows.response_mask).sum(dim=1))
@@ -136,13 +136,13 @@ def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     return mean - reach, mean + reach
 
 
-def chosen_step(evaluations: Sequence[PolicyEvaluation], beta: float, kl_budget: float) -> int:
-    """The step at which gain - beta * KL is greatest, of those within the budget; the untuned policy, step 0, is one.
+def chosen_step(evaluations: Sequence[PolicyEvaluation], kl_price: float, kl_budget: float) -> int:
+    """The step at which gain - price * KL is greatest, of those within the budget; the untuned policy, step 0, is one.
 
     Args:
         evaluations: On the prompts to choose on.
-        beta: Price of a nat per response, in reward.
+        kl_price: In reward per nat.
         kl_budget: Most nats per response.
     """
-    values = {0: 0.0} | {one.step: one.gain - beta * one.kl for one in evaluations if one.kl <= kl_budget}
+    values = {0: 0.0} | {one.step: one.gain - kl_price * one.kl for one in evaluations if one.kl <= kl_budget}
     return max(values, key=lambda step: (values[step], -step))

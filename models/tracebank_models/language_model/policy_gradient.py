@@ -104,7 +104,7 @@ def exact_kl(log_probabilities: torch.Tensor, reference: torch.Tensor) -> torch.
 def sampled_kl(log_probabilities: torch.Tensor, old_log_probabilities: torch.Tensor) -> torch.Tensor:
     """KL(old || new) at each place from tokens that the old policy chose: never negative, and 0 for an equal policy.
 
-    The estimate ratio - 1 - log ratio (Schulman 2020); its mean is the KL, its variance is small where the two are near.
+    The estimate ratio - 1 - log ratio (Schulman 2020); its variance is small where the two policies are near.
     """
     log_ratio = log_probabilities - old_log_probabilities
     return torch.expm1(log_ratio) - log_ratio

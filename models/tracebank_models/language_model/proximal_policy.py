@@ -35,6 +35,7 @@ from .tokenizer import tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
 from .training_settings import PPOConfiguration
 
+
 class _Reading(NamedTuple):
     """What policy and reference say of responses; [rows, response length] where nothing else is said."""
 
@@ -142,7 +143,7 @@ class _Trainer:
         settings = self.settings
         for epoch in range(settings.epochs):
             order = np.random.default_rng((settings.seed, 3, step, epoch)).permutation(settings.batch_size)
-            yield from torch.from_numpy(order).split(settings.minibatch_size)
+            yield from torch.split(torch.from_numpy(order), settings.minibatch_size)
 
     @torch.no_grad()
     def _roll_out(self, step: int) -> _Rollout:
@@ -153,7 +154,7 @@ class _Trainer:
             self.model, self.tokenizer, (batch.ids, batch.mask), batch.response_lengths, generator=chance
         )
         scores = checked_rewards(self.reward, done.texts(self.tokenizer))
-        parts = torch.arange(settings.batch_size, device=self.model.device).split(settings.minibatch_size)
+        parts = torch.split(torch.arange(settings.batch_size, device=self.model.device), settings.minibatch_size)
         reading = _Reading(*map(torch.cat, zip(*(self._read(done.rows(part)) for part in parts), strict=True)))
         mask = done.response_mask
         score = torch.from_numpy(scores).to(reading.kl)

@@ -112,6 +112,11 @@ class PPOConfiguration:
         if self.target_kl is not None:
             in_range(self, 1e-6, 1e6, "target_kl")
 
+    @property
+    def kl_price(self) -> float:
+        """In reward per nat, what checkpoints are chosen by."""
+        return self.beta
+
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step (from 0): linear warm-up, then linear to 0 just after the last step."""
         if step < self.warmup_steps:
@@ -127,7 +132,9 @@ class DPOConfiguration:
     batch_size: int = 16
     """Pairs per step."""
     beta: float = 0.1
-    """Inverse strength of the preference: reward per nat of log-ratio; checkpoints are chosen by it."""
+    """Inverse strength of the preference, per nat of log-ratio."""
+    kl_price: float = 0.02
+    """In reward per nat, what checkpoints are chosen by: DPO sees no rewards, so that beta is in no unit of theirs."""
     learning_rate: float = 3e-4
     warmup_steps: int = 10
     max_gradient_norm: float = 1.0
@@ -156,7 +163,7 @@ class DPOConfiguration:
         require(self, "held_out_prompts", "0 or at least 2", self.held_out_prompts != 1)
         whole(self, 0, 2**63 - 1, "seed")
         in_range(self, 1e-6, 1e6, "beta", "max_gradient_norm", "kl_budget")
-        in_range(self, 0, 1e6, "smallest_gap")
+        in_range(self, 0, 1e6, "smallest_gap", "kl_price")
         in_range(self, 1e-12, 1, "learning_rate")
 
     def learning_rate_at(self, step: int) -> float:

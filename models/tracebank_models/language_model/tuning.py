@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from .training_loop import OnStep, checkpoints
 from .training_settings import DPOConfiguration, PPOConfiguration
 
 TuningConfiguration = PPOConfiguration | DPOConfiguration
+_NO_BUDGET: Final = 1e6
 _BATCH: Final = 64
 """Prompts that are answered at once to make pairs."""
 
@@ -93,7 +94,7 @@ def tune(
         pairs, ties = _pairs(base, prompts, task.reward, configuration)
         curve = tune_with_dpo(base.model, base.tokenizer, pairs, configuration, folder, on_step)
     found = checkpoints(folder)
-    untuned.to(base.model.device)
+    untuned.to(base.model.device)  # type: ignore[arg-type]
     evaluations, chosen = _choice(dataclasses.replace(base, model=untuned), task, configuration, found)
     return Tuned(curve, found, evaluations, chosen, len(pairs), ties)
 
@@ -107,6 +108,40 @@ def evaluate_pair(base: LoadedModel, tuned: LoadedModel, task: TuningTask, promp
     source = PromptSource(base.tokenizer, corpus_frame(task.held_out))
     held = HeldOutPrompts(base.model, base.tokenizer, source, task.reward, prompts)
     return [held.evaluate(tuned.model, 1, "report")]
+
+
+def frontier(
+    base: LoadedModel,
+    task: TuningTask,
+    configuration: TuningConfiguration,
+    betas: Sequence[float],
+    directory: Path,
+    on_step: OnStep | None = None,
+) -> Iterator[tuple[TuningConfiguration, Tuned]]:
+    """Tune the same base at several prices of KL, each held and without a budget; the settings and what came of each.
+
+    Args:
+        base: The model; it is changed in place.
+        task: What for.
+        configuration: How, but for the price.
+        betas: Prices, in order.
+        directory: Below it a folder for each is made; what is done there is not done again.
+        on_step: Called with the row of each step, numbered through.
+
+    Raises:
+        ValueError: As `tune`.
+    """
+    weights = copy.deepcopy(base.model.state_dict())
+    for number, beta in enumerate(betas):
+        base.model.load_state_dict(weights)
+        own = dataclasses.replace(at_beta(configuration, beta), kl_budget=_NO_BUDGET)
+        before = number * own.steps
+
+        def numbered(row: Mapping[str, float | int], before: int = before) -> None:
+            if on_step is not None:
+                on_step({**row, "step": before + row["step"]})
+
+        yield own, tune(base, task, own, directory, numbered)
 
 
 def at_beta(configuration: TuningConfiguration, beta: float) -> TuningConfiguration:
@@ -144,6 +179,6 @@ def _choice(
     evaluations = [held.evaluate(untuned.model, 0, "choice")]
     for step, path in found:
         evaluations.append(held.evaluate(load_language_model(str(path), device=device).model, step, "choice"))
-    chosen = chosen_step(evaluations, configuration.beta, configuration.kl_budget)
+    chosen = chosen_step(evaluations, configuration.kl_price, configuration.kl_budget)
     policy = load_language_model(str(folders[chosen]), device=device).model if chosen else untuned.model
     return [*evaluations, held.evaluate(policy, chosen, "report")], chosen

@@ -113,7 +113,7 @@ class Effort:
 EFFORTS: Final[Mapping[str, Effort]] = {
     "small": Effort(
         ppo=PPOConfiguration(steps=40, learning_rate=6e-4, target_kl=2.3, warmup_steps=3, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=60, learning_rate=1e-4, checkpoint_every=15, prompts=512),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=2e-4, checkpoint_every=10),
         preference_batches=24,
         documents=2_000,
         max_tokens=96,
@@ -127,7 +127,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
     ),
     "medium": Effort(
         ppo=PPOConfiguration(steps=50, learning_rate=4e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=80, learning_rate=1e-4),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=1e-4, checkpoint_every=10),
         preference_batches=30,
         documents=4_000,
         max_tokens=96,
@@ -139,7 +139,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
     ),
     "large": Effort(
         ppo=PPOConfiguration(steps=60, learning_rate=2e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=12),
-        dpo=DPOConfiguration(steps=80, learning_rate=5e-5),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=5e-5, checkpoint_every=10),
         preference_batches=30,
         documents=6_000,
         max_tokens=96,
