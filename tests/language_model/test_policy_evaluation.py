@@ -119,13 +119,13 @@ def test_an_easy_reward_rises_and_a_constant_one_keeps_the_untuned_policy(
 def test_a_reward_of_chance_does_not_rise(
     model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: PromptSource, held_out: PromptSource
 ) -> None:
-    """Of 16 tunings at 2.5 % each, three and more would be found in 0.7 % of all worlds."""
+    """Of 12 tunings at 2.5 % each, three and more would be found in 0.3 % of all worlds."""
     risen = 0
-    for seed in range(16):
+    for seed in range(12):
         tuned = copy.deepcopy(model)
-        tune_with_ppo(tuned, tokenizer, prompts, hashed, dataclasses.replace(SHORT, seed=seed))
+        tune_with_ppo(tuned, tokenizer, prompts, hashed, dataclasses.replace(SHORT, seed=seed, steps=2))
         held = HeldOutPrompts(model, tokenizer, held_out, hashed, 48, seed)
-        report = held.evaluate(tuned, 3, "report")
+        report = held.evaluate(tuned, 2, "report")
         assert report.gain_standard_error > 0, "its answers are others"
         risen += report.gain_low > 0
     assert risen <= 2

@@ -56,11 +56,10 @@ def frontier(context: dg.AssetExecutionContext, config: FrontierConfig, stores: 
         made.write(rows)
     picture = draw(rows, study.name, folder / "frontier.svg")
     kls = [float(str(row["kl"])) for row in rows if row["split"] == "report"]
-    falls = dg.AssetCheckResult(
-        check_name=_CHECK, passed=kls == sorted(kls, reverse=True), severity=dg.AssetCheckSeverity.WARN
-    )
+    falls = kls == sorted(kls, reverse=True)
+    check = dg.AssetCheckResult(check_name=_CHECK, passed=falls, severity=dg.AssetCheckSeverity.WARN)
     points = dg.MetadataValue.md(frontier_markdown(rows))
-    return made.result({"picture": dg.MetadataValue.url(picture.as_uri()), "points": points}, [falls])
+    return made.result({"picture": dg.MetadataValue.url(picture.as_uri()), "points": points}, [check])
 
 
 def _frontier(
