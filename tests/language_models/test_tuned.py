@@ -94,7 +94,9 @@ def test_the_tuned_model_is_the_checkpoint_that_was_chosen(
         assert {row.step for row in rows if row.chosen} == {report.step} == {models[STUDY].step}
         assert (models[STUDY].weights_hash == models["small"].weights_hash) == (report.step == 0)
         assert {row.beta for row in rows} == {EFFORT.ppo.beta}
-        worth = {row.step: row.gain - row.beta * row.kl for row in rows if row.split == "choice" and row.kl <= 3}
+        worth = {
+            row.step: row.gain - EFFORT.ppo.kl_price * row.kl for row in rows if row.split == "choice" and row.kl <= 3
+        }
         assert worth[report.step] == max(worth.values())
         rose = report.gain_low > 0 and report.kl <= EFFORT.ppo.kl_budget
     check = checks["reward_rose"]

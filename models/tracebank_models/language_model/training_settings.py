@@ -76,9 +76,11 @@ class PPOConfiguration:
     learning_rate: float = 3e-4
     warmup_steps: int = 10
     beta: float = 0.1
-    """Price of the KL to the untuned model, in reward per nat; checkpoints are chosen by it."""
+    """Price of the KL to the untuned model in training, in reward per nat (with a target, the first)."""
+    kl_price: float = 0.02
+    """In reward per nat, what checkpoints are chosen by."""
     target_kl: float | None = None
-    """KL per response, in nats, that the price in training is steered to; None holds it at `beta`."""
+    """KL per response, in nats, that the price in training is steered to; None holds it."""
     discount: float = 1.0
     trace_decay: float = 0.95
     clip: float = 0.2
@@ -106,16 +108,11 @@ class PPOConfiguration:
         divides = self.batch_size % self.minibatch_size == 0
         require(self, "minibatch_size", f"a divisor of batch_size, {self.batch_size}", divides)
         in_range(self, 1e-12, 1, "learning_rate")
-        in_range(self, 0, 1e6, "beta", "value_coefficient")
+        in_range(self, 0, 1e6, "beta", "kl_price", "value_coefficient")
         in_range(self, 0, 1, "discount", "trace_decay")
         in_range(self, 1e-6, 1e6, "clip", "value_clip", "max_gradient_norm", "step_kl", "kl_budget")
         if self.target_kl is not None:
             in_range(self, 1e-6, 1e6, "target_kl")
-
-    @property
-    def kl_price(self) -> float:
-        """In reward per nat, what checkpoints are chosen by."""
-        return self.beta
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step (from 0): linear warm-up, then linear to 0 just after the last step."""
@@ -134,7 +131,7 @@ class DPOConfiguration:
     beta: float = 0.1
     """Inverse strength of the preference, per nat of log-ratio."""
     kl_price: float = 0.02
-    """In reward per nat, what checkpoints are chosen by: DPO sees no rewards, so that beta is in no unit of theirs."""
+    """As PPO's; DPO sees no rewards, so that its beta is in no unit of theirs."""
     learning_rate: float = 3e-4
     warmup_steps: int = 10
     max_gradient_norm: float = 1.0

@@ -145,8 +145,8 @@ def frontier(
 
 
 def at_beta(configuration: TuningConfiguration, beta: float) -> TuningConfiguration:
-    """The same with another price of KL, held."""
-    held = {"target_kl": None} if isinstance(configuration, PPOConfiguration) else {}
+    """The same with another price of KL; with PPO it is held, and checkpoints are chosen by it, too."""
+    held = {"target_kl": None, "kl_price": beta} if isinstance(configuration, PPOConfiguration) else {}
     return dataclasses.replace(configuration, beta=beta, **held)  # type: ignore[arg-type]
 
 
