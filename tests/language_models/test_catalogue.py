@@ -134,6 +134,8 @@ _LOADED_STUDY = """
 import json
 import dagster as dg
 import torch
+from sqlalchemy import select
+from tracebank_schemas.language_model import PolicyEvaluation
 torch.set_num_threads(1)
 from tracebank.resources import Stores
 from tracebank.settings import Settings
@@ -150,12 +152,16 @@ with dg.instance_for_test() as instance:
         done = dg.materialize([asset], partition_key="pair-seed0", instance=instance, resources={"stores": Stores()})
         checks |= {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
 relational = open_relational(settings)
+with relational.session() as session:
+    (measured,) = session.scalars(select(PolicyEvaluation)).all()
+    measured = {name: getattr(measured, name) for name in ("model", "asset", "method", "step", "split", "chosen", "kl")}
 rows = [checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair-seed0")]
 fields = ("model", "parent", "method", "step", "source", "path", "revision", "weights_hash", "parent_weights_hash")
 print(json.dumps({
     "rows": [{field: getattr(row, field) for field in fields} for row in rows],
     "studies": list(studies()),
     "checks": checks,
+    "measured": measured,
 }))
 """
 
@@ -184,11 +190,15 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     assert [first["source"], second["source"]] == [str(folder) for folder in folders]
     assert first["step"] is second["step"] is None
     assert found["studies"][-1] == "pair"
+    assert found["measured"].pop("kl") > 0
+    assert found["measured"] == {
+        "model": "pair-seed0", "asset": "tuned", "method": "loaded", "step": 1, "split": "report", "chosen": True,
+    }  # fmt: skip
     assert found["checks"] == {
         "schema_as_declared": True,
         "unique_key": True,
         "tokenizer_round_trip": True,
         "loss_below_uniform": True,
-        "reward_rose": True,
+        "reward_rose": False,
         "divergences_defined": True,
     }

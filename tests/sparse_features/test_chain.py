@@ -82,8 +82,9 @@ RECIPE = recipes.Recipe(
 )
 PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4, larger_sizes=("4x",), demonstration=True)
 EFFORT = Effort(
-    ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1),
-    dpo=DPOConfiguration(steps=2, batch_size=4, measure_every=2, measured_prompts=4, checkpoint_every=1),
+    # Of a model that has learned nothing the last checkpoint is taken: no choice could be foreseen.
+    ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1, held_out_prompts=0),
+    dpo=DPOConfiguration(steps=2, batch_size=4, checkpoint_every=1, prompts=64, held_out_prompts=0),
     preference_batches=4,
     documents=16,
     max_tokens=48,
@@ -218,7 +219,6 @@ def test_every_step_of_every_training_is_a_row(chain: Chain) -> None:
         (PPO, "ppo", "reward_mean", [1, 2]),
         (PPO, "ppo", "kl", [1, 2]),
         (DPO, "dpo", "loss", [1, 2]),
-        (DPO, "dpo", "reward_mean", [2]),
     ):
         rows = found.filter(run=run, name=run, method=method, metric=metric)
         assert sorted(rows["step"]) == steps, (run, metric)

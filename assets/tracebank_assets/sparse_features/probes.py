@@ -108,7 +108,7 @@ def _pairs(study: Study, base: "LoadedModel") -> "list[PreferencePair]":
     from tracebank_models.language_model.direct_preference import sampled_preferences
     from tracebank_models.language_model.preference_sets import encoded_pairs
     from tracebank_models.language_model.text_limits import context_length
-    from tracebank_models.language_model.tuning import CLEAR_GAP
+    from tracebank_models.language_model.training_settings import CLEAR_GAP
     from tracebank_models.reward_probe.study_report import wanted_documents
 
     if texts := study.data.pairs("probe"):

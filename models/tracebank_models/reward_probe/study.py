@@ -78,8 +78,8 @@ class Effort:
 
 EFFORTS: Final[Mapping[str, Effort]] = {
     "small": Effort(
-        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, kl_coefficient=0.05, warmup_steps=3, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=60, learning_rate=1e-4, checkpoint_every=15, measure_every=15),
+        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, target_kl=2.3, warmup_steps=3, checkpoint_every=10),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=2e-4, checkpoint_every=10),
         preference_batches=24,
         documents=2_000,
         max_tokens=96,
@@ -92,8 +92,8 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         threads=1,
     ),
     "medium": Effort(
-        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=80, learning_rate=1e-4),
+        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=10),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=1e-4, checkpoint_every=10),
         preference_batches=30,
         documents=4_000,
         max_tokens=96,
@@ -104,8 +104,8 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         dictionaries=DictionaryPlan(l1=0.021, learning_rate=1e-2, epochs=32),
     ),
     "large": Effort(
-        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
-        dpo=DPOConfiguration(steps=80, learning_rate=5e-5, measure_every=20),
+        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=12),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=5e-5, checkpoint_every=10),
         preference_batches=30,
         documents=6_000,
         max_tokens=96,

@@ -11,10 +11,12 @@ from tracebank_models.language_model.rewards import ClassifierEntry, LexiconEntr
 from tracebank_models.reward_probe.study import Study
 from tracebank_models.reward_probe.study_triples import TEXTS_PER_TRIPLE, triples_of
 
-_PROMPTS = frozenset({"tuning", "emission", "preferences"})
+_PROMPTS = frozenset({"tuning", "evaluation", "emission", "preferences"})
 """Parts that prompts are drawn from."""
 TUNING_DOCUMENTS = 2_000
 """Most documents that prompts of tuning are cut from."""
+EVALUATION_DOCUMENTS = 1_000
+"""Most documents that held-out prompts are cut from."""
 SAMPLED_AT_ONCE = 64
 """Prompts of a batch of sampled pairs."""
 SPARE_PROMPTS = 4
@@ -40,6 +42,7 @@ def wanted_documents(study: Study) -> dict[Part, int]:
     endless = isinstance(study.data.corpus, ReviewCorpus)
     return {
         "tuning": 0 if study.method == "loaded" else TUNING_DOCUMENTS,
+        "evaluation": EVALUATION_DOCUMENTS,
         "capture": effort.documents,
         "comparison": effort.loss_documents,
         "triples": effort.triples * (2 if endless else TEXTS_PER_TRIPLE),
