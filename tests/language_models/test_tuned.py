@@ -16,6 +16,7 @@ from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.assets import base, tuned
 from tracebank_assets.language_models.frontier import frontier
+from tracebank_assets.studies import STUDIES
 from tracebank_models.language_model import architecture, recipes
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.offline_corpus import OfflineCorpus
@@ -28,7 +29,7 @@ from tracebank_models.reward_probe import study as study_module
 from tracebank_models.reward_probe.study import Effort
 from tracebank_schemas.language_model import LanguageModel, PolicyEvaluation
 
-STUDY = "small-ppo"
+STUDY = "small-ppo-seed0"
 SIZE = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=500, context_length=128)
 RECIPE = recipes.Recipe(
     "small", OfflineCorpus(reviews=200, docstring_characters=0), PretrainingConfiguration(steps=4, batch_size=4)
@@ -67,13 +68,10 @@ def made(
         patch.setitem(recipes.RECIPES, "small", RECIPE)  # type: ignore[arg-type]
         patch.setitem(architecture.SIZES, "small", SIZE)
         torch.set_num_threads(1)
-        for asset, partition, given in (
-            (base, "small", None),
-            (tuned, STUDY, None),
-            (frontier, STUDY, {"ops": config}),
-        ):
+        instance.add_dynamic_partitions(str(STUDIES.name), [STUDY])
+        for asset, given in ((base, None), (tuned, None), (frontier, {"ops": config})):
             done = dg.materialize(
-                [asset], partition_key=partition, instance=instance, resources={"stores": Stores()}, run_config=given
+                [asset], partition_key=STUDY, instance=instance, resources={"stores": Stores()}, run_config=given
             )
             checks |= {one.check_name: one for one in done.get_asset_check_evaluations()}
     relational = open_relational(settings)

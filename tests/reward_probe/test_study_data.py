@@ -26,7 +26,7 @@ from tracebank_models.language_model.prompts import PromptSource
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.rewards import LexiconEntry
 from tracebank_models.language_model.training_settings import PPOConfiguration
-from tracebank_models.language_model.tuning import tune_dpo, tune_ppo
+from tracebank_models.language_model.tuning import TuningTask, tune
 from tracebank_models.reward_probe.probe_tables import PREFERENCE, REWARD, ProbedModel
 from tracebank_models.reward_probe.study import Study
 from tracebank_models.reward_probe.study_file import read_studies
@@ -131,10 +131,12 @@ def test_reading_feeds_base_tuning_capture_and_probes(
     documents, reward = data.documents("tuning", 50), data.reward_function("cpu")
     texts = data.pairs("tuning")
     assert texts
-    dpo = dataclasses.replace(effort.dpo, steps=1, batch_size=8, measured_prompts=4)
-    assert tune_dpo(loaded, documents, reward, dpo, texts, tmp_path).curve.height == 1
-    ppo = PPOConfiguration(steps=1, batch_size=4, minibatch_size=4, epochs=1)
-    assert tune_ppo(loaded, documents, reward, ppo, tmp_path).curve.height == 1
+    task = TuningTask(reward, documents, data.documents("evaluation", 20), texts)
+    dpo = dataclasses.replace(effort.dpo, steps=1, batch_size=8, held_out_prompts=4)
+    tuned = tune(loaded, task, dpo, tmp_path)
+    assert (tuned.curve.height, tuned.pairs) == (1, len(texts))
+    ppo = PPOConfiguration(steps=1, batch_size=4, minibatch_size=4, epochs=1, held_out_prompts=4)
+    assert tune(loaded, task, ppo, tmp_path).curve.height == 1
     captured = [document.text for document in data.documents("capture", effort.documents)]
     assert TokenCorpus.from_texts(captured, loaded.tokenizer, max_tokens=effort.max_tokens).documents == len(captured)
     lexicon, subject = data.lexicon(), ProbedModel(study.name, "mine", {"layers.0.mlp": "d"})

@@ -323,7 +323,7 @@ def test_every_two_that_differ_in_one_thing_are_compared_beside_chance(chain: Ch
     kinds = Counter(row.comparison for row in rows)
     assert (kinds["seed"], kinds["tuning"]) == (len(SIDES) * pairs, PLAN.initialisations * pairs)
     assert kinds["size"] == len(SIDES) * PLAN.initialisations * (pairs - EFFORT.layers)
-    seeds = {row.dictionary: row.seed for row in chain.rows(SparseAutoencoder)}
+    seeds = {row.dictionary: row.init_seed for row in chain.rows(SparseAutoencoder)}
     for row in rows:
         assert row.difference == row.mmcs - row.chance
         assert 0 < row.chance < 1
