@@ -73,11 +73,11 @@ def _ablated(
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.language_model.lexicon import LexiconReward
     from tracebank_models.reward_probe.emitted_words import review_starts
-    from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
+    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
 
     effort = study.effort
-    probe = ProbedModel(study.name, study.name, read.names).probe(REWARD, "ridge", "sparse_codes")
+    probe = probe_name(study.name, study.name, REWARD, "ridge", "sparse_codes")
     weights = weights_of(stores.relational, probe, read.names)
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
     corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.materialised import Materialised
 from tracebank_models.reward_probe.study import Study
-from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
+from tracebank_schemas.reward_probe import Probe, ProbeDifference, ProbeMetric, ProbeWeight, ReconstructedReward
 
 if TYPE_CHECKING:
     from tracebank_models.reward_probe.probe_tables import ProbeTables
@@ -20,6 +20,7 @@ def write_probes(made: Materialised, study: Study, tasks: Sequence[str], tables:
     """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
     of_tasks = (Probe.study == study.name) & Probe.task.in_(tasks)
     old = select(Probe.probe).where(of_tasks)
+    made.into(ProbeDifference, ProbeDifference.probe.in_(old)).write(tables.differences)
     made.into(ProbeMetric, ProbeMetric.probe.in_(old)).write(tables.metrics)
     made.into(ProbeWeight, ProbeWeight.probe.in_(old)).write(tables.weights)
     made.into(ReconstructedReward, ReconstructedReward.probe.in_(old)).write(tables.rewards)

@@ -19,8 +19,9 @@ from tracebank_assets.language_models.automation import BASE_JOB, TUNE_JOB
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.sparse_features.automation import CAPTURE_JOB, DICTIONARIES_JOB, READ_JOB
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
+from tracebank_models.reward_probe.agreement import PRIMARY
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, Study
-from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
+from tracebank_schemas.reward_probe import Ablation, Probe, ProbeDifference, ProbeMetric
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
 DEMO: Mapping[str, Mapping[str, int]] = {
@@ -152,23 +153,29 @@ def _dictionaries(relational: RelationalStore, study: str) -> list[Finding]:
 
 
 def _probes(relational: RelationalStore, study: str) -> list[Finding]:
-    query = (
-        select(Probe.kind, Probe.representation, Probe.model, ProbeMetric.value, ProbeMetric.p_value)
-        .join(ProbeMetric, ProbeMetric.probe == Probe.probe)
-        .where(Probe.study == study, Probe.task == "reward", ProbeMetric.metric == "kendall_tau")
-        .order_by(Probe.kind.desc(), Probe.representation.desc(), Probe.model)
-    )
+    """What each model knows of held-out words beyond their sign, and what the tuned one knows more."""
+    of_study = (Probe.study == study, Probe.task == "reward", Probe.kind == "ridge")
+    columns = Probe.representation, Probe.model, ProbeMetric.value, ProbeMetric.p_value
+    figures = select(*columns).join(ProbeMetric, ProbeMetric.probe == Probe.probe)
+    figures = figures.where(*of_study, ProbeMetric.metric == PRIMARY).order_by(columns[0].desc(), columns[1])
+    row = ProbeDifference
+    more = select(Probe.representation, row.value, row.low, row.high, row.p_value)
+    more = more.join(row, row.probe == Probe.probe).where(*of_study, row.metric == PRIMARY)
     with relational.reading() as session:
-        rows: list[tuple[str, str, str, float | None, float | None]] = [row._tuple() for row in session.execute(query)]
-    lines = [
-        Finding(f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of {model}", value, p_value)
-        for kind, representation, model, value, p_value in rows
-        if kind == "ridge" and value is not None
+        known = [line._tuple() for line in session.execute(figures)]
+        taught = [line._tuple() for line in session.execute(more.order_by(Probe.representation.desc()))]
+    return [
+        *(
+            Finding(f"tau within a sign, new words, {reads.replace('_', ' ')} of {model}", value, p_value)
+            for reads, model, value, p_value in known
+            if value is not None
+        ),
+        *(
+            Finding(f"tuned less base, {reads.replace('_', ' ')} ({low:+.3f} to {high:+.3f})", value, p_value, True)
+            for reads, value, low, high, p_value in taught
+            if value is not None and low is not None
+        ),
     ]
-    chance = [abs(value) for kind, _, model, value, _ in rows if kind == "random" and value is not None]
-    if chance:
-        lines.append(Finding(f"Kendall tau, largest magnitude of {len(chance)} random probes", max(chance)))
-    return lines
 
 
 def _ablations(relational: RelationalStore, study: str) -> list[Finding]:
