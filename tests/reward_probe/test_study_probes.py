@@ -17,7 +17,7 @@ from tracebank_models.language_model.prompts import PromptBatch
 from tracebank_models.reward_probe.agreement import METRICS
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
 from tracebank_models.reward_probe.emitted_words import emitted_words, review_starts
-from tracebank_models.reward_probe.probe_tables import ProbedModel
+from tracebank_models.reward_probe.probe_tables import ProbedModel, ProbeTables, weight_rows
 from tracebank_models.reward_probe.representations import RAW, SPARSE, represented
 from tracebank_models.reward_probe.review_triples import neutral_words, review_triples, word_classes
 from tracebank_models.reward_probe.study_probes import ProbedReader, StudyProbeSettings, probe_study

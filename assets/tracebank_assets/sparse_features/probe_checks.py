@@ -32,7 +32,7 @@ def knows_more(difference: Mapping[str, Any]) -> dg.AssetCheckResult:
     elif low > 0:
         verdict = "there: the tuned model knows more of the reward than its base"
     else:
-        verdict = "not there: what the probe reads of the tuned model, it reads of the base as well"
+        verdict = "not there: no more is read of the tuned model than of its base"
     figures = {"difference": value, "low": low, "high": high, "p": difference["p_value"]}
     return dg.AssetCheckResult(
         check_name=KNOWS_MORE,
