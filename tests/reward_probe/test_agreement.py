@@ -51,6 +51,15 @@ def test_intervals_hold_the_value_and_shrink_with_more_words() -> None:
     assert widths[1] < widths[0] / 2.5
 
 
+def test_a_wider_interval_is_so_around_its_value() -> None:
+    valences = np.array([*range(1, 9), *range(-8, 0)], float)
+    scores = np.random.default_rng(0).normal(size=16)
+    plain, wide = (WordDraws(valences, seed=0, draws=99).measured(scores, widening=by).figures() for by in (1.0, 1.5))
+    assert wide["value"].to_list() == plain["value"].to_list()
+    for name in ("low", "high"):
+        assert (wide[name] - wide["value"]).to_list() == pytest.approx((1.5 * (plain[name] - plain["value"])).to_list())
+
+
 def test_p_values_count_what_knows_nothing() -> None:
     valences = np.array([*range(1, 7), *range(-6, 0)], float)
     found = WordDraws(valences, seed=0, draws=20).measured(valences)

@@ -56,7 +56,7 @@ def test_a_reward_planted_in_the_tuned_model_alone_is_found_there_and_in_the_dif
 
 @pytest.mark.parametrize(("knows", "features"), [(0.0, 12), (0.4, 150)])
 def test_where_both_models_know_as_much_a_difference_is_seldom_found(knows: float, features: int) -> None:
-    """Of 40 studies, a true 5 % gives more than 4 in one case of twenty; draws of words alone gave 5 and more."""
+    """Of 40 studies, a true 5 % gives more than 4 in one case of twenty."""
     found = 0
     for study in range(40):
         base, tuned = (probe_words(_words(2 * study + side, knows=knows, features=features), QUICK) for side in (0, 1))
