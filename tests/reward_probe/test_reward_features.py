@@ -149,7 +149,9 @@ def test_with_the_error_kept_only_what_the_feature_wrote_is_gone() -> None:
 
 def test_a_checkpoint_with_another_tokenizer_is_refused(model: Any, tokenizer: Any, signed: Any) -> None:
     with pytest.raises(ValueError, match=r"^checkpoints: study 's' has none"):
-        follow_tuning([], "s", {"layers.0.mlp": signed}, {"layers.0.mlp": "s/d"}, ["a"], [], {}, max_tokens=4)
+        follow_tuning(
+            [], "s-seed0", "s", {"layers.0.mlp": signed}, {"layers.0.mlp": "s/d"}, ["a"], [], {}, max_tokens=4
+        )
 
     import copy
 
@@ -162,6 +164,7 @@ def test_a_checkpoint_with_another_tokenizer_is_refused(model: Any, tokenizer: A
     with pytest.raises(ValueError, match=r"^tokenizer: "):
         follow_tuning(
             checkpoints,
+            "s-seed0",
             "s",
             {"layers.0.mlp": signed},
             {"layers.0.mlp": "s/d"},

@@ -30,9 +30,10 @@ from tracebank_models.language_model.tuning import TuningTask, tune
 from tracebank_models.reward_probe.probe_tables import PREFERENCE, REWARD, ProbedModel
 from tracebank_models.reward_probe.study import Study
 from tracebank_models.reward_probe.study_file import read_studies
-from tracebank_models.reward_probe.study_probes import ProbedReader, probe_model
+from tracebank_models.reward_probe.study_probes import ProbedReader, StudyProbeSettings, probe_study
 from tracebank_models.reward_probe.study_report import study_report
 from tracebank_models.reward_probe.study_triples import corpus_triples, triples_of
+from tracebank_models.reward_probe.word_probe import WordProbeSettings
 
 BLOCK = next(block for block in blocks() if block.file == "paper.toml")
 DIALOGUE = "\n\nHuman: What is it like, number {at}?\n\nAssistant:"
@@ -139,14 +140,13 @@ def test_reading_feeds_base_tuning_capture_and_probes(
     assert tune(loaded, task, ppo, tmp_path).curve.height == 1
     captured = [document.text for document in data.documents("capture", effort.documents)]
     assert TokenCorpus.from_texts(captured, loaded.tokenizer, max_tokens=effort.max_tokens).documents == len(captured)
-    lexicon, subject = data.lexicon(), ProbedModel(study.name, "mine", {"layers.0.mlp": "d"})
+    lexicon, subject = data.lexicon(), ProbedModel(study.key, study.name, 0, "mine", {"layers.0.mlp": "d"})
     pairs = encoded_pairs(loaded.tokenizer, data.pairs("probe") or [], 128)
     prompts = PromptSource(loaded.tokenizer, corpus_frame(data.documents("emission", 20)))
-    tables = probe_model(
-        ProbedReader(subject, loaded.model, loaded.tokenizer, {"layers.0.mlp": signed}),
-        triples_of(data, lexicon, 60, seed=0), lexicon.word_valences(), prompts,
-        emitted_texts=8, random_probes=1, pairs=pairs,
-    )  # fmt: skip
+    reader = ProbedReader(subject, loaded.model, loaded.tokenizer, {"layers.0.mlp": signed}, prompts)
+    settings = StudyProbeSettings(WordProbeSettings(repeats=1, draws=50, controls=2), 8, 1)
+    triples = triples_of(data, lexicon, 60, seed=0)
+    tables = probe_study({"base": reader, "tuned": reader}, triples, lexicon.word_valences(), settings, pairs=pairs)
     assert {REWARD, PREFERENCE} <= set(tables.probes["task"])
 
 

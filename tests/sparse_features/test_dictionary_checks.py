@@ -80,4 +80,8 @@ def test_a_demonstration_never_passes_what_asks_for_learning_and_never_stops(agr
 
 
 def test_agreement_stops_what_is_made_of_dictionaries() -> None:
-    assert {spec.name for spec in dictionaries.check_specs if spec.blocking} == {"seeds_agree", "l0_at_most_a_tenth"}
+    assert {spec.name for spec in dictionaries.check_specs if spec.blocking} == {
+        "schema_as_declared",
+        "seeds_agree",
+        "l0_at_most_a_tenth",
+    }

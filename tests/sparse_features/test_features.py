@@ -512,7 +512,7 @@ def test_the_question_for_the_least_matched_reward_features(engine: str, planted
     assert Connection(asked).sql(query).height == 0
     probes = [
         {"probe": f"{STUDY}/{kind}-{largest}", "study": NAME, "seed": 0, "model": STUDY, "task": "reward", "kind": kind,
-         "representation": "sparse_codes", "split_seed": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
+         "representation": "sparse_codes", "number": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
         for kind, largest in (("ridge", 3), ("ridge", 4), ("random", 3))
     ]  # fmt: skip
     with relational.session() as session:

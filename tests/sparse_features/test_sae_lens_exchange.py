@@ -12,8 +12,8 @@ from tests.sparse_features.conftest import SITES, Home
 from typer.testing import CliRunner, Result
 
 from tracebank_assets.commands.dictionaries import dictionaries
-from tracebank_models.reward_probe.study import dictionary_name
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
+from tracebank_models.sparse_autoencoder.plan import dictionary_name
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 NAME = f"small-ppo-seed0/{dictionary_name('tuned', SITES[1], 'small', 'tied_relu', 0)}"

@@ -65,12 +65,12 @@ def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.D
 def _ablated(stores: Stores, study: Study, tuned: "LoadedModel", read: Dictionaries) -> "RewardAblation":
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.reward_probe.emitted_words import review_starts
-    from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
+    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
     from tracebank_models.reward_probe.study_report import wanted_documents
 
     effort = study.effort
-    probe = ProbedModel(study.key, study.key, read.names).probe(REWARD, "ridge", "sparse_codes")
+    probe = probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes")
     weights = weights_of(stores.relational, probe, read.names)
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
     corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)

@@ -78,12 +78,14 @@ def _followed(
         return follow_tuning(
             [_checkpoint(stores, study, row, device) for row in models],
             study.key,
+            study.name,
             read.coders,
             read.names,
             texts,
             study_triples(study, lexicon, MOST_TRIPLES),
             lexicon.word_valences(),
             max_tokens=study.effort.max_tokens,
+            seed=study.seed,
             on_checkpoint=lambda _checkpoint: advance(1),
         )
 

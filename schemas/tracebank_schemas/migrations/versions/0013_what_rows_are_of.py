@@ -53,6 +53,7 @@ _REFERENCES: Final = (
     _Reference("feature_explanations", _FEATURE, "features", _FEATURE),
     *_of("feature_explanations", "explanation", "feature_scores.explanation"),
     *_of("probes", "probe", "probe_metrics.probe", "probe_weights.probe", "reconstructed_rewards.probe"),
+    *_of("probes", "probe", "probe_differences.probe", "probe_differences.less"),
 )
 """A table stands here after those that its rows refer to."""
 _INDEXES: Final = (
@@ -61,6 +62,7 @@ _INDEXES: Final = (
     ("features", "matched_dictionary"),
     ("probes", "model"),
     ("ablated_features", "dictionary"),
+    ("probe_differences", "less"),
     ("feature_dynamics", "dictionary"),
 )
 """Columns that refer and that no key or index begins with."""
