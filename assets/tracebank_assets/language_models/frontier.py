@@ -65,7 +65,7 @@ def _frontier(
     from tracebank_models.language_model.tuning import frontier
 
     with step_bar(f"frontier of {study.key}", settings.steps * len(betas)) as on_step:
-        found = frontier(parent, tuning_task(study, str(parent.model.device)), settings, betas, folder, on_step)
-    return [
-        row for own, done in found for row in evaluation_rows(done.evaluations, study, own, "frontier", done.chosen)
-    ]
+        tuned = frontier(parent, tuning_task(study, str(parent.model.device)), settings, betas, folder, on_step)
+        return [
+            row for own, done in tuned for row in evaluation_rows(done.evaluations, study, own, "frontier", done.chosen)
+        ]
