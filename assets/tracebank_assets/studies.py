@@ -1,14 +1,14 @@
 """Reward studies as partitions, a key for each study and seed; and what every asset of a study has in common."""
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache, wraps
 from hashlib import sha256
 from typing import Any, Final
 
 import dagster as dg
+import msgspec
 import polars as pl
 
 from tracebank.settings import Settings, SettingsError
@@ -66,7 +66,7 @@ def with_study(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def settings_of(study: Study) -> str:
     """Hash of every setting of a study, wherever it was written: other settings, other rows."""
-    return sha256(json.dumps(asdict(study), sort_keys=True).encode()).hexdigest()[:16]
+    return sha256(msgspec.json.encode(replace(study, seeds=()), order="deterministic")).hexdigest()[:16]
 
 
 def _tags() -> dict[str, Any]:

@@ -10,6 +10,11 @@ DEVICES: Final = ("auto", "cuda", "mps", "cpu")
 """Accepted names; `auto` takes CUDA, then MPS, then the CPU. One of several GPUs is `cuda:1`."""
 
 
+def as_double(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in fp64, where it lies; of MPS, which has no fp64, on the CPU."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def resolved_device(name: str) -> torch.device:
     """The device that a name of `DEVICES` stands for here.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SERIES: Final = "series."
 _COLUMNS: Final = tuple(column.name for column in Materialization.__table__.columns)
+_NO_ROWS: Final = {"rows": 0, "content": f"{0:016x}"}
 _COMMIT: Final = timedelta(hours=1)
 """Longer than any commit of staged rows takes."""
 _writing: set[tuple[str, str, str]] = set()
@@ -158,6 +159,22 @@ class Ledger:
         for batch in self._series.read_batches(table, partition=partition, ordered=False):
             content.update(batch)
         return content.digest == str(part["content"])
+
+    def gone(self, removed: Sequence[tuple[SeriesTable, Partition]], run_id: str) -> None:
+        """Enter that partitions of series tables were removed: the newest entries tell of no rows there.
+
+        Args:
+            removed: the partitions.
+            run_id: by what.
+        """
+        now, entries = datetime.now(UTC), []
+        for entry in self._newest():
+            parts = [part | _NO_ROWS if _series_part(part) in removed else part for part in entry.parts]
+            if parts != entry.parts:
+                told = {"run_id": run_id, "data_version": "", "content": "", "started_at": now, "finished_at": now}
+                entries.append({**entry.row(), **told, "rows": 0, "bytes": 0, "seconds": 0.0, "parts": parts})
+        with self._relational.session() as session:
+            self._relational.upsert(session, Materialization, entries)
 
     def compare(self) -> list[Standing]:
         """Rows of the newest entry of every partition beside those that stand in the series store.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.relational import VOLATILE, Base, HomePath
 
 
 class ActivationShard(Base):
@@ -24,7 +24,7 @@ class ActivationShard(Base):
     corpus_hash: Mapped[str] = mapped_column(String(64), doc="corpus that it read")
     dtype: Mapped[str] = mapped_column(String(16), doc="float16 or float32")
     width: Mapped[int] = mapped_column(doc="numbers of a vector")
-    path: Mapped[str] = mapped_column(Text, doc="of the file")
+    path: Mapped[str] = mapped_column(HomePath, doc="of the file; ./ is the home", info=VOLATILE)
     tokens: Mapped[int] = mapped_column(doc="rows of the file")
     first_document: Mapped[int] = mapped_column(doc="number in the corpus")
     last_document: Mapped[int] = mapped_column(doc="number in the corpus")

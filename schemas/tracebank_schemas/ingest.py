@@ -7,7 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import JSON, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import Base
+from tracebank_schemas.relational import Base, HomePath
 
 _FILE = "ingest_files.sha256"
 
@@ -40,7 +40,7 @@ class IngestFile(Base):
     __tablename__ = "ingest_files"
 
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True, doc="of the file as it lies on disk")
-    path: Mapped[str] = mapped_column(Text, doc="where it was last seen")
+    path: Mapped[str] = mapped_column(HomePath, doc="where it was last seen; ./ is the home")
     format: Mapped[str] = mapped_column(String(32), doc="of the file, e.g. recorder, lobster or mapped")
     venue: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")
     symbol: Mapped[str | None] = mapped_column(String(64), doc="given by the user or the path, else null")

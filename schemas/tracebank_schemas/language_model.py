@@ -9,7 +9,7 @@ import pyarrow as pa
 from sqlalchemy import Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import VOLATILE, Base
+from tracebank_schemas.relational import VOLATILE, Base, HomePath, owned_by
 from tracebank_schemas.series import TIMESTAMP, Column, SeriesTable
 
 
@@ -37,8 +37,39 @@ class LanguageModel(Base):
     dtype: Mapped[str] = mapped_column(String(16), doc="type of the weights")
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of what decides about ids")
     weights_hash: Mapped[str] = mapped_column(String(64), doc="of every tensor")
-    path: Mapped[str] = mapped_column(Text, doc="folder that transformers can load, or the Hub's id")
+    path: Mapped[str] = mapped_column(
+        HomePath, doc="folder that transformers can load (./ is the home), or the Hub's id", info=VOLATILE
+    )
     catalogued_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
+
+
+class PolicyEvaluation(Base):
+    """Reward and KL of a tuned model, or of a checkpoint of it, beside the untuned one on prompts never tuned on."""
+
+    __tablename__ = "policy_evaluations"
+
+    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model that this is about")
+    study: Mapped[str] = mapped_column(String(200), doc="reward study")
+    asset: Mapped[str] = mapped_column(String(16), primary_key=True, doc="what tuned: tuned, or frontier (prices held)")
+    beta: Mapped[float] = mapped_column(Float, primary_key=True, doc="of PPO or DPO; 0 where it was tuned elsewhere")
+    step: Mapped[int] = mapped_column(primary_key=True, doc="checkpoint; 0 is the untuned model")
+    split: Mapped[str] = mapped_column(String(8), primary_key=True, doc="prompts: choice of the checkpoint, or report")
+    method: Mapped[str] = mapped_column(String(16), doc="ppo, dpo or loaded")
+    seed: Mapped[int] = mapped_column(doc="of the study: of prompts, samples and order")
+    prompts: Mapped[int] = mapped_column(doc="each answered once, with the same chance by every model")
+    reward: Mapped[float] = mapped_column(Float, doc="mean over prompts")
+    base_reward: Mapped[float] = mapped_column(Float, doc="of the untuned model on the same prompts")
+    gain: Mapped[float] = mapped_column(Float, doc="mean difference, prompt by prompt")
+    gain_standard_error: Mapped[float] = mapped_column(Float, doc="over prompts")
+    gain_low: Mapped[float] = mapped_column(Float, doc="lower end of the gain's 95 % interval")
+    gain_high: Mapped[float] = mapped_column(Float, doc="upper end")
+    kl: Mapped[float] = mapped_column(Float, doc="to the untuned model, exact, nats per response")
+    kl_standard_error: Mapped[float] = mapped_column(Float, doc="over prompts")
+    chosen: Mapped[bool] = mapped_column(doc="whether this checkpoint is the tuned model")
+
+
+MODEL: Final = "language_models.model"
+"""What rows about a model refer to."""
 
 
 class LayerDivergence(Base):
@@ -46,7 +77,9 @@ class LayerDivergence(Base):
 
     __tablename__ = "layer_divergences"
 
-    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    model: Mapped[str] = mapped_column(
+        String(200), owned_by(MODEL), primary_key=True, doc="tuned model, or a checkpoint of it"
+    )
     layer: Mapped[int] = mapped_column(primary_key=True, doc="from 0; -1 for the whole model")
     definition: Mapped[str] = mapped_column(String(48), primary_key=True, doc="how it is measured")
     parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
@@ -58,7 +91,9 @@ class TensorDivergence(Base):
 
     __tablename__ = "tensor_divergences"
 
-    model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tuned model, or a checkpoint of it")
+    model: Mapped[str] = mapped_column(
+        String(200), owned_by(MODEL), primary_key=True, doc="tuned model, or a checkpoint of it"
+    )
     tensor: Mapped[str] = mapped_column(String(200), primary_key=True, doc="name of the parameter")
     parent: Mapped[str] = mapped_column(String(200), doc="model that it is compared with")
     layer: Mapped[int | None] = mapped_column(doc="from 0; null outside the blocks")

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlalchemy import JSON, Float, Index, String, Text
+from sqlalchemy import JSON, Float, ForeignKeyConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import VOLATILE, Base
+from tracebank_schemas.language_model import MODEL
+from tracebank_schemas.relational import DEFERRED, VOLATILE, Base, HomePath, owned_by
 from tracebank_schemas.series import Column, SeriesTable
 
 
@@ -25,11 +26,11 @@ class SparseAutoencoder(Base):
     study: Mapped[str] = mapped_column(String(200), doc="reward study that trained it")
     seed: Mapped[int] = mapped_column(doc="of the study")
     side: Mapped[str] = mapped_column(String(8), doc="base, tuned or both")
-    model: Mapped[str] = mapped_column(String(200), doc="model that it reads; of both the tuned one")
+    model: Mapped[str] = mapped_column(String(200), owned_by(MODEL), doc="model that it reads; of both the tuned one")
     model_hash: Mapped[str] = mapped_column(String(64), doc="of that model's weights")
     site: Mapped[str] = mapped_column(String(100), doc="as in activation_shards")
     layer: Mapped[int | None] = mapped_column(doc="of the site; null where its name tells none")
-    size: Mapped[str] = mapped_column(String(16), doc="small (1x the width), big (2x), or another multiple")
+    size: Mapped[str] = mapped_column(String(16), doc="small (1x the width), big (2x), 4x or 8x")
     architecture: Mapped[str] = mapped_column(String(32), doc="tied_relu, relu, topk, batchtopk, jumprelu, ...")
     d_in: Mapped[int] = mapped_column(doc="width of the activations")
     d_sae: Mapped[int] = mapped_column(doc="features")
@@ -38,8 +39,14 @@ class SparseAutoencoder(Base):
     steps: Mapped[int] = mapped_column(doc="steps of training")
     config: Mapped[dict[str, Any]] = mapped_column(JSON, doc="everything that it was trained with")
     weights_hash: Mapped[str | None] = mapped_column(String(64), doc="SHA-256 of its weights; null of rows of before")
-    path: Mapped[str] = mapped_column(Text, doc="folder with weights.safetensors and config.json")
+    path: Mapped[str] = mapped_column(
+        HomePath, doc="folder with weights.safetensors and config.json; ./ is the home", info=VOLATILE
+    )
     trained_at: Mapped[datetime] = mapped_column(doc="UTC", info=VOLATILE)
+
+
+DICTIONARY: Final = "sparse_autoencoders.dictionary"
+"""What rows about a dictionary refer to."""
 
 
 class DictionaryMetric(Base):
@@ -47,7 +54,7 @@ class DictionaryMetric(Base):
 
     __tablename__ = "dictionary_metrics"
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    dictionary: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary")
     metric: Mapped[str] = mapped_column(String(48), primary_key=True, doc="fvu, l0, dead_share, ce_recovered, ...")
     init_seed: Mapped[int] = mapped_column(doc="of the dictionary")
     value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
@@ -55,23 +62,38 @@ class DictionaryMetric(Base):
 
 
 class DictionarySimilarity(Base):
-    """How alike two dictionaries are: the mean cosine of their features, matched one to one (Hungarian)."""
+    """How alike two dictionaries are: the mean cosine of their features, matched one to one, and what chance gives."""
 
     __tablename__ = "dictionary_similarities"
+    __table_args__ = (Index(None, "other"),)
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="the first; of two sizes the small one")
-    other: Mapped[str] = mapped_column(String(200), primary_key=True, doc="the second")
+    dictionary: Mapped[str] = mapped_column(
+        String(200), owned_by(DICTIONARY), primary_key=True, doc="the first; of two sizes the small one"
+    )
+    other: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="the second")
     comparison: Mapped[str] = mapped_column(String(16), doc="size, tuning or seed: what the two differ in")
-    mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; of two seeds this is PW-MCC's term")
+    features: Mapped[int | None] = mapped_column(doc="that fire at all, of the first: only they are compared")
+    other_features: Mapped[int | None] = mapped_column(doc="of the second; both null of rows of before: all of them")
+    mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; its mean over pairs of seeds is PW-MCC")
+    chance: Mapped[float | None] = mapped_column(
+        Float, doc="that of as many random directions, of every kind or of the activations' covariance, "
+        "whichever is larger; null of rows of before",
+    )  # fmt: skip
+    difference: Mapped[float | None] = mapped_column(Float, doc="mmcs less chance; null of rows of before")
 
 
 class FeatureMatch(Base):
     """A feature and its partner in another dictionary."""
 
     __tablename__ = "feature_matches"
+    __table_args__ = (Index(None, "other"),)
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary of the feature")
-    other: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary of its partner")
+    dictionary: Mapped[str] = mapped_column(
+        String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary of the feature"
+    )
+    other: Mapped[str] = mapped_column(
+        String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary of its partner"
+    )
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
     other_feature: Mapped[int] = mapped_column(doc="number of the partner")
     cosine: Mapped[float] = mapped_column(Float, doc="of the two directions")
@@ -81,8 +103,9 @@ class Feature(Base):
     """A latent of a dictionary: how often it fires, what on, what it writes, and who it matches in the other model."""
 
     __tablename__ = "features"
+    __table_args__ = (Index(None, "matched_dictionary"),)
 
-    dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
+    dictionary: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number, from 0")
     tokens: Mapped[int] = mapped_column(doc="tokens that were looked at")
     fired: Mapped[int] = mapped_column(doc="tokens that it fired on")
@@ -92,7 +115,11 @@ class Feature(Base):
     top_tokens: Mapped[list[str]] = mapped_column(JSON, doc="tokens that make up most of its activation, most first")
     raised_tokens: Mapped[list[str]] = mapped_column(JSON, doc="tokens whose logits it raises most, most first")
     lowered_tokens: Mapped[list[str]] = mapped_column(JSON, doc="tokens whose logits it lowers most, most first")
-    matched_dictionary: Mapped[str | None] = mapped_column(String(200), doc="same site and size in the other model")
+    matched_dictionary: Mapped[str | None] = mapped_column(
+        String(200),
+        owned_by(DICTIONARY, "SET NULL"),
+        doc="same site and size in the other model; null where it is gone",
+    )
     matched_feature: Mapped[int | None] = mapped_column(doc="its one-to-one partner there; null where none is left")
     matched_cosine: Mapped[float | None] = mapped_column(Float, doc="cosine with that partner")
     relative_norm_difference: Mapped[float | None] = mapped_column(
@@ -108,11 +135,17 @@ class Feature(Base):
     )
 
 
+def _of_feature() -> ForeignKeyConstraint:
+    """Refer to the feature that a row is about."""
+    parent = ["features.dictionary", "features.feature"]
+    return ForeignKeyConstraint(["dictionary", "feature"], parent, ondelete="CASCADE", **DEFERRED)
+
+
 class FeatureToken(Base):
     """A token that a feature fires on, or whose logit it raises or lowers."""
 
     __tablename__ = "feature_tokens"
-    __table_args__ = (Index(None, "token"),)
+    __table_args__ = (Index(None, "token"), _of_feature())
 
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
@@ -128,7 +161,7 @@ class FeatureExplanation(Base):
     """What a feature is said to mean, by whom, and from what; each has scores in feature_scores."""
 
     __tablename__ = "feature_explanations"
-    __table_args__ = (Index(None, "dictionary", "feature"),)
+    __table_args__ = (Index(None, "dictionary", "feature"), _of_feature())
 
     explanation: Mapped[str] = mapped_column(String(64), primary_key=True, doc="hash of feature, method, prompt, text")
     dictionary: Mapped[str] = mapped_column(String(200), doc="dictionary")
@@ -147,7 +180,9 @@ class FeatureScore(Base):
 
     __tablename__ = "feature_scores"
 
-    explanation: Mapped[str] = mapped_column(String(64), primary_key=True, doc="explanation")
+    explanation: Mapped[str] = mapped_column(
+        String(64), owned_by("feature_explanations.explanation"), primary_key=True, doc="explanation"
+    )
     metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="correlation, precision, recall, f1")
     value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
     tokens: Mapped[int] = mapped_column(doc="tokens that it was scored on")

@@ -26,10 +26,7 @@ from tracebank_models.features.executable_explanations import (
 from tracebank_models.features.explanation_scores import ExplanationScores, TokenExplanations
 from tracebank_models.features.one_pass import FeaturePass
 from tracebank_models.features.rows import (
-    Trained,
-    comparisons,
     feature_rows,
-    match_all,
     partners,
     token_rows,
     written_tokens,
@@ -39,6 +36,7 @@ from tracebank_models.features.streams import TokenBatch, TokenPlaces, read_in_s
 from tracebank_models.features.token_text import surroundings, token_texts
 from tracebank_models.features.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
+from tracebank_models.sparse_autoencoder.comparisons import Trained, comparisons, matches
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_models.sparse_autoencoder.crosscoder import relative_decoder_norms, scale_latents
 
@@ -296,25 +294,6 @@ def test_groups_stay_within_bounds_and_encode_alike(dictionaries: dict[str, Dict
         DictionarySet({})
 
 
-def test_dictionaries_are_compared_where_they_differ_in_one_thing() -> None:
-    trained = {
-        "a": Trained("base", "x", "small", "relu", 0),
-        "b": Trained("tuned", "x", "small", "relu", 0),
-        "B": Trained("tuned", "x", "big", "relu", 0),
-        "b1": Trained("tuned", "x", "small", "relu", 1),
-        "t": Trained("tuned", "x", "big", "topk", 0),
-        "c": Trained("both", "x", "big", "crosscoder", 0),
-        "y": Trained("base", "y", "small", "relu", 0),
-        "AB": Trained("both", "x", "small", "relu", 0),
-    }
-    found = comparisons(trained, dict.fromkeys(trained, 8) | {"B": 16})
-    assert {(pair.kind, pair.first, pair.second) for pair in found} == {
-        ("tuning", "a", "b"),
-        ("size", "b", "B"),
-        ("seed", "b", "b1"),
-    }
-
-
 def test_partners_are_seen_from_both_sides(stream: TokenBatch) -> None:
     base, tuned = _dictionary("base", "base/a", 6), _dictionary("tuned", "tuned/a", 6)
     order = torch.tensor([2, 0, 1, 5, 3, 4])
@@ -323,8 +302,8 @@ def test_partners_are_seen_from_both_sides(stream: TokenBatch) -> None:
         tuned.decoder.copy_(torch.eye(6, WIDTH)[order])
     trained = {name: Trained(name, "a", "small", "relu", 0) for name in ("base", "tuned")}
     pairs = {"base": base, "tuned": tuned}
-    matched = match_all(comparisons(trained, {"base": 6, "tuned": 6}), pairs)
-    assert matched.similarities.rows() == [("base", "tuned", "tuning", 1.0)]
+    matched = matches(comparisons(trained), pairs)
+    assert matched.select("dictionary", "other", "comparison").unique().rows() == [("base", "tuned", "tuning")]
     found = partners(matched).sort("dictionary", "feature")
     mine = found.filter(dictionary="tuned")
     assert mine["matched_feature"].to_list() == order.tolist()
@@ -346,11 +325,10 @@ def test_partners_are_seen_from_both_sides(stream: TokenBatch) -> None:
     assert set(rows.filter(dictionary="tuned")["matched_dictionary"]) == {"base"}
 
 
-def test_nothing_to_match_gives_empty_frames() -> None:
-    matched = match_all([], {})
-    assert matched.matches.is_empty()
+def test_nothing_to_match_gives_an_empty_frame() -> None:
+    matched = matches([], {})
+    assert matched.is_empty()
     assert partners(matched).is_empty()
-    assert matched.similarities.columns == ["dictionary", "other", "comparison", "mmcs"]
 
 
 def test_a_crosscoder_writes_by_its_tuned_part() -> None:

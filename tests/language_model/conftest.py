@@ -27,9 +27,12 @@ VALENCES = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Sums over threads come in another order, and small models gain nothing from them."""
+    """Sums over threads come in another order, and small models gain nothing from them.
+
+    Of the package, since fixtures of a module train models too, before those of a function begin.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -10,12 +10,14 @@ import torch
 from tracebank_models.language_model.direct_preference import preference_loss
 from tracebank_models.language_model.policy_gradient import (
     KLController,
+    centred,
     clipped_surrogate,
     clipped_value_loss,
     exact_kl,
     generalized_advantages,
+    masked_mean,
+    sampled_kl,
     shaped_rewards,
-    whiten,
 )
 
 LOGITS = torch.tensor([0.3, -1.0, 0.8, 0.1], dtype=torch.float64)
@@ -60,21 +62,64 @@ def test_ppo_on_a_bandit_finds_the_optimum_of_reward_minus_kl() -> None:
     optimum = torch.softmax(reference + rewards / coefficient, 0)
     logits = reference.clone().requires_grad_()
     optimizer, chance = torch.optim.Adam([logits], lr=0.05), torch.Generator().manual_seed(0)
-    mask, values = torch.ones(4096, 1), torch.zeros(4096, 1)
+    mask = torch.ones(4096, 1)
     for _ in range(60):
         with torch.no_grad():
             actions = torch.multinomial(torch.softmax(logits, 0), 4096, replacement=True, generator=chance)
             old = torch.log_softmax(logits, 0)[actions][:, None]
-            shaped = shaped_rewards(rewards[actions], old, reference[actions][:, None], mask, coefficient)
-            advantages = generalized_advantages(shaped, values, mask, 1.0, 0.95)[0]
-            advantages -= advantages.mean()
+            advantages, scale = centred(rewards[actions][:, None], mask)
         for _ in range(4):
-            chosen = torch.log_softmax(logits, 0)[actions][:, None]
+            policy = torch.log_softmax(logits, 0)
+            loss = clipped_surrogate(policy[actions][:, None], old, advantages, mask, 0.2)[0]
             optimizer.zero_grad()
-            clipped_surrogate(chosen, old, advantages, mask, 0.2)[0].backward()  # type: ignore[no-untyped-call]
+            ((loss + coefficient * exact_kl(policy, reference)) / scale).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     assert torch.softmax(logits, 0).tolist() == pytest.approx(optimum.tolist(), abs=0.02)
     assert float(exact_kl(reference, torch.log(optimum))) > 0.1
+
+
+def test_the_two_places_of_the_kl_are_the_gradient_of_reward_minus_kl() -> None:
+    """Two tokens of three: every response enumerated, weighted by its probability, against autograd of the sum."""
+    generator, beta = torch.Generator().manual_seed(3), 0.7
+    logits = torch.randn(4, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    reference = torch.log_softmax(torch.randn(4, 3, generator=generator, dtype=torch.float64), -1)
+    scores = torch.randn(9, generator=generator, dtype=torch.float64)
+    first, second = torch.arange(3).repeat_interleave(3), torch.arange(3).repeat(3)
+    # Row 0 is the distribution of the first token, row 1 + i that of the second after token i.
+    places, tokens = torch.stack((torch.zeros(9).long(), 1 + first), 1), torch.stack((first, second), 1)
+
+    def parts() -> tuple[torch.Tensor, torch.Tensor]:
+        policy = torch.log_softmax(logits, -1)
+        return policy[places, tokens], exact_kl(policy, reference)[places]
+
+    chosen, kl = parts()
+    probability = chosen.sum(dim=1).exp()
+    (probability * (scores - beta * kl.sum(dim=1))).sum().backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    expected = logits.grad.clone()
+    logits.grad = None
+    chosen, kl = parts()
+    weights = (chosen.sum(dim=1).exp().detach() * 9)[:, None]
+    mask = torch.ones(9, 2)
+    advantages = generalized_advantages(
+        shaped_rewards(scores, kl.detach(), mask, beta), torch.zeros(9, 2).double(), mask, 1.0, 1.0
+    )[0]
+    surrogate = clipped_surrogate(chosen, chosen.detach(), weights * advantages, mask, 0.2)[0]
+    (surrogate + beta * masked_mean(weights * kl, mask)).backward()  # type: ignore[no-untyped-call]
+    # The loss is a mean over 18 tokens, the objective a mean over 9 responses.
+    assert (-2 * logits.grad).flatten().tolist() == pytest.approx(expected.flatten().tolist())
+
+
+def test_kl_is_that_of_torch_distributions_and_so_is_its_estimate() -> None:
+    logits = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    policy, reference = torch.log_softmax(logits, -1)
+    categorical = torch.distributions.Categorical
+    theirs = torch.distributions.kl_divergence(categorical(logits=policy), categorical(logits=reference))
+    assert torch.allclose(exact_kl(policy, reference), theirs)
+    estimates = sampled_kl(reference, policy)
+    assert bool((estimates >= 0).all())
+    # Weighted by the probability of the token that was sampled, the estimate is the KL.
+    assert torch.allclose((policy.exp() * estimates).sum(-1), theirs)
 
 
 def test_advantages_at_the_two_ends_of_lambda() -> None:
@@ -97,15 +142,15 @@ def test_what_is_masked_has_no_say() -> None:
     for one, two in zip(short, padded, strict=True):
         assert two[:1, :3].tolist() == one.tolist()
         assert two[0, 3:].tolist() == [0, 0]
-    shaped = shaped_rewards(torch.tensor([7.0, 9.0]), rewards, values, mask, 2.0)
-    expected = -2 * (rewards - values) * mask
+    shaped = shaped_rewards(torch.tensor([7.0, 9.0]), rewards, mask, 2.0)
+    expected = -2 * rewards * mask
     expected[0, 2] += 7
     expected[1, 4] += 9
     assert shaped.tolist() == expected.tolist()
-    white = whiten(rewards, mask)
-    assert white[0, 3:].tolist() == [0, 0]
-    assert white[mask.bool()].mean().item() == pytest.approx(0, abs=1e-6)
-    assert white[mask.bool()].var(correction=0).item() == pytest.approx(1, rel=1e-5)
+    moved, scale = centred(rewards, mask)
+    assert moved[0, 3:].tolist() == [0, 0]
+    assert moved[mask.bool()].mean().item() == pytest.approx(0, abs=1e-6)
+    assert moved[mask.bool()].std(correction=0).item() == pytest.approx(scale, rel=1e-5)
 
 
 def test_the_value_loss_moves_no_further_than_its_clip() -> None:
@@ -117,14 +162,21 @@ def test_the_value_loss_moves_no_further_than_its_clip() -> None:
     assert values.grad.tolist() == [[pytest.approx(-0.45), 0]]
 
 
-def test_the_kl_coefficient_is_steered() -> None:
-    held, steered = KLController(0.5), KLController(0.5, target=2.0, horizon=100)
-    for controller in (held, steered):
-        controller.update(3.0, 50)
+def test_the_kl_coefficient_is_steered_in_a_few_steps() -> None:
+    """A policy that follows its optimum half-way each step: the KL comes to its target, whatever price it began at."""
+    rewards, reference = torch.tensor([1.0, 0.0, -1.0, 0.5]), torch.log_softmax(torch.tensor([-1.0, 1.0, 0.5, 0.0]), 0)
+    target = 0.3
+    for first in (0.02, 5.0):
+        controller, policy = KLController(first, target), reference
+        for _ in range(60):
+            best = torch.log_softmax(reference + rewards / controller.coefficient, 0)
+            policy = torch.log_softmax((policy + best) / 2, 0)
+            controller.update(float(exact_kl(policy, reference)))
+        assert float(exact_kl(policy, reference)) == pytest.approx(target, rel=0.02)
+        assert controller.state_dict() == {"coefficient": controller.coefficient}
+    held = KLController(0.5)
+    held.update(3.0)
     assert held.coefficient == 0.5
-    assert steered.coefficient == pytest.approx(0.5 * 1.1)
-    steered.update(1.9, 50)
-    assert steered.coefficient == pytest.approx(0.5 * 1.1 * (1 - 0.05 * 0.5))
 
 
 def test_dpo_is_its_formula_with_its_gradient() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from tests.kills import RENAMES, killed_everywhere
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from tracebank_models.language_model.architecture import SIZES, ModelSize, build_model, model_size
@@ -86,6 +88,26 @@ def test_a_killed_training_resumes_to_the_same_weights_and_rows(
     other = build_model(size, tokenizer, 2)
     with pytest.raises(ValueError, match="checkpoint-00000012 is of another training; allowed"):
         pretrain(other, tokenizer, blocks, blocks, SETTINGS, tmp_path)
+
+
+def test_a_kill_before_any_checkpoint_has_its_name_is_survived(
+    tokenizer: PreTrainedTokenizerFast, blocks: TokenBlocks, tmp_path: Path
+) -> None:
+    size = ModelSize(32, 1, 2, vocabulary_size=400, context_length=64)
+    settings = dataclasses.replace(SETTINGS, steps=2, checkpoint_every=1)
+
+    def train(place: Path) -> str:
+        made = build_model(size, tokenizer, 1)
+        pretrain(made, tokenizer, blocks, blocks, settings, place)
+        return weights_hash(made)
+
+    whole = train(tmp_path / "whole")
+
+    def again(place: Path) -> None:
+        assert train(place) == whole
+        assert [step for step, _ in checkpoints(place)] == [1, 2]
+
+    assert killed_everywhere(train, tmp_path / "killed", again, changes=RENAMES) == 2
 
 
 def test_the_loss_falls_and_is_the_cross_entropy(

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from tracebank_models.language_model import architecture
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.base_training import BaseModel, train_base_model
+from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.language_model.corpus import Document
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.language_model.lexicon import Lexicon, LexiconReward, load_vader_lexicon
@@ -26,15 +27,33 @@ from tracebank_models.language_model.training_settings import (
     PPOConfiguration,
     PretrainingConfiguration,
 )
-from tracebank_models.language_model.tuning import Tuned, tune_dpo, tune_ppo
+from tracebank_models.language_model.tuning import Tuned, TuningTask, tune
 
 RECIPE = Recipe(
     "small",
     OfflineCorpus(reviews=200, docstring_characters=0),
     PretrainingConfiguration(steps=5, batch_size=4, warmup_steps=1, validation_blocks=2, checkpoint_every=2),
 )
-PPO = PPOConfiguration(steps=3, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=2)
-DPO = DPOConfiguration(steps=3, batch_size=4, measure_every=3, measured_prompts=4, checkpoint_every=2)
+PPO = PPOConfiguration(
+    steps=3,
+    batch_size=8,
+    minibatch_size=4,
+    epochs=1,
+    learning_rate=3e-3,
+    warmup_steps=1,
+    checkpoint_every=2,
+    held_out_prompts=8,
+)
+DPO = DPOConfiguration(
+    steps=3,
+    batch_size=4,
+    learning_rate=3e-3,
+    warmup_steps=1,
+    checkpoint_every=2,
+    prompts=64,
+    answers=4,
+    held_out_prompts=8,
+)
 
 
 _SHORT_WORDS = {"a": 3.0, "the": 3.5, "is": -3.0, "it": -3.5, "i": 3.0, "of": 3.0, "t": -3.0, "s": 3.0, "e": -3.0}
@@ -63,7 +82,7 @@ def documents() -> list[Document]:
 
 
 def _base(folder: Path, recipe: Recipe = RECIPE, on_step: Any = None) -> BaseModel:
-    return train_base_model(recipe, load_vader_lexicon(), folder, on_step)
+    return train_base_model(recipe, ReviewCorpus(), folder, on_step)
 
 
 def _killed_after(step: int) -> Callable[[Mapping[str, float | int]], None]:
@@ -112,9 +131,8 @@ def test_another_recipe_goes_to_another_folder(base_folder: Path, tmp_path: Path
 
 def _tune(method: str, base: Path, documents: list[Document], folder: Path, on_step: Any = None, **more: Any) -> Tuned:
     loaded, reward = load_language_model(str(base), device="cpu"), LexiconReward(Lexicon("short words", _SHORT_WORDS))
-    if method == "ppo":
-        return tune_ppo(loaded, documents, reward, dataclasses.replace(PPO, **more), folder, on_step)
-    return tune_dpo(loaded, documents, reward, dataclasses.replace(DPO, **more), 4, folder, on_step)
+    configuration = dataclasses.replace(PPO if method == "ppo" else DPO, **more)
+    return tune(loaded, TuningTask(reward, documents[:40], documents[40:]), configuration, folder, on_step)
 
 
 @pytest.mark.parametrize("method", ["ppo", "dpo"])
@@ -128,6 +146,10 @@ def test_a_killed_tuning_ends_as_one_that_was_not(
     whole = _tune(method, base_folder, documents, tmp_path / "whole")
     assert steps == [3]
     assert_frame_equal(resumed.curve.drop("seconds"), whole.curve.drop("seconds"))
+    assert (resumed.evaluations, resumed.chosen) == (whole.evaluations, whole.chosen)
+    measured = [(one.split, one.step) for one in whole.evaluations]
+    assert measured == [("choice", 0), ("choice", 2), ("choice", 3), ("report", whole.chosen)]
+    assert whole.pairs + whole.ties == (64 if method == "dpo" else 0)
     assert [step for step, _ in whole.checkpoints] == [step for step, _ in resumed.checkpoints] == [2, 3]
     for (_, one), (_, other) in zip(whole.checkpoints, resumed.checkpoints, strict=True):
         hashes = {load_language_model(str(path), device="cpu").facts.weights_hash for path in (one, other)}

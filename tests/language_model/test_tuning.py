@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tracebank_models.language_model.direct_preference import (
 )
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.language_model.lexicon import Lexicon, LexiconReward
+from tracebank_models.language_model.policy_evaluation import HeldOutPrompts
 from tracebank_models.language_model.prompts import PromptLengths, PromptSource, step_generator
 from tracebank_models.language_model.proximal_policy import PPOConfiguration, tune_with_ppo
 from tracebank_models.language_model.sampling import (
@@ -41,7 +43,7 @@ PPO = PPOConfiguration(
     minibatch_size=16,
     learning_rate=3e-3,
     warmup_steps=2,
-    kl_coefficient=0.05,
+    beta=0.05,
     checkpoint_every=5,
 )
 
@@ -146,7 +148,7 @@ def test_ppo_raises_the_reward_and_resumes_to_the_same_weights(
     assert last > first + 0.5
     assert curve["kl"][0] == 0
     assert curve["kl"].tail(12).min() > 0  # type: ignore[operator]
-    assert curve["kl_sampled"][0] == 0
+    assert curve["updates"].is_between(1, 8).all()
     assert curve["response_length"].is_between(1, 9).all()
 
     class Killed(Exception):
@@ -176,6 +178,37 @@ def test_a_reward_that_is_no_number_is_refused(
         PPOConfiguration(minibatch_size=7)
 
 
+def test_the_passes_of_a_step_end_when_the_policy_has_gone_far_enough(
+    model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: PromptSource
+) -> None:
+    short = dataclasses.replace(PPO, steps=3, step_kl=1e-6)
+    curve = tune_with_ppo(model, tokenizer, prompts, letter_share, short)
+    assert curve["updates"].to_list() == [1, 1, 1], "only an update of the policy that sampled is at no distance"
+
+
+def test_pairs_are_the_best_and_the_worst_of_all_answers(
+    model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: PromptSource
+) -> None:
+    seen: list[float] = []
+
+    def noted(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        scores = np.round(letter_share(texts), 1)
+        seen.extend(scores.tolist())
+        return scores
+
+    pairs = sampled_preferences(model, tokenizer, prompts, noted, batches=2, batch_size=16, smallest_gap=2.0, answers=8)
+    groups = [sorted(seen[at : at + 8]) for at in range(0, 2 * 16 * 8, 8)]
+    expected = [(group[-1], group[0]) for group in groups if group[-1] - group[0] >= 2.0]
+    assert 0 < len(expected) < 32, "some prompts are told apart and some are not"
+    decoded = [
+        tokenizer.batch_decode([list(pair.chosen), list(pair.rejected)], skip_special_tokens=True) for pair in pairs
+    ]
+    assert [tuple(np.round(letter_share(two), 1)) for two in decoded] == expected
+    starts = [prompts.batch(16, step) for step in (0, 1)]
+    asked = {tuple(ids[kept.bool()].tolist()) for one in starts for ids, kept in zip(one.ids, one.mask, strict=True)}
+    assert {pair.prompt for pair in pairs} <= asked
+
+
 def test_dpo_learns_the_preferences(
     model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: PromptSource, tmp_path: Path
 ) -> None:
@@ -185,19 +218,17 @@ def test_dpo_learns_the_preferences(
             tokenizer.batch_decode([list(pair.chosen), list(pair.rejected)], skip_special_tokens=True)
         )
         assert better > worse
-    settings = DPOConfiguration(steps=40, batch_size=32, learning_rate=3e-3, measure_every=20, checkpoint_every=0)
+    settings = DPOConfiguration(steps=40, batch_size=32, learning_rate=3e-3, checkpoint_every=0)
     reference = copy.deepcopy(model)
-    curve = tune_with_dpo(model, tokenizer, pairs, prompts, letter_share, settings, tmp_path)
+    curve = tune_with_dpo(model, tokenizer, pairs, settings, tmp_path)
     assert curve["loss"][0] == pytest.approx(np.log(2), rel=1e-6)
     assert curve["margin"][0] == 0
     assert curve["accuracy"].tail(5).mean() > 0.8  # type: ignore[operator]
-    measured = curve.filter(pl.col("reward_mean").is_not_null())
-    assert measured["step"].to_list() == [20, 40]
-    # The measurement's own prompts and chance, on the model as it was.
-    batch, chance = prompts.batch(64, 0), step_generator(torch.device("cpu"), 0, 0)
-    before = sample_completions(reference, tokenizer, (batch.ids, batch.mask), batch.response_lengths, chance)
-    assert measured["reward_mean"][-1] > letter_share(before.texts(tokenizer)).mean() + 0.3
-    assert (measured["kl"] > 0).all()
+    held = HeldOutPrompts(reference, tokenizer, prompts, letter_share, 64)
+    report = held.evaluate(model, 40, "report")
+    assert report.gain > 0.3
+    assert report.gain_low > 0
+    assert report.kl > 0
     assert [step for step, _ in checkpoints(tmp_path)] == [40]
 
 
@@ -218,8 +249,8 @@ def test_bad_pairs_are_refused(
 ) -> None:
     pair = PreferencePair((40,), (50,), ())
     with pytest.raises(ValueError, match="pairs: 1 are not allowed; allowed: at least a batch, 16"):
-        tune_with_dpo(model, tokenizer, [pair], prompts, letter_share)
+        tune_with_dpo(model, tokenizer, [pair])
     with pytest.raises(ValueError, match="pairs: rejected of pair 0 is empty; allowed: at least one token"):
-        tune_with_dpo(model, tokenizer, [pair] * 16, prompts, letter_share)
+        tune_with_dpo(model, tokenizer, [pair] * 16)
     with pytest.raises(ValueError, match="reward: 8 pairs are all ties; allowed: a reward that prefers something"):
         sampled_preferences(model, tokenizer, prompts, lambda texts: np.zeros(len(texts)), 1, 8)

@@ -134,6 +134,8 @@ _LOADED_STUDY = """
 import json
 import dagster as dg
 import torch
+from sqlalchemy import select
+from tracebank_schemas.language_model import PolicyEvaluation
 torch.set_num_threads(1)
 from tracebank.resources import Stores
 from tracebank.settings import Settings
@@ -150,18 +152,22 @@ with dg.instance_for_test() as instance:
         done = dg.materialize([asset], partition_key="pair-seed0", instance=instance, resources={"stores": Stores()})
         checks |= {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
 relational = open_relational(settings)
+with relational.session() as session:
+    (measured,) = session.scalars(select(PolicyEvaluation)).all()
+    measured = {name: getattr(measured, name) for name in ("model", "asset", "method", "step", "split", "chosen", "kl")}
 rows = [checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair-seed0")]
 fields = ("model", "parent", "method", "step", "source", "path", "revision", "weights_hash", "parent_weights_hash")
 print(json.dumps({
     "rows": [{field: getattr(row, field) for field in fields} for row in rows],
     "studies": list(studies()),
     "checks": checks,
+    "measured": measured,
 }))
 """
 
 
 def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    """Named by folders relative to where the run was started, and found again from elsewhere."""
+    """Named by folders relative to the file, and found from elsewhere."""
     folders = [_saved(tmp_path / "models" / name, tokenizer, seed) for seed, name in enumerate(("first", "second"))]
     path = tmp_path / "studies.toml"
     path.write_text(
@@ -172,7 +178,7 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     environment = os.environ | settings.environment() | {"TRACEBANK_STUDIES": str(path), "TRACEBANK_DEVICE": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", _LOADED_STUDY],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, cwd="/", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -181,14 +187,18 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
     assert (second["model"], second["parent"], second["method"]) == ("pair-seed0", "elsewhere", "loaded")
     assert second["parent_weights_hash"] == first["weights_hash"] != second["weights_hash"]
     assert [first["path"], second["path"]] == [str(folder) for folder in folders]
-    assert [first["source"], second["source"]] == ["models/first", "models/second"]
+    assert [first["source"], second["source"]] == [str(folder) for folder in folders]
     assert first["step"] is second["step"] is None
     assert found["studies"][-1] == "pair"
+    assert found["measured"].pop("kl") > 0
+    assert found["measured"] == {
+        "model": "pair-seed0", "asset": "tuned", "method": "loaded", "step": 1, "split": "report", "chosen": True,
+    }  # fmt: skip
     assert found["checks"] == {
         "schema_as_declared": True,
         "unique_key": True,
         "tokenizer_round_trip": True,
         "loss_below_uniform": True,
-        "reward_rose": True,
+        "reward_rose": False,
         "divergences_defined": True,
     }

@@ -15,7 +15,7 @@ from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.sites import resolve_sites
 from tracebank_models.features.activity import feature_activity
 from tracebank_models.features.held_at_zero import held, without_features
-from tracebank_models.language_model.lexicon import Lexicon
+from tracebank_models.language_model.lexicon import Lexicon, LexiconReward
 from tracebank_models.reward_probe.ablation import Condition, ExpectedValence, interval, under
 from tracebank_models.reward_probe.ablation_texts import generate_greedily, write_under
 from tracebank_models.reward_probe.matched_draws import matched_draws, rank_p
@@ -158,7 +158,7 @@ def test_greedy_generation_is_not_changed_by_padding(model: Any, tokenizer: Any)
 
 def test_what_is_written_under_a_condition(model: Any, tokenizer: Any, signed: Any) -> None:
     conditions = {"none": Condition({}), "features": Condition({SITE: held(range(16), 32)})}
-    found = write_under(model, tokenizer, {SITE: signed}, conditions, PROMPTS, LEXICON, 6)
+    found = write_under(model, tokenizer, {SITE: signed}, conditions, PROMPTS, LexiconReward(LEXICON), 6)
     assert found.select("condition", "draw", "prompt").rows() == [
         (name, 0, at) for name in conditions for at in range(4)]  # fmt: skip
     written = {name: found.filter(condition=name)["text"].to_list() for name in conditions}

@@ -11,7 +11,7 @@ import torch
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.features.activity import ACTIVITY_SCHEMA, feature_activity, feature_states
-from tracebank_models.language_model.lexicon import Lexicon
+from tracebank_models.language_model.lexicon import Lexicon, LexiconReward
 from tracebank_models.reward_probe.reward_ablation import (
     BASELINE,
     DRAWN,
@@ -96,7 +96,7 @@ def test_ablation_takes_the_features_that_push_most(model: Any, tokenizer: Any, 
     lexicon, done = Lexicon("toy", {"a": 1.0, "i": -1.0, "go": 2.0}), list[int]()
     settings = AblationSettings(0.05, draws=7, new_tokens=4)
     found = ablate_reward_features(
-        model, tokenizer, coders, weights, texts, lexicon, settings, advance=done.append
+        model, tokenizer, coders, weights, texts, lexicon, LexiconReward(lexicon), settings, advance=done.append
     )  # fmt: skip
     top = activity.filter(site="layers.1.mlp").head(16)
     push = (top["density"] * top["mean_activation"]).sort(descending=True)
@@ -126,12 +126,14 @@ def test_ablation_takes_the_features_that_push_most(model: Any, tokenizer: Any, 
     ]
     for wrong, message in ((AblationSettings(0.6), r"^share: 0.6"), (AblationSettings(0.1, draws=0), r"^draws: 0")):
         with pytest.raises(ValueError, match=message):
-            ablate_reward_features(model, tokenizer, coders, weights, texts, lexicon, wrong)
+            ablate_reward_features(model, tokenizer, coders, weights, texts, lexicon, LexiconReward(lexicon), wrong)
 
 
 def test_a_checkpoint_with_another_tokenizer_is_refused(model: Any, tokenizer: Any, signed: Any) -> None:
     with pytest.raises(ValueError, match=r"^checkpoints: study 's' has none"):
-        follow_tuning([], "s", {"layers.0.mlp": signed}, {"layers.0.mlp": "s/d"}, ["a"], [], {}, max_tokens=4)
+        follow_tuning(
+            [], "s-seed0", "s", {"layers.0.mlp": signed}, {"layers.0.mlp": "s/d"}, ["a"], [], {}, max_tokens=4
+        )
 
     import copy
 
@@ -144,6 +146,7 @@ def test_a_checkpoint_with_another_tokenizer_is_refused(model: Any, tokenizer: A
     with pytest.raises(ValueError, match=r"^tokenizer: "):
         follow_tuning(
             checkpoints,
+            "s-seed0",
             "s",
             {"layers.0.mlp": signed},
             {"layers.0.mlp": "s/d"},

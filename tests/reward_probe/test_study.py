@@ -11,14 +11,9 @@ import pytest
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.reward_probe.study import (
     EFFORTS,
-    SIDES,
-    SIZES,
-    DictionaryPlan,
     ModelSource,
     Study,
-    dictionary_name,
     ladder_studies,
-    study_dictionaries,
 )
 from tracebank_models.reward_probe.study_file import read_studies
 
@@ -55,6 +50,20 @@ def test_a_file_adds_studies_of_models_from_anywhere(tmp_path: Path) -> None:
     assert found["pythia-ppo"].effort == EFFORTS["large"], "as of a model from elsewhere"
 
 
+STUDY = "[studies.a]\nbase = 'small'\nmethod = 'ppo'\n"
+
+
+def test_a_study_changes_what_its_size_does(tmp_path: Path) -> None:
+    text = STUDY + "seeds = [1, 2]\ndocuments = 40\n[studies.a.ppo]\nsteps = 3\n[studies.a.dictionaries]\nl1 = 1\n"
+    study = _read(tmp_path, "\ufeff" + text.replace("\n", "\r\n"))["a"]
+    small = EFFORTS["small"]
+    assert study.seeds == (1, 2)
+    assert study.effort == dataclasses.replace(
+        small, documents=40, ppo=dataclasses.replace(small.ppo, steps=3),
+        dictionaries=dataclasses.replace(small.dictionaries, l1=1.0),
+    )  # fmt: skip
+
+
 MODEL = '[models.other]\nsource = "/data/other"\n'
 
 
@@ -62,24 +71,41 @@ MODEL = '[models.other]\nsource = "/data/other"\n'
     ("text", "message"),
     [
         ("[models", r"^studies: .*studies.toml cannot be read \("),
-        ("[model.a]\nsource = 'x'", r"^studies: .* has a section 'model': allowed are models and studies$"),
-        ("models = 3", r"^studies: models of .* holds what is no table: allowed is \[models.NAME\]$"),
-        ("[models]\na = 'x'", r"^studies: models of .* holds what is no table"),
+        ("[model.a]\nsource = 'x'", r"^model: not known; did you mean models\?$"),
+        ("models = 3", r"^models: 3 is not allowed; allowed: a table$"),
+        ("[models]\na = 'x'", r"^models.a: 'x' is not allowed; allowed: a table$"),
         ("[models.'a/b']\nsource = 'x'", r"^models: 'a/b' is not allowed: 1 to 60 of A to Z"),
         ("[models.'']\nsource = 'x'", r"^models: '' is not allowed"),
         ('[models."a\\nb"]\nsource = "x"', r"^models: 'a\\nb' is not allowed"),
         (f"[models.{'a' * 61}]\nsource = 'x'", r"^models: 'a+' is not allowed"),
-        ("[models.a]\nrevision = 'x'", r"^models.a: source missing, unknown or no text: allowed are source and"),
-        ("[models.a]\nsource = 'x'\nsize = 'y'", r"^models.a: size missing, unknown"),
-        ("[models.a]\nsource = 3", r"^models.a: source missing, unknown or no text"),
-        ("[models.a]\nsource = ''", r"^models.a: source missing, unknown or no text"),
-        ("[models.small]\nsource = 'x'", r"^models: 'small' is taken by another model or study: allowed is another"),
+        ("[models.a]\nrevision = 'x'", r"^models.a.source: missing$"),
+        ("[models.a]\nsource = 'x'\nsize = 'y'", r"^models.a.size: not known; allowed: source, revision"),
+        ("[models.a]\nsource = 3", r"^models.a.source: 3 is not allowed; allowed: text$"),
+        ("[models.a]\nsource = ''", r"^models.a.source: '' is not allowed; allowed: text of length >= 1$"),
+        ("[models.small]\nsource = 'x'", r"^models: 'small' is taken by another one: allowed is another"),
         ("[models.Small-PPO]\nsource = 'x'", r"^models: 'Small-PPO' is taken"),
         ("[models.a]\nsource = 'small'\nrevision = 'x'", r"^models.a.revision: 'x' is not allowed: a recipe has none"),
-        ("[studies.a]\nbase = 'small'", r"^studies.a: method missing, unknown"),
-        ("[studies.a]\nbase = 'small'\nmethod = 'ppo'\nsteps = '3'", r"^studies.a: steps missing, unknown"),
+        ("[studies.a]\nbase = 'small'", r"^studies.a.method: missing$"),
+        (STUDY + "layer = 3", r"^studies.a.layer: not known; did you mean layers\?$"),
+        (STUDY + "[studies.a.ppo]\nxyz = 3", r"^studies.a.ppo.xyz: not known; allowed: steps, batch_size, "),
+        (STUDY + "seeds = 3", r"^studies.a.seeds: 3 is not allowed; allowed: a list$"),
+        (STUDY + "seeds = []", r"^studies.a.seeds: \[\] is not allowed; allowed: one or more, each once$"),
+        (STUDY + "seeds = [1, 1]", r"^studies.a.seeds: \[1, 1\] is not allowed"),
+        (STUDY + "seeds = [1, -1]", r"^studies.a.seeds\[1\]: -1 is not allowed; allowed: a whole number >= 0$"),
+        (STUDY + "documents = 3", r"^studies.a.documents: 3 is not allowed; allowed: a whole number >= 4$"),
+        (STUDY + "documents = 1e99", r"^studies.a.documents: 1e\+99 is not allowed; allowed: a whole number$"),
+        (STUDY + f"documents = {10**30}", r"^studies.a.documents: 1000+ is not allowed; allowed: a whole number <= "),
+        (STUDY + "documents = '3'", r"^studies.a.documents: '3' is not allowed; allowed: a whole number$"),
+        (STUDY + "ablated_share = nan", r"^studies.a.ablated_share: nan is not allowed; allowed: a number"),
+        (STUDY + "ppo = 3", r"^studies.a.ppo: 3 is not allowed; allowed: a table$"),
+        (STUDY + "[studies.a.dictionaries]\nl1 = -1.0", r"^studies.a.dictionaries.l1: -1.0 is not allowed"),
+        (STUDY + "[studies.a.dictionaries]\nl2 = 1.0", r"^studies.a.dictionaries.l2: not known; did you mean l1\?$"),
+        (STUDY + "[studies.a.dictionaries]\narchitecture = 'x'", r"^studies.a.dictionaries.architecture: 'x' is"),
+        (STUDY + "[studies.a.ppo]\nsteps = 0", r"^studies.a.ppo.steps: 0 is not allowed; allowed: a whole"),
+        (STUDY + "[studies.a.ppo]\nlearning_rate = nan", r"^studies.a.ppo.learning_rate: nan is not allowed"),
+        (STUDY + "[studies.a.ppo]\nminibatch_size = 7", r"^studies.a.ppo.minibatch_size: 7 is not allowed"),
         ("[studies.a]\nbase = 'tiny'\nmethod = 'ppo'", r"^studies.a.base: 'tiny' is not known: one of small, medium,"),
-        ("[studies.a]\nbase = 'small'\nmethod = 'rlhf'", r"^studies.a.method: 'rlhf' is not allowed: ppo or dpo, or"),
+        ("[studies.a]\nbase = 'small'\nmethod = 'rlhf'", r"^studies.a.method: 'rlhf' is not allowed; allowed: one of "),
         ("[studies.a]\nbase = 'small'\nmethod = 'loaded'", r"^studies.a.method: 'loaded' is not allowed"),
         (MODEL + "[studies.a]\nbase = 'other'\nmethod = 'ppo'\ntuned = 'other'", r"^studies.a.method: 'ppo' is not"),
         (MODEL + "[studies.a]\nbase = 'small'\nmethod = 'loaded'\ntuned = 'medium'",
@@ -106,49 +132,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read_studies(tmp_path / "latin.toml")
 
 
-def test_a_plan_is_two_sizes_of_every_side_and_site_and_the_extras_at_one() -> None:
-    plan = DictionaryPlan(k=40, extra_seeds=(1, 5))
-    widths = {"layers.2.mlp": 16, "layers.0.mlp": 32}
-    found = {config.name: config for config in study_dictionaries(widths, "layers.0.mlp", plan)}
-    wanted = {dictionary_name(side, site, size, "tied_relu", 0) for side in SIDES for site in widths for size in SIZES}
-    wanted |= {dictionary_name(side, "layers.0.mlp", "small", "tied_relu", seed) for side in SIDES for seed in (1, 5)}
-    for kind in plan.extra_architectures:
-        side = "both" if kind == "crosscoder" else "tuned"
-        wanted.add(dictionary_name(side, "layers.0.mlp", "big", kind, 0))
-    assert set(found) == wanted
-    for config in found.values():
-        site = config.sites[-1].partition("/")[2]
-        assert config.d_in == widths[site]
-        assert config.d_sae == widths[site] * SIZES["big" if f"{site}-big-" in config.name else "small"]
-        assert config.k == min(40, config.d_sae)
-    assert found[dictionary_name("both", "layers.0.mlp", "big", "crosscoder", 0)].sites == (
-        "base/layers.0.mlp",
-        "tuned/layers.0.mlp",
-    )
-    assert found[dictionary_name("tuned", "layers.0.mlp", "big", "matryoshka", 0)].prefixes == (16, 32, 64)
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epochs": 0}, r"^DictionaryPlan.epochs: 0 is not allowed"),
-        ({"batch_tokens": True}, r"^DictionaryPlan.batch_tokens: True is not allowed"),
-        ({"architecture": "crosscoder"}, r"^DictionaryPlan.architecture: 'crosscoder' is not allowed"),
-        ({"architecture": "sparse"}, r"^DictionaryPlan.architecture: 'sparse' is not allowed; allowed: one of"),
-        ({"extra_architectures": ("tied_relu",)}, r"^DictionaryPlan.extra_architectures: \('tied_relu',\) is not"),
-        ({"extra_architectures": ("topk", "topk")}, r"^DictionaryPlan.extra_architectures: "),
-        ({"extra_seeds": (0,)}, r"^DictionaryPlan.extra_seeds: \(0,\) is not allowed"),
-    ],
-)  # fmt: skip
-def test_plans_that_cannot_be_carried_out(changed: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(DictionaryPlan(), **changed)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"documents": 0}, r"^Effort.documents: 0 is not allowed; allowed: a whole number from 4 "),
+        ({"documents": 0}, r"^Effort.documents: 0 is not allowed; allowed: a whole number >= 4$"),
         ({"layers": 0}, r"^Effort.layers: 0 is not allowed"),
         ({"max_tokens": 0}, r"^Effort.max_tokens: 0 is not allowed"),
         ({"ablated_share": 1.5}, r"^Effort.ablated_share: 1.5 is not allowed"),

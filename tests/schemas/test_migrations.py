@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import select, text
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, MetaData, Text, func, insert, select, text
 
 import tracebank_schemas
 from tracebank.settings import Settings
 from tracebank.stores.migrations import _config, revision, status
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank_schemas.ingest import Instrument
+from tracebank_schemas.language_model import LayerDivergence
 from tracebank_schemas.ledger import Materialization
+from tracebank_schemas.sparse_autoencoder import (
+    DictionaryMetric,
+    Feature,
+    FeatureExplanation,
+    FeatureScore,
+    FeatureToken,
+)
 
 NEW_MODEL = '''"""A model that was just written down."""
 
@@ -86,6 +99,88 @@ def test_units_that_were_guessed_are_not_known_any_more(both: Settings) -> None:
     with relational.session() as session:
         found = {row.venue: (row.kind, row.price_unit, row.qty_unit) for row in session.scalars(select(Instrument))}
     assert found == {"bitget": (None, None, None), "binance_coinm": ("inverse", "USD", "contracts")}
+    relational.close()
+
+
+def _insert(connection: Connection, table: str, **values: object) -> None:
+    """A row of a table as it is at this revision: what is not given is something of its type."""
+    found = MetaData()
+    found.reflect(connection, only=[table])
+    row = {}
+    for column in found.tables[table].columns:
+        kind = column.type.python_type
+        row[column.name] = values.get(column.name, "" if kind is str else None if column.nullable else _some(kind))
+    connection.execute(insert(found.tables[table]).values(row))
+
+
+def _some(kind: type) -> object:
+    return datetime(2024, 8, 8) if kind is datetime else kind(1) if kind in (int, float) else {}
+
+
+def _home_of_before(connection: Connection, home: Path) -> None:
+    """A model with two dictionaries of which one is gone, and what hangs on each."""
+    _insert(connection, "language_models", model="tuned", path=f"{home}/language_models/tuned/checkpoint-00000001")
+    _insert(connection, "language_models", model="other", path="Qwen/Qwen3")
+    _insert(connection, "activation_shards", activation_hash="a", path=f"{home}/activations/a/shard-00000.arrow")
+    _insert(connection, "sparse_autoencoders", dictionary="s/kept", model="tuned", path="/elsewhere/d")
+    for name in ("s/kept", "s/gone"):
+        _insert(connection, "features", dictionary=name, feature=3, matched_dictionary="s/gone", top_tokens=["ü"])
+        _insert(connection, "feature_tokens", dictionary=name, feature=3)
+        _insert(connection, "feature_explanations", explanation=name, dictionary=name, feature=3)
+        _insert(connection, "feature_scores", explanation=name)
+        _insert(connection, "dictionary_metrics", dictionary=name)
+    _insert(connection, "layer_divergences", model="tuned")
+    _insert(connection, "layer_divergences", model="lost")
+
+
+def test_rows_of_what_is_gone_go_in_an_upgrade_and_all_others_stay(
+    both: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = ScriptDirectory.from_config(_config()).get_revision("0013").down_revision
+    relational = open_relational(both)
+    with relational.connection() as connection:
+        command.upgrade(_config(connection), before)
+        _home_of_before(connection, both.home)
+    with caplog.at_level(logging.WARNING):
+        upgrade(both)
+    told = [record.message for record in caplog.records if "removed" in record.message]
+    assert told == [
+        "removed rows of what is not there any more: 1 of layer_divergences, 1 of dictionary_metrics, 1 of features,"
+        " 1 of feature_tokens, 1 of feature_explanations, 1 of feature_scores"
+    ]
+    assert status(open_series(both), relational).current
+    with relational.reading() as session:
+        for model in (LayerDivergence, DictionaryMetric, FeatureToken, FeatureExplanation, FeatureScore):
+            assert session.scalar(select(func.count()).select_from(model)) == 1, model
+        kept = session.scalars(select(Feature)).one()
+        assert (kept.dictionary, kept.feature, kept.top_tokens) == ("s/kept", 3, ["ü"])
+        assert kept.matched_dictionary is None
+        paths = {
+            table: session.execute(text(f"SELECT path FROM {table} ORDER BY path")).scalars().all()
+            for table in ("language_models", "activation_shards", "sparse_autoencoders")
+        }
+    assert paths == {
+        "language_models": ["./language_models/tuned/checkpoint-00000001", "Qwen/Qwen3"],
+        "activation_shards": ["./activations/a/shard-00000.arrow"],
+        "sparse_autoencoders": ["/elsewhere/d"],
+    }
+    relational.close()
+
+
+def test_a_table_that_others_refer_to_may_be_made_anew(tmp_path: Path) -> None:
+    """SQLite has no other way to change a column, and drops the old table with all rows that refer to it."""
+    settings = Settings.load(home=tmp_path, series_url=f"duckdb:///{tmp_path}/series.duckdb")
+    upgrade(settings)
+    relational = open_relational(settings)
+    with relational.connection() as connection:
+        _insert(connection, "language_models", model="m")
+        _insert(connection, "layer_divergences", model="m")
+    with relational.migrating() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("language_models", recreate="always") as batch:
+            batch.add_column(Column("more", Text, nullable=True))
+    with relational.reading() as session:
+        assert session.scalar(select(func.count()).select_from(LayerDivergence)) == 1
     relational.close()
 
 

@@ -76,6 +76,26 @@ def test_a_perfect_and_a_shrunk_reconstruction() -> None:
             assert values["fvu"] == pytest.approx(0, abs=1e-12)
 
 
+def test_dictionaries_are_compared_at_an_l0_that_none_exceeds() -> None:
+    dictionary, x = _dictionary(), torch.randn(200, 6)
+    with torch.no_grad():
+        dictionary.decoder.mul_(torch.linspace(0.1, 3, 20)[:, None])
+    found = {}
+    for most in (None, 3, 1):
+        metrics = ReconstructionMetrics(dictionary, most)
+        metrics.update(x)
+        found[most] = _values(metrics.rows())
+    assert found[3] == pytest.approx(found[None])
+    codes = dictionary.encode(x)
+    written = codes * dictionary.decoder_rows().norm(dim=1)
+    alone = codes * (written == written.amax(1, keepdim=True)) * (codes > 0)
+    error = (dictionary.decode(alone) - x).square().sum() / (x - x.mean(0)).square().sum()
+    assert found[1]["fvu"] == pytest.approx(float(error.detach()), rel=1e-4)
+    assert found[1]["l0"] <= 1
+    with pytest.raises(ValueError, match="most_per_token = 0: must be at least 1"):
+        ReconstructionMetrics(dictionary, 0)
+
+
 def test_empty_and_broken_corpora_are_clear_errors() -> None:
     metrics = ReconstructionMetrics(_dictionary())
     with pytest.raises(ValueError, match="tokens = 0: one was evaluated on an empty corpus"):
@@ -88,16 +108,27 @@ def test_empty_and_broken_corpora_are_clear_errors() -> None:
         LossRecovered(_dictionary()).rows()
 
 
+TOKENS = torch.randint(11, (3, 7), generator=torch.Generator().manual_seed(0))
+
+
+def _logits(knows: float) -> torch.Tensor:
+    """Noise, and what a model says that knows the next token so well."""
+    noise = torch.randn(3, 7, 11, generator=torch.Generator().manual_seed(1))
+    return noise + knows * torch.nn.functional.one_hot(TOKENS.roll(-1, 1), 11)
+
+
 def test_loss_recovered_is_1_for_the_clean_model_0_for_the_ablated_and_blind_to_padding() -> None:
-    clean, ablated = torch.randn(3, 7, 11), torch.zeros(3, 7, 11)
-    tokens, mask = torch.randint(11, (3, 7)), torch.ones(3, 7, dtype=torch.bool)
+    clean, ablated, mean = _logits(5), torch.zeros(3, 7, 11), _logits(1)
+    tokens, mask = TOKENS, torch.ones(3, 7, dtype=torch.bool)
     mask[1, 4:] = False
-    for patched, share in ((clean, 1.0), (ablated, 0.0)):
+    for patched, share, from_mean in ((clean, 1.0, 1.0), (ablated, 0.0, None), (mean, None, 0.0)):
         recovered = LossRecovered(_dictionary())
-        recovered.update(clean, patched, ablated, tokens, mask)
+        recovered.update(clean, patched, ablated, mean, tokens, mask)
         values = _values(recovered.rows())
-        assert values["ce_recovered"] == pytest.approx(share, abs=1e-12)
-        assert values["kl_recovered"] == pytest.approx(share, abs=1e-12)
+        for name, wanted in (("", share), ("_from_mean", from_mean)):
+            if wanted is not None:
+                assert values[f"ce_recovered{name}"] == pytest.approx(wanted, abs=1e-12)
+                assert values[f"kl_recovered{name}"] == pytest.approx(wanted, abs=1e-12)
     assert values["ce_ablated"] == pytest.approx(np.log(11))
     counted = [(t, p) for t in range(3) for p in range(6) if mask[t, p + 1]]
     entropy = [-float(clean[t, p].double().log_softmax(-1)[tokens[t, p + 1]]) for t, p in counted]
@@ -105,8 +136,24 @@ def test_loss_recovered_is_1_for_the_clean_model_0_for_the_ablated_and_blind_to_
     noisy = clean.clone()
     noisy[1, 4:] = 99
     again = LossRecovered(_dictionary())
-    again.update(noisy, ablated, ablated, tokens, mask)
+    again.update(noisy, ablated, ablated, ablated, tokens, mask)
     assert _values(again.rows())["ce_clean"] == values["ce_clean"]
+
+
+def test_nothing_is_recovered_where_ablation_costs_nothing_that_can_be_told_from_chance() -> None:
+    clean, patched, mask = _logits(0), _logits(0) - 1, torch.ones(3, 7, dtype=torch.bool)
+    recovered = LossRecovered(_dictionary())
+    recovered.update(clean, patched, torch.zeros(3, 7, 11), _logits(-5), TOKENS, mask)
+    values = _values(recovered.rows())
+    gap = torch.nn.functional.cross_entropy(clean[:, :-1].double().transpose(1, 2), TOKENS[:, 1:], reduction="none")
+    by_text = (np.log(11) - gap).mean(1)
+    # Texts of one length: the clustered error is that of the texts' means.
+    assert values["ce_gap_standard_error"] == pytest.approx(float(by_text.std() / 3**0.5), rel=1e-6)
+    assert np.isnan(values["ce_recovered"])
+    assert np.isfinite(values["ce_recovered_from_mean"])
+    one = LossRecovered(_dictionary())
+    one.update(clean[:1], clean[:1], _logits(-5)[:1], _logits(-5)[:1], TOKENS[:1], mask[:1])
+    assert np.isnan(_values(one.rows())["ce_recovered"]), "one text tells nothing of chance"
 
 
 def test_matching_is_the_best_one_to_one_assignment() -> None:

@@ -21,17 +21,8 @@ X = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) * 5 + 1
 
 def _trained(kind: str) -> Dictionary:
     """A dictionary whose every parameter, threshold and scale has moved."""
-    config = DictionaryConfig(
-        name=kind,
-        architecture=kind,  # type: ignore[arg-type]
-        d_in=8,
-        d_sae=24,
-        k=4,
-        prefixes=(8, 24) if kind == "matryoshka" else (),
-        normalize_activations=True,
-        learning_rate=0.02,
-        warm_up_steps=0,
-    )
+    values = {"normalize_activations": True, "learning_rate": 0.02, "warm_up_steps": 0}
+    config = DictionaryConfig.from_dict({"name": kind, "architecture": kind, "d_in": 8, "d_sae": 24, "k": 4, **values})
     training = StreamTraining([config], "cpu")
     for _ in training.train(ActivationBatch({"activations": X}) for _ in range(10)):
         pass
@@ -95,7 +86,7 @@ def test_what_sae_lens_writes_is_read(tmp_path: Path, kind: str, values: dict[st
 
 def test_a_crosscoder_is_refused(tmp_path: Path) -> None:
     config = DictionaryConfig(name="c", architecture="crosscoder", d_in=8, d_sae=24, sites=("a", "b"), k=2)
-    with pytest.raises(ValueError, match="architecture = 'crosscoder': SAELens knows tied_relu"):
+    with pytest.raises(ValueError, match="architecture = 'crosscoder': SAELens knows batchtopk, jumprelu"):
         export_sae_lens(build(config), tmp_path / "c", {})
     assert not (tmp_path / "c").exists()
 
@@ -108,7 +99,7 @@ def _change(folder: Path, **values: Any) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"architecture": "transcoder"}, "architecture = 'transcoder': must be one of standard, topk, jumprelu, gated"),
+        ({"architecture": "transcoder"}, "architecture = 'transcoder': must be one of jumprelu, gated, standard, topk"),
         ({"architecture": "standard", "activation_fn_str": "tanh-relu"}, "activation_fn = 'tanh-relu'"),
         ({"architecture": "jumprelu", "activation_fn": "topk"}, "activation_fn = 'topk' of architecture 'jumprelu'"),
         ({"k": None}, "k = missing: a top-k dictionary must have one"),

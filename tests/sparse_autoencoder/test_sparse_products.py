@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,15 +16,20 @@ from tracebank_models.sparse_autoencoder.sparse_products import (
     reconstruction_loss,
 )
 
-BY_LOOPS, BY_TORCH = "compiled loops", "torch"
+WAY_OF = sparse_products.way_of
 
 
-@pytest.fixture(params=[BY_LOOPS, BY_TORCH], autouse=True)
+@pytest.fixture
+def chosen() -> Callable[[Tensor, int, float], str]:
+    """What chooses, before it is put out of the way."""
+    return WAY_OF
+
+
+@pytest.fixture(params=["compiled", "dense", "sparse"], autouse=True)
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     # Several blocks of rows in a batch of test size.
     monkeypatch.setattr(sparse_products, "_ROWS", 256)
-    if request.param == BY_TORCH:
-        monkeypatch.setattr(sparse_products, "compiled", lambda tensor: False)
+    monkeypatch.setattr(sparse_products, "way_of", lambda *_: request.param)
     return str(request.param)
 
 
@@ -110,6 +117,45 @@ def test_batch_top_k_keeps_what_is_positive_if_that_is_less() -> None:
     codes, least = encode_batch_top_k(-x, torch.eye(4), torch.zeros(4), 12, torch.ones(4))
     assert torch.equal(codes.dense(), torch.zeros(4, 4))
     assert least == 0
+
+
+def test_the_way_follows_from_device_size_and_sparsity(
+    chosen: Callable[[Tensor, int, float], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = _input(8, 4)
+    assert chosen(x, 64, 16) == chosen(x, 4096, 32) == "compiled"
+    monkeypatch.setattr(sparse_products, "_has_numba", lambda: False)
+    assert chosen(x, 512, 16) == "dense"
+    assert chosen(x, 4096, 32) == "sparse"
+    assert chosen(_On("mps"), 4096, 32) == "dense"  # type: ignore[arg-type]
+    assert chosen(_On("cuda"), 4096, 32) == "sparse"  # type: ignore[arg-type]
+
+
+class _On:
+    """All that is asked of a tensor."""
+
+    dtype = torch.float32
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+
+
+def test_a_row_of_ties_infinities_or_nothing_makes_k_columns_that_are_there(implementation: str) -> None:
+    if implementation != "compiled":
+        pytest.skip("torch's own selection is not ours to test")
+    inf, nan = float("inf"), float("nan")
+    rows = [
+        [1.0, 2, 2, 2, 0, 2],
+        [-3.0, -1, -1, -2, -5, -4],
+        [inf, 1, inf, 0, inf, 2],
+        [-inf, 1, 2, 3, -inf, 0],
+        [nan] * 6,
+    ]
+    codes = encode_top_k(torch.tensor(rows), torch.eye(6), torch.zeros(6), 3)
+    assert codes.columns.min() >= 0
+    assert codes.columns.max() < 6
+    assert codes.values.view(5, 3)[0].tolist() == [2, 2, 2]
+    assert codes.values.view(5, 3)[1].tolist() == [0, 0, 0]
 
 
 def test_equal_activations_still_make_exactly_k() -> None:

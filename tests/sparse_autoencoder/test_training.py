@@ -17,17 +17,18 @@ from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, Dic
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, CurvePoint, StreamTraining
 
 CONFIGS = [
-    DictionaryConfig(
-        name=name,
-        architecture=name,  # type: ignore[arg-type]
-        d_in=8,
-        d_sae=24,
-        k=1,
-        sites=("base", "tuned") if name == "crosscoder" else ("tuned",),
-        prefixes=(6, 24) if name == "matryoshka" else (),
-        dead_after_tokens=50,
-        sparsity_warm_up_steps=6,
-        normalize_activations=True,
+    DictionaryConfig.from_dict(
+        {
+            "name": name,
+            "architecture": name,
+            "d_in": 8,
+            "d_sae": 24,
+            "k": 1,
+            "sites": ("base", "tuned") if name == "crosscoder" else ("tuned",),
+            "dead_after_tokens": 50,
+            "sparsity_warm_up_steps": 6,
+            "normalize_activations": True,
+        }
     )
     for name in ARCHITECTURES
 ]
@@ -79,6 +80,11 @@ def test_a_checkpoint_replaces_the_one_before_and_a_killed_swap_is_survived(tmp_
     assert load_checkpoint(folder, "cpu").batches == 1
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
     folder.rename(tmp_path / "checkpoint.old")
+    assert load_checkpoint(folder, "cpu").batches == 1
+    assert folder.is_dir(), "readers of its dictionaries find it there, and the next one to be saved removes the other"
+    save_checkpoint(StreamTraining(CONFIGS[:1], "cpu"), tmp_path / "other")
+    folder.rename(tmp_path / "checkpoint.new")
+    (tmp_path / "other").rename(tmp_path / "checkpoint.old")
     assert load_checkpoint(folder, "cpu").batches == 1
     with pytest.raises(FileNotFoundError, match="no checkpoint of sparse autoencoders"):
         load_checkpoint(tmp_path / "nowhere", "cpu")

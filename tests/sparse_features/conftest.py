@@ -27,10 +27,11 @@ from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.proximal_policy import PPOConfiguration
 from tracebank_models.language_model.tokenizer import train_tokenizer
 from tracebank_models.reward_probe import study as study_module
-from tracebank_models.reward_probe.study import SIDES, Effort, dictionary_name, init_seed
+from tracebank_models.reward_probe.study import SIDES, Effort
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import dictionary_name, init_seed
 from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from tests.filled import filled
 
 from tracebank.stores.opening import open_series
 from tracebank_assets.sparse_features.ablations import PROMPT_TOKENS, ablations
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon
-from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, ProbeWeight
+from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 DRAWS = 20
@@ -61,16 +62,13 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
 def test_a_probe_of_other_dictionaries_is_refused(home: Any) -> None:
     result = home.materialise(ablations)
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    assert "probe 'small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42' was not fitted on these" in str(
+    assert "probe 'small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes' was not fitted on these" in str(
         event.step_failure_data.error
     )
     with home.relational.session() as session:
         name = session.scalar(select(SparseAutoencoder.dictionary).where(SparseAutoencoder.side == "tuned").limit(1))
-        row = {
-            "probe": "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42",
-            "dictionary": name,
-            "feature": 0,
-        }
+        row = {"probe": "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes", "dictionary": name, "feature": 0}
+        home.relational.upsert(session, Probe, [filled(Probe, probe=row["probe"], model="small-ppo-seed0")])
         home.relational.upsert(session, ProbeWeight, [{**row, "weight": 1.0, "rank": 1}])
     result = home.materialise(ablations)
     assert not result.success

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +24,19 @@ from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.definitions import defs
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
-from tracebank_assets.language_models.catalogue import Origin, catalogued, checkpoints_of, model_row, models_of
+from tracebank_assets.language_models.catalogue import (
+    Origin,
+    catalogued,
+    checkpoints_of,
+    load_catalogued,
+    model_row,
+    models_of,
+)
 from tracebank_assets.sparse_features.automation import STUDY_ASSETS
 from tracebank_assets.sparse_features.capture import activations
 from tracebank_assets.sparse_features.dictionaries import dictionaries
 from tracebank_assets.sparse_features.features import features
+from tracebank_assets.sparse_features.held_out import open_held_out
 from tracebank_assets.sparse_features.keys import FEATURES
 from tracebank_assets.sparse_features.launches import Configs, run_study
 from tracebank_assets.sparse_features.probes import probes
@@ -46,10 +55,11 @@ from tracebank_models.language_model.training_settings import (
     PretrainingConfiguration,
 )
 from tracebank_models.reward_probe import study as study_module
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, SIZES, DictionaryPlan, Effort, ladder_studies
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Effort, ladder_studies
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
@@ -60,7 +70,7 @@ from tracebank_schemas.language_model import (
     TensorDivergence,
 )
 from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.sparse_autoencoder import DictionaryMetric, Feature, SparseAutoencoder
+from tracebank_schemas.sparse_autoencoder import DictionaryMetric, DictionarySimilarity, Feature, SparseAutoencoder
 
 PPO, DPO = "small-ppo-seed0", "small-dpo-seed0"
 STUDY = ladder_studies()["small-ppo"]
@@ -70,10 +80,11 @@ RECIPE = recipes.Recipe(
     OfflineCorpus(reviews=300, docstring_characters=0),
     PretrainingConfiguration(steps=4, batch_size=4, warmup_steps=1, validate_every=2, validation_blocks=4),
 )
-PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4)
+PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4, larger_sizes=("4x",), demonstration=True)
 EFFORT = Effort(
-    ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1),
-    dpo=DPOConfiguration(steps=2, batch_size=4, measure_every=2, measured_prompts=4, checkpoint_every=1),
+    # Of a model that has learned nothing the last checkpoint is taken: no choice could be foreseen.
+    ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1, held_out_prompts=0),
+    dpo=DPOConfiguration(steps=2, batch_size=4, checkpoint_every=1, prompts=64, held_out_prompts=0),
     preference_batches=4,
     documents=16,
     max_tokens=48,
@@ -129,10 +140,7 @@ class Chain:
             self.checks[asset.key.path[-1], partition, check.check_name] = check.passed
 
     def rows(self, model: Any, *where: Any) -> list[Any]:
-        with self.relational.session() as session:
-            found = list(session.scalars(select(model).where(*where)))
-            session.expunge_all()
-        return found
+        return chain_rows(self.relational, model, *where)
 
     def content(self, model: Any) -> list[tuple[Any, ...]]:
         """Every row without the time at which it was written."""
@@ -147,6 +155,13 @@ class Chain:
         with self.environment():
             found = open_series(self.settings).read(TRAINING_CURVES)
         return pl.DataFrame(found)
+
+
+def chain_rows(relational: RelationalStore, model: Any, *where: Any) -> list[Any]:
+    with relational.session() as session:
+        found = list(session.scalars(select(model).where(*where)))
+        session.expunge_all()
+    return found
 
 
 def fault(result: dg.ExecuteInProcessResult) -> str:
@@ -205,7 +220,6 @@ def test_every_step_of_every_training_is_a_row(chain: Chain) -> None:
         (PPO, "ppo", "reward_mean", [1, 2]),
         (PPO, "ppo", "kl", [1, 2]),
         (DPO, "dpo", "loss", [1, 2]),
-        (DPO, "dpo", "reward_mean", [2]),
     ):
         rows = found.filter(run=run, name=run, method=method, metric=metric)
         assert sorted(rows["step"]) == steps, (run, metric)
@@ -260,8 +274,8 @@ def test_every_token_of_every_shard_is_captured_at_every_site(chain: Chain) -> N
 
 
 def test_every_dictionary_of_the_plan_is_there_and_measured(chain: Chain) -> None:
-    planned = EFFORT.layers * len(SIDES) * len(SIZES) + len(SIDES) * len(PLAN.extra_seeds)
-    planned += len(PLAN.extra_architectures)
+    sizes = EFFORT.layers * len(PLAN.sizes) + len(PLAN.larger_sizes)
+    planned = len(SIDES) * sizes * PLAN.initialisations + len(PLAN.extra_architectures)
     found = chain.rows(SparseAutoencoder)
     assert len(found) == planned
     kinds = Counter((row.architecture, row.side) for row in found)
@@ -296,7 +310,26 @@ def test_checks_that_can_hold_so_early_hold(chain: Chain) -> None:
         "unique_key",
         "fvu_below_1",
         "dead_share",
+        "seeds_agree",
+        "moved_from_start",
+        "l0_at_most_a_tenth",
     }
+    for name in ("seeds_agree", "moved_from_start", "l0_at_most_a_tenth"):
+        assert not chain.checks["dictionaries", PPO, name], "a demonstration passes nothing that asks for learning"
+
+
+def test_every_two_that_differ_in_one_thing_are_compared_beside_chance(chain: Chain) -> None:
+    rows = chain.rows(DictionarySimilarity)
+    pairs = EFFORT.layers * len(PLAN.sizes) + len(PLAN.larger_sizes)
+    kinds = Counter(row.comparison for row in rows)
+    assert (kinds["seed"], kinds["tuning"]) == (len(SIDES) * pairs, PLAN.initialisations * pairs)
+    assert kinds["size"] == len(SIDES) * PLAN.initialisations * (pairs - EFFORT.layers)
+    seeds = {row.dictionary: row.init_seed for row in chain.rows(SparseAutoencoder)}
+    for row in rows:
+        assert row.difference == row.mmcs - row.chance
+        assert 0 < row.chance < 1
+        if row.comparison != "size":
+            assert seeds[row.dictionary] != seeds[row.other], "what begins alike stays alike"
 
 
 def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
@@ -341,7 +374,7 @@ def test_making_everything_again_changes_nothing(chain: Chain) -> None:
 def test_a_killed_training_of_dictionaries_leaves_rows_as_they_were_and_goes_on(chain: Chain) -> None:
     before, steps = chain.content(SparseAutoencoder), chain.rows(SparseAutoencoder)[0].steps
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracebank_models.reward_probe.dictionary_study._CHECKPOINT_EVERY", 5)
+        patch.setattr("tracebank_models.features.dictionary_training._CHECKPOINT_EVERY", 5)
         patch.setattr("tracebank_assets.sparse_features.dictionaries.track", _killed_after(steps + 3))
         killed = chain.try_to_make(dictionaries, PPO, epochs=2, extras=False)
         assert fault(killed) == "killed"
@@ -351,7 +384,7 @@ def test_a_killed_training_of_dictionaries_leaves_rows_as_they_were_and_goes_on(
         chain.make(dictionaries, PPO, epochs=2, extras=False)
     assert seen[0] == 5 * ((steps + 3) // 5) + 1, "the bar begins with what was done"
     rows = chain.rows(SparseAutoencoder)
-    assert len(rows) == EFFORT.layers * len(SIDES) * len(SIZES)
+    assert len(rows) == EFFORT.layers * len(SIDES) * len(PLAN.sizes) * PLAN.initialisations
     assert {row.steps for row in rows} == {2 * steps}
     assert {row.dictionary for row in rows} == {row.dictionary for row in chain.rows(DictionaryMetric)}
     chain.make(dictionaries, PPO)
@@ -476,7 +509,7 @@ def test_a_dictionary_of_another_width_is_refused(chain: Chain, tmp_path: Path) 
     [
         ({"epochs": 0}, "DictionaryPlan.epochs: 0 is not allowed"),
         ({"batch_tokens": -1}, "DictionaryPlan.batch_tokens: -1 is not allowed"),
-        ({"l1": -0.5}, "l1 = -0.5: must be at least 0"),
+        ({"l1": -0.5}, "DictionaryPlan.l1: -0.5 is not allowed; allowed: a number >= 0"),
     ],
 )
 def test_trainings_that_are_not_allowed_write_nothing(chain: Chain, config: dict[str, Any], message: str) -> None:
@@ -489,6 +522,27 @@ def test_what_is_not_there_yet_is_named(chain: Chain) -> None:
     line = fault(chain.try_to_make(tuned, "medium-ppo-seed0"))
     assert line == "model 'medium' is not in relational.language_models; materialise its partition first"
     assert "was not captured on shard 0" in fault(chain.try_to_make(dictionaries, DPO))
+
+
+def test_a_copied_home_reads_its_own_files(chain: Chain, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(chain.settings.home, copied, ignore=shutil.ignore_patterns("*.sock", "*.log"))
+    away = chain.settings.home.with_name("away")
+    chain.settings.home.rename(away)
+    settings = Settings.load(home=copied, series_url=f"duckdb:///{copied}/none", device="cpu")
+    relational = open_relational(settings)
+    try:
+        for model in (row.model for row in chain_rows(relational, LanguageModel)):
+            load_catalogued(relational, model, torch.device("cpu"))
+        held = open_held_out(relational, STUDY, torch.device("cpu"))
+        assert held.dictionaries
+        assert held.tokens > 0
+        for row in chain_rows(relational, ActivationShard):
+            assert Path(row.path).is_relative_to(copied)
+            assert Path(row.path).stat().st_size == row.bytes
+    finally:
+        relational.close()
+        away.rename(chain.settings.home)
 
 
 def test_shards_of_former_weights_are_not_taken_for_those_of_now(chain: Chain) -> None:

@@ -33,10 +33,11 @@ from tracebank_assets.studies import STUDIES
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
 from tracebank_models.features.token_text import token_texts
 from tracebank_models.language_model.loading import load_language_model
-from tracebank_models.reward_probe.study import HELD_OUT, SIDES, dictionary_name, init_seed
+from tracebank_models.reward_probe.study import HELD_OUT, SIDES
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.plan import dictionary_name, init_seed
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LanguageModel
 from tracebank_schemas.ledger import Materialization
@@ -44,7 +45,6 @@ from tracebank_schemas.reward_probe import Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_ACTIVATIONS,
     FEATURE_EXAMPLES,
-    DictionarySimilarity,
     Feature,
     FeatureExplanation,
     FeatureMatch,
@@ -272,12 +272,14 @@ def test_features_of_a_planted_study(planted: Planted, models: dict[str, Path]) 
     assert roles["raised"] == roles["lowered"] == 5 * WIDTH
 
 
-def test_matches_and_similarities(planted: Planted) -> None:
-    found = {(row.comparison, row.dictionary, row.other): row.mmcs for row in planted.rows(DictionarySimilarity)}
-    assert found["tuning", BASE, TUNED] == pytest.approx((15 + PARTNER) / 16)
-    assert found["size", TUNED, BIG] == pytest.approx(1)
-    assert found["seed", TUNED, SEED] == pytest.approx(1)
-    assert Counter(kind for kind, *_ in found) == {"tuning": 3, "size": 2, "seed": 2}
+def test_matches(planted: Planted) -> None:
+    cosines: dict[tuple[str, str], list[float]] = {}
+    for row in planted.rows(FeatureMatch):
+        cosines.setdefault((row.dictionary, row.other), []).append(row.cosine)
+    assert np.mean(cosines[BASE, TUNED]) == pytest.approx((15 + PARTNER) / 16)
+    assert np.mean(cosines[TUNED, BIG]) == pytest.approx(1)
+    assert np.mean(cosines[TUNED, SEED]) == pytest.approx(1)
+    assert len(cosines) == 3 + 2 + 2, "three pairs of models, two of sizes and two of seeds"
     seeds = {row.feature: row.other_feature for row in planted.rows(FeatureMatch) if row.other == SEED}
     assert seeds == {number: (number + 1) % WIDTH for number in range(WIDTH)}
     for number in range(WIDTH):
@@ -323,7 +325,7 @@ def test_codes_and_examples_in_the_series_store(planted: Planted, models: dict[s
 
 def _sizes(planted: Planted) -> dict[str, int]:
     series = open_series(planted.settings)
-    models = (Feature, FeatureMatch, DictionarySimilarity)
+    models = (Feature, FeatureMatch)
     found = {model.__tablename__: len(planted.rows(model)) for model in models}
     return found | {table.name: series.read(table).filter(dictionary=TUNED).height for table in SERIES}
 
@@ -510,7 +512,7 @@ def test_the_question_for_the_least_matched_reward_features(engine: str, planted
     assert Connection(asked).sql(query).height == 0
     probes = [
         {"probe": f"{STUDY}/{kind}-{largest}", "study": NAME, "seed": 0, "model": STUDY, "task": "reward", "kind": kind,
-         "representation": "sparse_codes", "split_seed": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
+         "representation": "sparse_codes", "number": 0, "inputs": 200, "train_rows": 8, "test_rows": 2}
         for kind, largest in (("ridge", 3), ("ridge", 4), ("random", 3))
     ]  # fmt: skip
     with relational.session() as session:

@@ -21,12 +21,14 @@ from tracebank_assets.sparse_features.questions import questions
 from tracebank_models.features.dictionary_codes import DictionarySet
 from tracebank_models.features.nearest_base import nearest_base
 from tracebank_models.features.one_pass import FeaturePass
-from tracebank_models.features.rows import Trained, feature_rows, match_all
+from tracebank_models.features.rows import feature_rows
 from tracebank_models.features.streams import TokenBatch
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
+from tracebank_models.sparse_autoencoder.comparisons import Trained, matches
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_models.sparse_autoencoder.planted import PlantedFeatures
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining
+from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.sparse_autoencoder import Feature, SparseAutoencoder
 
 TRUTH = PlantedFeatures(d_in=24, n_features=24, active=2)
@@ -81,7 +83,7 @@ def _answer(asked: Settings, chosen: dict[str, tuple[str, int]], dictionaries: d
     tokens = pl.DataFrame(schema={"dictionary": pl.String, "feature": pl.Int32, "role": pl.String, "rank": pl.Int32,
                                   "token": pl.String})  # fmt: skip
     nearest = nearest_base(sides, mine, summary)
-    frame = feature_rows(summary, tokens, match_all([], mine)).join(nearest, on=["dictionary", "feature"], how="left")
+    frame = feature_rows(summary, tokens, matches([], mine)).join(nearest, on=["dictionary", "feature"], how="left")
     relational = open_relational(asked)
     rows = [
         {"dictionary": name, "study": "s", "side": one.side, "model": "m", "model_hash": "h", "site": one.site,
@@ -90,6 +92,11 @@ def _answer(asked: Settings, chosen: dict[str, tuple[str, int]], dictionaries: d
          "trained_at": datetime.now(UTC)}
         for name, one in sides.items()
     ]  # fmt: skip
+    of = {"model": "m", "method": "loaded", "source": "", "revision": "", "architecture": "", "layers": 1,
+          "hidden_size": 24, "mlp_size": 1, "attention_heads": 1, "vocabulary_size": 5, "parameters": 1,
+          "dtype": "float32", "tokenizer_hash": "", "weights_hash": "h", "path": "m", "catalogued_at": datetime.now(UTC)}  # fmt: skip
+    with relational.session() as session:
+        relational.upsert(session, LanguageModel, [of])
     for model, written in ((SparseAutoencoder, rows), (Feature, frame.to_dicts())):
         with relational.session() as session:
             relational.replace(session, model, true(), written)

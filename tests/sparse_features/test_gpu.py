@@ -21,4 +21,4 @@ def test_every_asset_is_in_the_pool_and_asks_kubernetes_and_ray(asset):
 @pytest.mark.parametrize(("device", "asks"), [("auto", True), ("cuda:1", True), ("cpu", False), ("mps", False)])
 def test_the_device_says_whether_a_gpu_is_wanted(monkeypatch, device, asks):
     monkeypatch.setenv("TRACEBANK_DEVICE", device)
-    assert bool(studies._gpu_tags()) is asks
+    assert bool(studies._tags()) is asks

@@ -8,69 +8,72 @@ import dagster as dg
 import pytest
 from sqlalchemy import delete, select
 
-from tracebank_assets.sparse_features.probe_checks import above_random, beyond_random
+from tracebank_assets.sparse_features.probe_checks import beyond_random, knows_more
 from tracebank_assets.sparse_features.probes import probes
+from tracebank_models.reward_probe.agreement import METRICS, PRIMARY
 from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight
+from tracebank_schemas.reward_probe import Probe, ProbeDifference, ProbeMetric, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 
-def test_probes_of_both_models_are_kept_with_their_controls(home: Any) -> None:
+def test_probes_of_both_models_are_kept_with_their_differences(home: Any) -> None:
     result = home.materialise(probes)
     assert result.success
     with home.relational.session() as session:
         rows = {row.probe: row for row in session.scalars(select(Probe).where(Probe.study == "small-ppo"))}
         session.expunge_all()
-    shape = {(row.model, row.task, row.kind, row.representation) for row in rows.values()}
-    assert shape == {
-        (model, task, kind, representation)
-        for model in ("small", "small-ppo-seed0")
-        for task in ("reward", "unseen_words")
-        for kind in ("ridge", "random")
-        for representation in ("sparse_codes", "raw_activations")
-    }
-    assert len(rows) == 2 * 2 * 2 * 6
-    assert {row.inputs for row in rows.values()} == {32}
-    ridge = rows["small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes/42"]
-    assert (ridge.study, ridge.seed, ridge.train_rows, ridge.test_rows) == ("small-ppo", 0, 240, 60)
-    with home.relational.session() as session:
-        weights = list(session.scalars(select(ProbeWeight).where(ProbeWeight.probe == ridge.probe)))
+        ridge = "small-ppo-seed0/small-ppo-seed0/reward/ridge/sparse_codes"
+        weights = list(session.scalars(select(ProbeWeight).where(ProbeWeight.probe == ridge)))
         assert sorted(row.rank for row in weights) == list(range(1, 33))
         assert {row.dictionary for row in weights} == {
             f"small-ppo-seed0/tuned-layers.{layer}.mlp-small-tied_relu-0" for layer in (0, 1)
         }
-        metrics = set(session.scalars(select(ProbeMetric.metric).where(ProbeMetric.probe == ridge.probe)))
-        assert metrics == {
-            "kendall_tau", "kendall_tau_negative", "sign_share", "recovered", "bad", "error_frequency_tau",
-            "kendall_tau_unseen_words"}  # fmt: skip
+        metrics = {row.metric: row for row in session.scalars(select(ProbeMetric).where(ProbeMetric.probe == ridge))}
+        more = {row.metric: row for row in session.scalars(select(ProbeDifference).filter_by(probe=ridge))}
         entry = session.scalars(select(Materialization)).one()
         assert {"base", "tuned"} < set(entry.input_versions)
+        session.expunge_all()
+    assert {(row.model, row.task) for row in rows.values()} == {
+        (model, task) for model in ("small", "small-ppo-seed0") for task in ("reward", "replication")
+    }
+    assert set(metrics) == set(more) == set(METRICS)
+    for name, row in more.items():
+        assert row.less == "small-ppo-seed0/small/reward/ridge/sparse_codes"
+        assert row.low <= row.value <= row.high
+        assert row.count == metrics[name].count
+        assert metrics[name].low <= metrics[name].value <= metrics[name].high
+        assert 0 < metrics[name].p_value <= 1
     metadata = result.asset_materializations_for_node("sparse_features__probes")[0].metadata
-    assert {"tuned_tau", "tuned_raw_tau", "base_tau", "best_random_tau", "tuned_unseen_words_tau"} <= set(metadata)
+    assert metadata["reward_kendall_tau_within_difference"].value == pytest.approx(more[PRIMARY].value, abs=1e-4)
+    assert "| reward | sparse_codes | kendall_tau_within |" in metadata["compared"].value
     (check,) = result.get_asset_check_evaluations()
     assert check.severity == dg.AssetCheckSeverity.WARN
-    assert check.metadata["random probes"].value == 5
+    assert check.passed == (more[PRIMARY].low > 0)
 
 
 def test_a_study_that_tunes_on_preferences_has_their_probe_too(home: Any) -> None:
-    first = home.materialise(probes, "small-dpo-seed0")
-    assert first.success
+    assert home.materialise(probes, "small-dpo-seed0").success
     with home.relational.session() as session:
         rows = list(session.scalars(select(Probe).where(Probe.task == "preference")))
         assert {(row.model, row.kind, row.representation) for row in rows} == {
-            (model, "logistic", representation)
+            (model, *kind)
             for model in ("small", "small-dpo-seed0")
-            for representation in ("sparse_codes", "raw_activations")
+            for kind in (
+                ("logistic", "sparse_codes"), ("logistic", "raw_activations"), ("length", "words"), ("lexicon", "words")
+            )
+        }  # fmt: skip
+        named = "small-dpo-seed0/small-dpo-seed0/preference/{}"
+        found = {
+            kind: dict(
+                session.execute(
+                    select(ProbeMetric.metric, ProbeMetric.value).where(ProbeMetric.probe == named.format(kind))
+                ).all()
+            )
+            for kind in ("logistic/sparse_codes", "lexicon/words")
         }
-        found = dict(
-            session.execute(
-                select(ProbeMetric.metric, ProbeMetric.value).where(
-                    ProbeMetric.probe == "small-dpo-seed0/small-dpo-seed0/preference/logistic/sparse_codes/42"
-                )
-            ).all()
-        )
-        assert set(found) == {"accuracy", "train_accuracy"}
-        assert all(0 <= value <= 1 for value in found.values())
+    assert set(found["logistic/sparse_codes"]) == {"pair_accuracy", "accuracy"}
+    # Answers were preferred by the lexicon, so it orders every pair.
+    assert found["lexicon/words"]["pair_accuracy"] == 1
 
 
 def test_without_dictionaries_it_is_said_what_to_make(home: Any) -> None:
@@ -83,12 +86,13 @@ def test_without_dictionaries_it_is_said_what_to_make(home: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(("beaten", "passed"), [(20, True), (19, True), (18, False)])
-def test_a_trained_probe_must_beat_nearly_all_of_chance(beaten: int, passed: bool) -> None:
-    random = [-0.49] * beaten + [-0.51] * (20 - beaten)
-    assert above_random(0.5, random).passed == passed
-    assert not above_random(None, random).passed
-    assert not above_random(0.5, []).passed
+@pytest.mark.parametrize(
+    ("low", "passed", "verdict"), [(0.01, True, "there: "), (0.0, False, "not there: "), (None, False, "not said: 4 ")]
+)
+def test_tuning_has_taught_what_the_base_does_not_know(low: float | None, passed: bool, verdict: str) -> None:
+    check = knows_more({"value": 0.1, "low": low, "high": 0.2, "p_value": 0.5, "count": 4})
+    assert check.passed == passed
+    assert str(check.metadata["verdict"].value).startswith(verdict)
 
 
 @pytest.mark.parametrize(("high", "rank", "passed"), [(-0.1, 0.05, True), (0.1, 0.01, False), (-0.1, 0.06, False)])
@@ -100,5 +104,5 @@ def test_an_ablation_must_do_more_than_random_ones(high: float, rank: float, pas
     effects = pl.DataFrame([chosen, *({"condition": "random_error_kept", "effect": 0.0} for _ in range(3))])
     result = beyond_random(effects)
     assert result.passed == passed
-    assert str(result.description).startswith("the effect is there" if passed else "no effect is shown")
-    assert f"rank p {rank:.3g} among 3 random draws" in str(result.description)
+    assert result.metadata["draws"].value == 3
+    assert str(result.metadata["verdict"].value).startswith("there: " if passed else "not there: ")

@@ -11,6 +11,7 @@ import pytest
 from alembic import command
 from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
+from tests.filled import filled
 
 from tracebank.engines.postgresql.query import in_one_database
 from tracebank.settings import Settings
@@ -21,7 +22,9 @@ from tracebank.stores.opening import upgrade as upgrade_all
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.catalogue import METADATA, TABLES
 from tracebank_schemas.ingest import IngestCount, IngestFile, Instrument, RejectedRow
+from tracebank_schemas.language_model import LanguageModel, LayerDivergence
 from tracebank_schemas.ledger import Materialization
+from tracebank_schemas.relational import resolved_path, stored_path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -306,6 +309,68 @@ def test_foreign_keys_hold(store: RelationalStore) -> None:
         session.delete(session.get_one(IngestFile, "a" * 64))
     with store.session() as session:
         assert session.scalar(select(func.count()).select_from(RejectedRow)) == 0
+
+
+def _model(name: str, **changed: object) -> dict[str, object]:
+    return filled(LanguageModel, model=name, **changed)
+
+
+def _divergence(model: str, layer: int = 0) -> dict[str, object]:
+    return {"model": model, "layer": layer, "definition": "d", "parent": "p", "value": 0.5}
+
+
+def test_what_is_replaced_keeps_what_refers_to_it_and_what_is_gone_takes_it_along(store: RelationalStore) -> None:
+    def standing() -> list[str]:
+        with store.reading() as session:
+            return list(session.scalars(select(LayerDivergence.model).order_by(LayerDivergence.model)))
+
+    of_study = LanguageModel.model.startswith("tuned")
+    with store.session() as session:
+        # What refers to a row may be written before it: all of it is looked at when the transaction ends.
+        store.upsert(session, LayerDivergence, [_divergence(name) for name in ("tuned", "tuned@8", "base")])
+        store.replace(session, LanguageModel, of_study, [_model("tuned"), _model("tuned@8")])
+        store.replace(session, LanguageModel, LanguageModel.model == "base", [_model("base")])
+    assert standing() == ["base", "tuned", "tuned@8"]
+    with store.session() as session:
+        store.replace(session, LanguageModel, of_study, [_model("tuned", method="dpo")])
+    assert standing() == ["base", "tuned"]
+    with store.session() as session:
+        assert session.get_one(LanguageModel, "tuned").method == "dpo"
+        store.replace(session, LanguageModel, of_study, [])
+    assert standing() == ["base"]
+
+
+def test_a_row_of_nothing_is_refused_with_what_to_do(store: RelationalStore) -> None:
+    def write() -> None:
+        with store.session() as session:
+            store.upsert(session, LayerDivergence, [_divergence("nobody")])
+
+    with pytest.raises(StoreError, match=r"(?i)foreign key.*; what a row refers to has to be there") as caught:
+        write()
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_in_the_home_are_read_from_the_home_that_reads_them(both: Settings, store: RelationalStore) -> None:
+    paths = {"here": f"{both.home}/language_models/m", "hub": "Qwen/Qwen3", "elsewhere": "/data/models/m"}
+    with store.session() as session:
+        store.upsert(session, LanguageModel, [_model(name, path=path) for name, path in paths.items()])
+    moved = RelationalStore(store.url, Path("/moved"))
+    for opened, home in ((store, both.home), (moved, Path("/moved"))):
+        with opened.reading() as session:
+            found = {row.model: row.path for row in session.scalars(select(LanguageModel))}
+            here = select(LanguageModel.model).where(LanguageModel.path == f"{home}/language_models/m")
+            assert session.scalars(here).all() == ["here"]
+        assert found == paths | {"here": f"{home}/language_models/m"}
+    moved.close()
+
+
+def test_a_path_is_known_to_be_in_the_home_by_another_name_of_it(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to("home")
+    assert stored_path(f"{tmp_path}/link/a", tmp_path / "home") == "./a"
+    assert stored_path(f"{tmp_path}/homes/a", tmp_path / "home") == f"{tmp_path}/homes/a"
+    assert stored_path(str(tmp_path / "home"), tmp_path / "home") == "./."
+    assert resolved_path("./a", Path("/moved")) == "/moved/a"
 
 
 def test_a_time_without_a_zone_is_refused(store: RelationalStore) -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def study(
     name: Annotated[str | None, typer.Argument(help="A study; none lists them.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=999_999_999, help="Seed of the study; 0 if not given.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=999_999_999, help="Seed of the study; none: the seeds of its file, or 0.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=1_000, help="Run seeds 0 to N-1, one after another.")] = None,
     pretraining_steps: Annotated[int | None, typer.Option(min=1, help="Steps of the base model's training.")] = None,
     tuning_steps: Annotated[int | None, typer.Option(min=1, help="Steps of PPO or DPO.")] = None,
@@ -27,6 +29,7 @@ def study(
         bool, typer.Option("--show", help="Show what is stored of all its seeds, and run nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The list, or what --show shows, as JSON.")] = False,
+    check: Annotated[Path | None, typer.Option(help="Say what the studies of a file would run; runs nothing.")] = None,
 ) -> None:
     """Train and tune a model, capture activations, train dictionaries, and read the reward out of them.
 
@@ -36,7 +39,11 @@ def study(
     from tracebank_assets.language_models.keys import BASE, TUNED
     from tracebank_assets.sparse_features.keys import DICTIONARIES
     from tracebank_assets.studies import studies
+    from tracebank_models.reward_probe.study_report import study_report
 
+    if check is not None:
+        _check(check, name)
+        return
     settings = Settings.load()
     if seed is not None and seeds is not None:
         raise click.UsageError("--seeds: goes without --seed")
@@ -50,13 +57,18 @@ def study(
         return
     if as_json:
         raise click.UsageError("--json: goes with --show, or with no study")
+    try:
+        study_report(studies()[name])  # what it names is read before anything is trained
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     asked = {
         BASE: {"steps": pretraining_steps},
         TUNED: {"steps": tuning_steps},
         DICTIONARIES: {"epochs": epochs},
     }
-    chosen = range(seeds) if seeds is not None else [seed or 0]
-    _run(settings, [replace(studies()[name], seed=one) for one in chosen], asked)
+    one = studies()[name]
+    chosen = range(seeds) if seeds is not None else one.seeds if seed is None else [seed]
+    _run(settings, [replace(one, seed=number) for number in chosen], asked)
     _show(settings, name, as_json)
 
 
@@ -78,6 +90,25 @@ def _run(settings: Settings, chosen: list[Study], asked: Configs) -> None:
                 click.echo(f"{one.key}: {told}", err=True)
     except RunFailed as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check(file: Path, name: str | None) -> None:
+    from tracebank.cli.grid import PROSE, Grid, print_grids
+    from tracebank_models.reward_probe.study_file import read_studies
+    from tracebank_models.reward_probe.study_report import study_report
+
+    try:
+        found = read_studies(file)
+        if name is not None and name not in found:
+            raise ValueError(f"study: {name!r} is not in {file}; use one of {', '.join(found)}")
+        grids = []
+        for study in found.values() if name is None else [found[name]]:
+            grids.append(grid := Grid("what", ("of the study", PROSE), title=f"{study.name}: as it would run"))
+            for row in study_report(study):
+                grid.add_row(*row)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    print_grids(grids)
 
 
 def _list(settings: Settings, as_json: bool) -> None:

@@ -15,32 +15,32 @@ from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models import checks
 from tracebank_assets.language_models.catalogue import (
     Origin,
+    catalogued,
     checkpoints_of,
     load_catalogued,
+    loaded_from,
     model_row,
     models_of,
-    require_one_tokenizer,
 )
 from tracebank_assets.language_models.curves import long_curve, step_bar
 from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
+from tracebank_assets.language_models.tuned_models import tuned_elsewhere, tuned_here
+from tracebank_assets.language_models.tuning_tasks import evaluation_rows, tuning_configuration
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.studies import study_artifact, study_of
 from tracebank_models.reward_probe.study import ModelSource, Study
-from tracebank_schemas.language_model import TRAINING_CURVES, LanguageModel, LayerDivergence, TensorDivergence
+from tracebank_schemas.language_model import (
+    TRAINING_CURVES,
+    LanguageModel,
+    LayerDivergence,
+    PolicyEvaluation,
+    TensorDivergence,
+)
 
 if TYPE_CHECKING:
     import torch
 
-    from tracebank_models.language_model.corpus import Document
-    from tracebank_models.language_model.lexicon import LexiconReward
     from tracebank_models.language_model.loading import LoadedModel
-    from tracebank_models.language_model.tuning import Tuned
-
-TUNING_DOCUMENT = 2_000_000
-"""Number of the first review that prompts of tuning are cut from; no other asset reads these."""
-TUNING_DOCUMENTS = 2_000
-COMPARED_DOCUMENT = TUNING_DOCUMENT + TUNING_DOCUMENTS
-"""Number of the first review that layers are compared on: no prompt is cut from these."""
 
 
 class BaseConfig(dg.Config):
@@ -53,6 +53,7 @@ class TunedConfig(dg.Config):
     """How a model is tuned; loaded ones are taken as they are."""
 
     steps: int | None = Field(default=None, description="Steps of tuning; empty takes the study's.")
+    beta: float | None = Field(default=None, description="Price of KL, held with PPO; empty takes the study's.")
     checkpoint_every: int | None = Field(default=None, description="Steps between checkpoints; empty: the study's.")
 
 
@@ -63,6 +64,7 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
     Studies of one base share it: what is trained is found, and not trained again. A killed training goes on from its
     last checkpoint.
     """
+    from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.reward_probe.study_needs import check_model
 
     source = study_of(context).base
@@ -75,19 +77,13 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
         made.device = str(device)
         loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
         if not source.trained_here:
-            check_model(loaded, source.effort, _lexicon_words())
+            check_model(loaded, source.effort, load_vader_lexicon().word_valences())
         if curve is not None:
             rows = long_curve(curve, run=source.name, method=origin.method)
             made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
         made.write([model_row(loaded.facts, origin)])
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
     return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
-
-
-def _lexicon_words() -> "list[str]":
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
-
-    return list(load_vader_lexicon().word_valences())
 
 
 def _folder(stores: Stores, name: str) -> Path:
@@ -98,29 +94,23 @@ def _base(
     source: ModelSource, config: BaseConfig, folder: Path, device: "torch.device"
 ) -> "tuple[LoadedModel, Origin, pl.DataFrame | None]":
     from tracebank_models.language_model.base_training import train_base_model
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.language_model.loading import load_language_model
     from tracebank_models.language_model.recipes import RECIPES
     from tracebank_models.language_model.training_loop import checkpoints
 
     if not source.trained_here:
         loaded = load_language_model(source.source, source.revision, label=source.name, device=str(device))
-        return loaded, _loaded_from(source), None
+        return loaded, loaded_from(source), None
     recipe = RECIPES[source.source]
+    recipe = dataclasses.replace(recipe, pretraining=source.pretraining or recipe.pretraining)
     if config.steps is not None:
         recipe = dataclasses.replace(recipe, pretraining=dataclasses.replace(recipe.pretraining, steps=config.steps))
     with step_bar(f"pretraining {source.name}", recipe.pretraining.steps) as on_step:
-        made = train_base_model(recipe, load_vader_lexicon(), folder, on_step, device)
+        made = train_base_model(recipe, source.corpus, folder, on_step, device)
     assert made.folder is not None
     step, path = checkpoints(made.folder)[-1]
     loaded = load_language_model(str(path), label=source.name, device=str(device))
     return loaded, Origin("pretraining", step, f"recipe {source.source}", str(path)), made.curve
-
-
-def _loaded_from(source: ModelSource) -> Origin:
-    # A folder is found again from any other folder; an id of the Hub stays as it is.
-    folder = Path(source.source)
-    return Origin("loaded", None, source.source, str(folder.absolute()) if folder.is_dir() else source.source)
 
 
 def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
@@ -132,82 +122,42 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
     return figures | {"training_seconds": round(float(curve["seconds"].sum()), 1)}
 
 
-@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, checks=checks.TUNED_CHECKS, deps=[BASE])
+@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, PolicyEvaluation, checks=checks.TUNED_CHECKS, deps=[BASE])
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
-    """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is."""
-    from tracebank_models.reward_probe.study_needs import check_space, needed_bytes
+    """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is.
+
+    The tuned model is the checkpoint whose reward on held-out prompts is most worth its KL; where none is worth it, the
+    untuned model is kept, and the check says so.
+    """
+    from tracebank_models.reward_probe.study_needs import check_model, check_space, needed_bytes
+    from tracebank_models.reward_probe.study_report import study_report
 
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
+    settings = tuning_configuration(study, {**config.model_dump(), "seed": study.seed})
     with materialised(context, stores, LanguageModel, models_of(study.key)) as made:
         made.device = str(device)
         parent = load_catalogued(stores.relational, study.base.name, device)
-        made.inputs[study.base.name] = parent.facts.weights_hash  # tuning changes the parent's weights in place
+        made.inputs |= {
+            study.base.name: parent.facts.weights_hash,
+            "data": study.data.content_hash(),
+        }  # tuning changes the parent's weights in place
+        study_report(study)  # all that is read, before anything is trained on a part of it
+        check_model(parent, study.effort, study.data.lexicon().word_valences())
         check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
-        done = _tune(study, config, parent, _folder(stores, study.key)) if study.tuned is None else None
-        models = _tuned_rows(study, done, parent, device)
-        if done is not None:
+        if study.tuned is None:
+            base_row = catalogued(stores.relational, study.base.name)
+            done = tuned_here(study, settings, parent, base_row, _folder(stores, study.key))
+        else:
+            done = tuned_elsewhere(study, settings, parent, study.tuned)
+        if done.curve is not None:
             rows = long_curve(done.curve, run=study.key, method=study.method, seed=study.seed)
             made.into(TRAINING_CURVES, {"run": study.key}).write(rows)
-        made.write(models)
-    curve = done.curve if done else None
-    figures: dict[str, Figure] = {"checkpoints": len(models), "path": str(models[-1]["path"])}
-    return made.result(figures | _last(curve), checks.tuned_checks(curve))
-
-
-def _tune(study: Study, config: TunedConfig, parent: "LoadedModel", folder: Path) -> "Tuned":
-    from tracebank_models.language_model.tuning import tune_dpo, tune_ppo
-
-    effort, reward, documents = study.effort, lexicon_reward(), _reviews(TUNING_DOCUMENTS, TUNING_DOCUMENT)
-    asked = {"steps": config.steps, "checkpoint_every": config.checkpoint_every, "seed": study.seed}
-    changed = {name: value for name, value in asked.items() if value is not None}
-    if study.method == "ppo":
-        ppo = dataclasses.replace(effort.ppo, **changed)
-        with step_bar(f"PPO of {study.key}", ppo.steps) as on_step:
-            return tune_ppo(parent, documents, reward, ppo, folder, on_step)
-    dpo = dataclasses.replace(effort.dpo, **changed)
-    with step_bar(f"DPO of {study.key}", dpo.steps) as on_step:
-        return tune_dpo(parent, documents, reward, dpo, effort.preference_batches, folder, on_step)
-
-
-def lexicon_reward() -> "LexiconReward":
-    """The reward that models are tuned with here: valences of VADER's lexicon, summed, over 5, clipped to 10."""
-    from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon
-
-    return LexiconReward(load_vader_lexicon())
-
-
-def _reviews(count: int, start: int) -> "list[Document]":
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
-    from tracebank_models.language_model.product_reviews import ProductReviews
-
-    return list(ProductReviews(load_vader_lexicon()).documents(count, start=start))
-
-
-def _tuned_rows(
-    study: Study, done: "Tuned | None", parent: "LoadedModel", device: "torch.device"
-) -> list[dict[str, object]]:
-    """Rows of the checkpoints and, last, of the tuned model itself."""
-    from tracebank_models.language_model.layer_divergence import check_pair
-    from tracebank_models.language_model.loading import load_language_model
-    from tracebank_models.reward_probe.study_needs import check_model
-
-    if done is None:
-        assert study.tuned is not None
-        source = study.tuned
-        loaded = load_language_model(
-            source.source, source.revision, parent=parent.facts, label=study.key, device=str(device)
-        )
-        check_model(loaded, study.effort, _lexicon_words())
-        check_pair(parent.model, loaded.model)
-        require_one_tokenizer(study.key, loaded.facts.tokenizer_hash, study.base.name, parent.facts.tokenizer_hash)
-        return [model_row(loaded.facts, _loaded_from(source))]
-    rows = []
-    for step, path in done.checkpoints:
-        name = study.key if step == done.checkpoints[-1][0] else f"{study.key}@{step}"
-        loaded = load_language_model(str(path), parent=parent.facts, label=name, device=str(device))
-        rows.append(model_row(loaded.facts, Origin(study.method, step, study.base.name, str(path))))
-    return rows
+        made.write(done.models)
+        evaluations = evaluation_rows(done.evaluations, study, settings, "tuned", done.chosen)
+        made.into(PolicyEvaluation, {"model": study.key, "asset": "tuned"}).write(evaluations)
+    figures = done.figures | {"checkpoints": len(done.models), "path": str(done.models[-1]["path"])}
+    return made.result(figures | _last(done.curve), checks.tuned_checks(done.evaluations, settings.kl_budget))
 
 
 @study_artifact(GROUP, LayerDivergence, TensorDivergence, checks=checks.DIVERGENCE_CHECKS, deps=[BASE, TUNED])
@@ -238,7 +188,7 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[
     from tracebank_models.language_model.token_blocks import padded_texts
 
     parent = load_catalogued(stores.relational, study.base.name, device)
-    texts = [document.text for document in _reviews(study.effort.loss_documents, COMPARED_DOCUMENT)]
+    texts = [document.text for document in study.data.documents("comparison", study.effort.loss_documents)]
     batches = [
         padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
     ]

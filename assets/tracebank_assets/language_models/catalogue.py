@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import ColumnElement, select
 
 from tracebank.stores.relational import RelationalStore
+from tracebank_models.reward_probe.study import ModelSource
 from tracebank_schemas.language_model import LanguageModel
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ class Origin:
 def model_row(facts: "LanguageModelFacts", origin: Origin) -> dict[str, object]:
     """A model as a row of `language_models`."""
     return {**asdict(facts), **asdict(origin), "catalogued_at": datetime.now(UTC)}
+
+
+def loaded_from(source: ModelSource) -> Origin:
+    """The origin of a model that is taken as it is."""
+    # A folder is found again from any other folder; an id of the Hub stays as it is.
+    folder = Path(source.source)
+    return Origin("loaded", None, source.source, str(folder.absolute()) if folder.is_dir() else source.source)
 
 
 def models_of(name: str) -> ColumnElement[bool]:

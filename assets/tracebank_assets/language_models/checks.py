@@ -1,6 +1,8 @@
 """Checks of group `language_models`: trainings did what they are for, and comparisons are sound."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -8,6 +10,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from tracebank_models.language_model.loading import LoadedModel
+    from tracebank_models.language_model.policy_evaluation import PolicyEvaluation
 
 _ROUND_TRIP = "tokenizer_round_trip"
 _LOSS = "loss_below_uniform"
@@ -42,24 +45,37 @@ def base_checks(loaded: "LoadedModel", curve: pl.DataFrame | None) -> list[dg.As
     return results
 
 
-TUNED_CHECKS = {_REWARD: "The mean reward of the last fifth of the steps is above that of the first."}
+TUNED_CHECKS = {
+    _REWARD: "On prompts never tuned on, the interval of the rise in reward is above 0 and the KL is within its budget."
+}
 """The check of a tuned model."""
 
 
-def tuned_checks(curve: pl.DataFrame | None) -> list[dg.AssetCheckResult]:
-    """What they found; of a model tuned elsewhere there is no curve."""
-    rewards = curve["reward_mean"].drop_nulls() if curve is not None else pl.Series("reward_mean", [], pl.Float64)
-    fifth = max(1, len(rewards) // 5)
-    first, last = rewards.head(fifth).mean(), rewards.tail(fifth).mean()
-    passed = curve is None or (isinstance(first, float) and isinstance(last, float) and last > first)
+def tuned_checks(evaluations: "Sequence[PolicyEvaluation]", kl_budget: float) -> list[dg.AssetCheckResult]:
+    """What they found.
+
+    Args:
+        evaluations: of the checkpoints, and of the tuned model on the prompts of the report.
+        kl_budget: most nats per response.
+    """
+    reports = [one for one in evaluations if one.split == "report"]
+    passed = any(one.gain_low > 0 and one.kl <= kl_budget for one in reports)
     return [
         dg.AssetCheckResult(
             check_name=_REWARD,
             passed=passed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"first": str(first), "last": str(last), "measurements": len(rewards)},
+            description="; ".join(map(_told, reports or evaluations)) or "not measured: held_out_prompts is 0",
+            metadata={"kl_budget": kl_budget} | {name: value for one in reports for name, value in asdict(one).items()},
         )
     ]
+
+
+def _told(one: "PolicyEvaluation") -> str:
+    if one.step == 0:
+        return "the untuned model is kept: no checkpoint gains what its KL costs"
+    gain = f"{one.gain:+.3f} (95 % interval {one.gain_low:+.3f} to {one.gain_high:+.3f})"
+    return f"reward {one.base_reward:.3f} to {one.reward:.3f}, {gain}, at {one.kl:.2f} nats a response"
 
 
 DIVERGENCE_CHECKS = {

@@ -7,3 +7,4 @@ GROUP = "language_models"
 BASE = dg.AssetKey([GROUP, "base"])
 TUNED = dg.AssetKey([GROUP, "tuned"])
 DIVERGENCES = dg.AssetKey([GROUP, "layer_divergences"])
+FRONTIER = dg.AssetKey([GROUP, "frontier"])

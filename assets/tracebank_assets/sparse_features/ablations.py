@@ -17,9 +17,7 @@ from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyon
 from tracebank_assets.sparse_features.probe_rows import weights_of
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
-    ABLATION_REVIEWS,
     Dictionaries,
-    fresh_reviews,
     small_dictionaries,
 )
 from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
@@ -27,22 +25,19 @@ from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
 if TYPE_CHECKING:
-    from tracebank_models.language_model.lexicon import Lexicon
     from tracebank_models.language_model.loading import LoadedModel
     from tracebank_models.reward_probe.reward_ablation import AblationTexts, RewardAblation
 
 PROMPT_TOKENS: Final = 12
 """Of what is continued. The paper takes 30 of its longer reviews."""
-_SPARE: Final = 4
-"""So many reviews for each text: short ones and starts that were there before are left out."""
 
 
 class AblationsConfig(dg.Config):
     """How much is measured."""
 
     draws: int | None = Field(default=None, ge=1, description="Draws of random features; empty: the study's.")
-    texts: int = Field(default=32, ge=2, description="Reviews that the effect is measured on.")
-    text_tokens: int = Field(default=32, ge=1, description="Tokens of each; reviews with fewer are left out.")
+    texts: int = Field(default=32, ge=2, description="Documents that the effect is measured on, at most.")
+    text_tokens: int = Field(default=32, ge=1, description="Tokens of each; documents with fewer are left out.")
     continued: int = Field(default=32, ge=1, description="Prompts that are continued, for illustration.")
 
 
@@ -57,8 +52,6 @@ def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores
 
     Features are chosen by probe weight times mean activation; see `tracebank_models.reward_probe.reward_features`.
     """
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
-
     study = study_of(context)
     device = prepared_device(stores.settings, study.effort.threads)
     with materialised(context, stores, Ablation, of_study(study)) as made:
@@ -66,7 +59,7 @@ def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores
         tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
         made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
-        found = _ablated(stores, study, config, tuned, read, load_vader_lexicon())
+        found = _ablated(stores, study, config, tuned, read)
         made.write(with_study(found.effects, study))
         made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
         texts = with_study(found.texts, study).select(ABLATION_TEXTS.polars_schema.names())
@@ -80,42 +73,40 @@ def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.D
 
 
 def _ablated(
-    stores: Stores,
-    study: Study,
-    config: AblationsConfig,
-    tuned: "LoadedModel",
-    read: Dictionaries,
-    lexicon: "Lexicon",
+    stores: Stores, study: Study, config: AblationsConfig, tuned: "LoadedModel", read: Dictionaries
 ) -> "RewardAblation":
-    from tracebank_models.reward_probe.probe_tables import REWARD, ProbedModel
+    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features, work
 
-    probe = ProbedModel(study.key, study.key, read.names).probe(REWARD, "ridge", "sparse_codes")
-    weights = weights_of(stores.relational, probe, read.names)
+    weights = weights_of(
+        stores.relational, probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes"), read.names
+    )
     draws = study.effort.random_ablations if config.draws is None else config.draws
     settings = AblationSettings(study.effort.ablated_share, draws, study.seed)
-    texts = _texts(study, config, tuned, lexicon)
+    texts = _texts(study, config, tuned)
+    lexicon, reward = study.data.lexicon(), study.data.reward_function(str(tuned.model.device))
     with track(f"Ablations of {study.key}", total=work(len(texts.measured), draws)) as advance:
         return ablate_reward_features(
-            tuned.model, tuned.tokenizer, read.coders, weights, texts, lexicon, settings, advance=advance
+            tuned.model, tuned.tokenizer, read.coders, weights, texts, lexicon, reward, settings, advance=advance
         )
 
 
-def _texts(study: Study, config: AblationsConfig, tuned: "LoadedModel", lexicon: "Lexicon") -> "AblationTexts":
-    """Held-out documents in halves, to choose features on and to match them on, and reviews to measure them on."""
+def _texts(study: Study, config: AblationsConfig, tuned: "LoadedModel") -> "AblationTexts":
+    """Held-out documents in halves, to choose features on and to match them on, and others to measure them on."""
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.reward_probe.emitted_words import review_starts
     from tracebank_models.reward_probe.reward_ablation import AblationTexts
+    from tracebank_models.reward_probe.study_report import wanted_documents
 
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
     halves = [
         TokenCorpus.from_texts(held_out[first::2], tuned.tokenizer, max_tokens=study.effort.max_tokens)
         for first in range(2)
     ]
-    count = _SPARE * max(config.texts, config.continued)
-    reviews = [review.text for review in fresh_reviews(lexicon, ABLATION_REVIEWS, count)]
-    measured = review_starts(tuned.tokenizer, reviews, tokens=config.text_tokens, limit=config.texts)
-    prompts = review_starts(tuned.tokenizer, reviews, tokens=PROMPT_TOKENS, limit=config.continued)
+    documents = study.data.documents("ablation", wanted_documents(study)["ablation"])
+    texts = [document.text for document in documents]
+    measured = review_starts(tuned.tokenizer, texts, tokens=config.text_tokens, limit=config.texts)
+    prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=config.continued)
     return AblationTexts(halves[0], halves[1], measured, prompts)
 
 

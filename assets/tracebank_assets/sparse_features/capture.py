@@ -35,7 +35,7 @@ class CaptureConfig(dg.Config):
         default_factory=list,
         description="layers.N.mlp, layers.N.attn, layers.N.resid or module paths; empty: MLPs that tuning moved most.",
     )
-    dtype: str = Field(default="float16", description="float16 or float32.")
+    dtype: str | None = Field(default=None, description="float16 or float32; empty takes the study's.")
     batch_tokens: int = Field(default=8_192, description="Tokens of a forward pass, padding included.")
     shard_tokens: int = Field(default=65_536, description="Most tokens of a file.")
     memory_mib: int = Field(default=1_024, description="Most memory of the buffers, MiB.")
@@ -70,7 +70,7 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
         for shard in range(CORPUS_SHARDS):
             documents = study_documents(study, shard)
             corpus = _corpus(study, models[0], documents)
-            rows = pl.concat(_captured(stores, config, model, sites, corpus) for model in models)
+            rows = pl.concat(_captured(stores, study, config, model, sites, corpus) for model in models)
             corpora.write([_corpus_row(study, shard, corpus)])
             made.into(CorpusDocument, None).write(_document_rows(corpus, documents))
             made.into(ActivationShard, _of_corpus(corpus, rows)).write(rows)
@@ -90,12 +90,19 @@ def _corpus(study: Study, base: "LoadedModel", documents: "list[Document]") -> "
 
 
 def _captured(
-    stores: Stores, config: CaptureConfig, loaded: "LoadedModel", sites: list[str], corpus: "TokenCorpus"
+    stores: Stores,
+    study: Study,
+    config: CaptureConfig,
+    loaded: "LoadedModel",
+    sites: list[str],
+    corpus: "TokenCorpus",
 ) -> pl.DataFrame:
     from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
 
     model = loaded.facts.model
-    settings = CaptureSettings(config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype)
+    settings = CaptureSettings(
+        config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype or study.effort.dtype
+    )
     with track(f"capturing {model}", corpus.tokens) as advance:
         frame = capture_shards(
             loaded.model,

@@ -70,21 +70,22 @@ def _models(stores: Stores, study: Study) -> list[LanguageModel]:
 def _followed(
     stores: Stores, study: Study, models: list[LanguageModel], read: Dictionaries, device: "torch.device"
 ) -> "TuningDynamics":
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.reward_probe.tuning_dynamics import follow_tuning
 
-    lexicon = load_vader_lexicon()
+    lexicon = study.data.lexicon()
     texts = [document.text for document in study_documents(study, HELD_OUT)[:_HELD_OUT_REVIEWS]]
     with track(f"Dynamics of {study.key}", total=len(models)) as advance:
         return follow_tuning(
             [_checkpoint(stores, study, row, device) for row in models],
             study.key,
+            study.name,
             read.coders,
             read.names,
             texts,
             study_triples(study, lexicon, MOST_TRIPLES),
             lexicon.word_valences(),
             max_tokens=study.effort.max_tokens,
+            seed=study.seed,
             on_checkpoint=lambda _checkpoint: advance(1),
         )
 

@@ -15,7 +15,7 @@ from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.sparse_features.held_out import HeldOut
 from tracebank_assets.sparse_features.study_data import dictionaries_of
 from tracebank_models.reward_probe.study import Study
-from tracebank_schemas.sparse_autoencoder import DictionarySimilarity, Feature, FeatureMatch
+from tracebank_schemas.sparse_autoencoder import Feature, FeatureMatch, SparseAutoencoder
 
 if TYPE_CHECKING:
     from tracebank_models.features.endpoint_explanations import EndpointExplanation, FeatureQuestion
@@ -126,10 +126,8 @@ def _questions(
     matched = (
         select(FeatureMatch.dictionary, FeatureMatch.feature, FeatureMatch.cosine)
         .join(
-            DictionarySimilarity,
-            (DictionarySimilarity.dictionary == FeatureMatch.dictionary)
-            & (DictionarySimilarity.other == FeatureMatch.other)
-            & (DictionarySimilarity.comparison == "size"),
+            SparseAutoencoder,
+            (SparseAutoencoder.dictionary == FeatureMatch.other) & (SparseAutoencoder.size != "small"),
         )
         .join(Feature, (Feature.dictionary == FeatureMatch.dictionary) & (Feature.feature == FeatureMatch.feature))
         .where(FeatureMatch.dictionary.in_([row.dictionary for row in small]), Feature.fired > 0)

@@ -1,7 +1,5 @@
 """Rows of features: how frames become rows of both stores, and how they are written."""
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
 from tracebank_assets.materialised import Materialised
@@ -11,14 +9,10 @@ from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.series import SeriesTable
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_EXAMPLES,
-    DictionarySimilarity,
     Feature,
     FeatureMatch,
     FeatureToken,
 )
-
-if TYPE_CHECKING:
-    from tracebank_models.features.rows import Matched
 
 
 def of_table(table: SeriesTable, frame: pl.DataFrame, study: Study, held: HeldOut) -> pl.DataFrame:
@@ -46,8 +40,8 @@ def example_rows(study: Study, held: HeldOut, examples: pl.DataFrame, texts: pl.
 
 def write_features(
     made: Materialised, study: Study, held: HeldOut, summary: pl.DataFrame, tokens: pl.DataFrame
-) -> "tuple[pl.DataFrame, Matched]":
-    """Put features, tokens, matches and similarities in the place of the study's.
+) -> pl.DataFrame:
+    """Put features, tokens and matches in the place of the study's.
 
     Args:
         made: where they go.
@@ -57,26 +51,25 @@ def write_features(
         tokens: see `token_rows`.
 
     Returns:
-        Rows of `relational.features`, and the matches.
+        Rows of `relational.features`.
     """
     from tracebank_models.features.nearest_base import nearest_base
-    from tracebank_models.features.rows import Trained, comparisons, feature_rows, match_all
+    from tracebank_models.features.rows import feature_rows
+    from tracebank_models.sparse_autoencoder.comparisons import Trained, comparisons, matches
 
     trained = {
         name: Trained(row.side, row.site, row.size, row.architecture, int(name.rpartition("-")[2]))
         for name, row in held.rows.items()
     }
-    pairs = comparisons(trained, {name: row.d_sae for name, row in held.rows.items()})
-    matched = match_all(pairs, held.dictionaries)
+    matched = matches(comparisons(trained), held.dictionaries)
     nearest = nearest_base(trained, held.dictionaries, summary)
     frame = feature_rows(summary, tokens, matched).join(nearest, on=["dictionary", "feature"], how="left")
     prefix = f"{study.key}/"
     for model, part in (
         (Feature, frame),
         (FeatureToken, tokens),
-        (FeatureMatch, matched.matches.drop("comparison")),
-        (DictionarySimilarity, matched.similarities),
+        (FeatureMatch, matched.drop("comparison")),
     ):
         mine = model.metadata.tables[model.__tablename__].columns["dictionary"].startswith(prefix, autoescape=True)
         made.into(model, mine).write(part)
-    return frame, matched
+    return frame

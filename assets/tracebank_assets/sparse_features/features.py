@@ -25,7 +25,6 @@ from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_ACTIVATIONS,
     FEATURE_EXAMPLES,
-    DictionarySimilarity,
     Feature,
     FeatureMatch,
     FeatureToken,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from tracebank_models.features.dictionary_codes import DictionarySet
     from tracebank_models.features.one_pass import FeaturePass
-    from tracebank_models.features.rows import Matched
 
 
 class FeaturesConfig(dg.Config):
@@ -64,7 +62,6 @@ class _Described:
     Feature,
     FeatureToken,
     FeatureMatch,
-    DictionarySimilarity,
     FEATURE_ACTIVATIONS,
     FEATURE_EXAMPLES,
     checks=checks.FEATURE_CHECKS,
@@ -90,9 +87,9 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
         shown = example_rows(study, held, described.examples, texts)
         made.into(FEATURE_EXAMPLES, of_study(study)).write(shown)
         tokens = token_rows(described.top_tokens, written, texts)
-        frame, matched = write_features(made, study, held, described.summary, tokens)
+        frame = write_features(made, study, held, described.summary, tokens)
     results = checks.feature_checks(stores, study, frame, described.stored_fired)
-    return made.result(_figures(frame, matched, codes.stored.rows, held), results)
+    return made.result(_figures(frame, codes.stored.rows, held), results)
 
 
 def _vocabulary(
@@ -141,13 +138,11 @@ def _state(study: Study, group: "DictionarySet", config: FeaturesConfig, vocabul
     return FeaturePass(group, vocabulary, stored_tokens=stored, top=config.top, sample=config.sample)
 
 
-def _figures(frame: pl.DataFrame, matched: "Matched", codes: int, held: HeldOut) -> dict[str, Figure]:
-    means = matched.similarities.group_by("comparison").agg(pl.col("mmcs").mean()).sort("comparison")
+def _figures(frame: pl.DataFrame, codes: int, held: HeldOut) -> dict[str, Figure]:
     return {
         "dictionaries": len(held.dictionaries),
         "features": frame.height,
         "features_that_never_fire": frame.filter(pl.col("fired") == 0).height,
         "held_out_tokens": held.tokens,
         "codes": codes,
-        "mean_mmcs": {kind: round(value, 4) for kind, value in means.iter_rows()},
     }

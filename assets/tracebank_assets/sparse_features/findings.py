@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from tracebank.cli.grid import NUMBER, Grid
 from tracebank.stores.relational import RelationalStore
+from tracebank_models.reward_probe.agreement import PRIMARY
 from tracebank_models.reward_probe.study import Study
-from tracebank_schemas.reward_probe import Ablation, Probe, ProbeMetric
+from tracebank_schemas.reward_probe import Ablation, Probe, ProbeDifference, ProbeMetric
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, SparseAutoencoder
 
 _MERITS = {
@@ -74,6 +75,7 @@ def findings(relational: RelationalStore, study: str) -> list[Finding]:
         *_over_seeds(_dictionaries(relational, study)),
         *_over_seeds(_probes(relational, study)),
         *_over_seeds(_ablations(relational, study, "rank p among random draws", Ablation.rank_p)),
+        *_over_seeds(_taught(relational, study), is_difference=True),
         *_over_seeds(_ablations(relational, study, "valence of the next token", Ablation.effect), is_difference=True),
     ]
 
@@ -110,13 +112,14 @@ def _over_seeds(figures: Iterable[_Figure], *, is_difference: bool = False) -> l
 
 
 def _dictionaries(relational: RelationalStore, study: str) -> list[_Figure]:
-    """Of the two sizes of every layer of both models."""
+    """Of the small ones, which probes read, of every layer of both models."""
     query = (
         select(DictionaryMetric.metric, SparseAutoencoder.seed, DictionaryMetric.value)
         .join(SparseAutoencoder, SparseAutoencoder.dictionary == DictionaryMetric.dictionary)
         .where(
             SparseAutoencoder.study == study,
             SparseAutoencoder.architecture == "tied_relu",
+            SparseAutoencoder.size == "small",
             DictionaryMetric.metric.in_(_MERITS),
         )
     )
@@ -127,24 +130,33 @@ def _dictionaries(relational: RelationalStore, study: str) -> list[_Figure]:
 
 
 def _probes(relational: RelationalStore, study: str) -> list[_Figure]:
-    query = (
-        select(Probe.kind, Probe.representation, Probe.model, Probe.seed, ProbeMetric.value)
-        .join(ProbeMetric, ProbeMetric.probe == Probe.probe)
-        .where(Probe.study == study, Probe.task == "reward", ProbeMetric.metric == "kendall_tau")
-        .order_by(Probe.kind.desc(), Probe.representation.desc(), Probe.model, Probe.seed)
-    )
+    """What each model knows of held-out words beyond their sign."""
+    figures = _known(ProbeMetric).where(Probe.study == study)
     with relational.reading() as session:
-        rows = [row._tuple() for row in session.execute(query)]
-    figures: list[_Figure] = []
-    chance: dict[int, float] = {}
-    for kind, representation, model, seed, value in rows:
-        if kind == "ridge":
-            side = "tuned" if model == f"{study}-seed{seed}" else "base"
-            what = f"Kendall tau, ridge probe on {representation.replace('_', ' ')} of the {side} model"
-            figures.append((what, seed, value))
-        elif kind == "random":
-            chance[seed] = max(abs(value or 0.0), chance.get(seed, 0.0))
-    return [*figures, *(("Kendall tau, largest magnitude of random probes", seed, tau) for seed, tau in chance.items())]
+        rows = [row._tuple() for row in session.execute(figures)]
+    return [
+        (f"tau within a sign, new words, {reads.replace('_', ' ')}, {_side(study, seed, model)}", seed, value)
+        for reads, model, seed, value in rows
+    ]
+
+
+def _taught(relational: RelationalStore, study: str) -> list[_Figure]:
+    """What the tuned model knows more than its base."""
+    differences = _known(ProbeDifference).where(Probe.study == study)
+    with relational.reading() as session:
+        rows = [row._tuple() for row in session.execute(differences)]
+    return [(f"the same, tuned less base, {reads.replace('_', ' ')}", seed, value) for reads, _, seed, value in rows]
+
+
+def _known(table: type[ProbeMetric] | type[ProbeDifference]) -> Select[str, str, int, float | None]:
+    """The figure that was named to count, of the ridge probes on words."""
+    query = select(Probe.representation, Probe.model, Probe.seed, table.value).join(table, table.probe == Probe.probe)
+    query = query.where(Probe.task == "reward", Probe.kind == "ridge", table.metric == PRIMARY)
+    return query.order_by(Probe.representation.desc(), Probe.model, Probe.seed)
+
+
+def _side(study: str, seed: int, model: str) -> str:
+    return "tuned" if model == f"{study}-seed{seed}" else "base"
 
 
 def _ablations(

@@ -1,55 +1,70 @@
 """Checks of probes and ablations: what was found is more than what chance finds."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
 if TYPE_CHECKING:
     import polars as pl
 
-ABOVE_RANDOM: Final = "trained_probe_above_random"
+KNOWS_MORE: Final = "tuned_model_knows_more_than_base"
 BEYOND_RANDOM: Final = "ablation_beyond_random_features"
-_SHARE: Final = 0.95
+_RARE: Final = 0.05
 
 
 PROBE_CHECKS: Final = {
-    ABOVE_RANDOM: f"Kendall's tau of the probe on the tuned model's sparse codes is above the magnitude of that of"
-    f" {_SHARE:.0%} of the probes of chance."
+    KNOWS_MORE: "A probe of words' valences orders held-out words of one sign better on the tuned model's sparse codes"
+    " than on the base's: the 95 % interval of the difference of Kendall's tau, over words, lies above 0."
 }
 """The check of `[sparse_features, probes]`."""
 ABLATION_CHECKS: Final = {
-    BEYOND_RANDOM: f"Without what the features that push the reward up write, the expected valence of the next token"
-    f" falls, and further than without {_SHARE:.0%} of the draws of random features that are as active; the"
-    f" dictionary's error is kept."
+    BEYOND_RANDOM: "Without what the features that push the reward up write, the expected valence of the next token"
+    f" falls, and as far as without at most {_RARE:.0%} of the draws of random features that are as active; the"
+    " dictionary's error is kept."
 }
 """The check of `[sparse_features, ablations]`."""
 
 
-def above_random(trained: float | None, random: Sequence[float | None]) -> dg.AssetCheckResult:
-    """The check of probes; a tau that is not defined counts as 0."""
-    beaten = [abs(one or 0.0) < (trained or 0.0) for one in random]
-    share = sum(beaten) / len(beaten) if beaten else 0.0
+def knows_more(difference: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """The check of probes, of the row of `probe_differences` that was declared the primary one."""
+    value, low, high = (difference[name] for name in ("value", "low", "high"))
+    if low is None:
+        verdict = f"not said: {difference['count']} words are too few"
+    elif low > 0:
+        verdict = "there: the tuned model knows more of the reward than its base"
+    else:
+        verdict = "not there: no more is read of the tuned model than of its base"
+    figures = {"difference": value, "low": low, "high": high, "p": difference["p_value"]}
     return dg.AssetCheckResult(
-        check_name=ABOVE_RANDOM,
-        passed=share >= _SHARE,
+        check_name=KNOWS_MORE,
+        passed=low is not None and low > 0,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"trained tau": trained or 0.0, "random probes": len(beaten), "share beaten": round(share, 4)},
+        metadata={
+            "verdict": verdict,
+            "words": difference["count"],
+            **{name: round(one, 4) for name, one in figures.items() if one is not None},
+        },
     )
 
 
 def beyond_random(effects: "pl.DataFrame") -> dg.AssetCheckResult:
     """The check of ablations, of `RewardAblation.effects`."""
     row = effects.filter(condition="features_error_kept").row(0, named=True)
-    draws = effects.filter(condition="random_error_kept").height
-    falls, rare = row["effect_high"] < 0, row["rank_p"] <= 1 - _SHARE
-    interval = f"{row['effect']:+.4f} [{row['effect_low']:+.4f}, {row['effect_high']:+.4f}]"
-    told = "the effect is there" if falls and rare else "no effect is shown"
+    there = row["effect_high"] < 0 and row["rank_p"] <= _RARE
+    if there:
+        verdict = "there: the valence of the next token falls further than without random features"
+    elif row["effect_high"] < 0:
+        verdict = "not there: the valence of the next token falls no further than without random features"
+    else:
+        verdict = "not there: the valence of the next token does not fall"
     return dg.AssetCheckResult(
         check_name=BEYOND_RANDOM,
-        passed=falls and rare,
+        passed=there,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{told}: expected valence {interval}, rank p {row['rank_p']:.3g} among {draws} random draws",
-        metadata={name: row[name] for name in ("effect", "effect_low", "effect_high", "rank_p", "two_sided_p")}
-        | {"draws": draws},
+        metadata={
+            "verdict": verdict,
+            "draws": effects.filter(condition="random_error_kept").height,
+            **{name: row[name] for name in ("effect", "effect_low", "effect_high", "rank_p", "two_sided_p")},
+        },
     )

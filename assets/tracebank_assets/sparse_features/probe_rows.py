@@ -9,9 +9,8 @@ from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.materialised import Materialised
-from tracebank_assets.studies import with_study
 from tracebank_models.reward_probe.study import Study
-from tracebank_schemas.reward_probe import Probe, ProbeMetric, ProbeWeight, ReconstructedReward
+from tracebank_schemas.reward_probe import Probe, ProbeDifference, ProbeMetric, ProbeWeight, ReconstructedReward
 
 if TYPE_CHECKING:
     from tracebank_models.reward_probe.probe_tables import ProbeTables
@@ -21,10 +20,11 @@ def write_probes(made: Materialised, study: Study, tasks: Sequence[str], tables:
     """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
     of_tasks = (Probe.study == study.name) & (Probe.seed == study.seed) & Probe.task.in_(tasks)
     old = select(Probe.probe).where(of_tasks)
+    made.into(ProbeDifference, ProbeDifference.probe.in_(old)).write(tables.differences)
     made.into(ProbeMetric, ProbeMetric.probe.in_(old)).write(tables.metrics)
     made.into(ProbeWeight, ProbeWeight.probe.in_(old)).write(tables.weights)
     made.into(ReconstructedReward, ReconstructedReward.probe.in_(old)).write(tables.rewards)
-    made.into(Probe, of_tasks).write(with_study(tables.probes.rename({"seed": "split_seed"}), study))
+    made.into(Probe, of_tasks).write(tables.probes)
 
 
 def weights_of(relational: RelationalStore, probe: str, dictionaries: Mapping[str, str]) -> pl.DataFrame:

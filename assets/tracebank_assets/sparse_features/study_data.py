@@ -12,7 +12,8 @@ from sqlalchemy import select
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import catalogued
 from tracebank_assets.studies import of_study
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, FIRST_DOCUMENT, SIDES, Study, init_seed
+from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
+from tracebank_models.sparse_autoencoder.plan import init_seed
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LayerDivergence
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
@@ -102,7 +103,7 @@ def dictionaries_of(
         study: the study.
         side: base, tuned or both; None for all.
         size: small or big; None for all.
-        plan_only: only those of the paper's plan (its architecture, its own seeds), without the extras.
+        plan_only: only those of the paper's plan (its architecture, its first weights of each), without the extras.
 
     Raises:
         dg.Failure: there is none.
@@ -139,9 +140,6 @@ def content_of_files(paths: Iterable[str | Path]) -> str:
 
 
 def study_documents(study: Study, shard: int) -> "list[Document]":
-    """Reviews of one shard of a study's documents, none of which a model of the ladder was trained on."""
-    from tracebank_models.language_model.lexicon import load_vader_lexicon
-    from tracebank_models.language_model.product_reviews import ProductReviews
-
+    """One shard of a study's documents, none of which a model of the ladder was trained on."""
     count = study.effort.documents // CORPUS_SHARDS
-    return list(ProductReviews(load_vader_lexicon()).documents(count, start=FIRST_DOCUMENT + shard * count))
+    return study.data.documents("capture", CORPUS_SHARDS * count)[shard * count :][:count]

@@ -8,24 +8,15 @@ from typing import TYPE_CHECKING, Final
 from tracebank.progress import Advance
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.sparse_features.study_data import dictionaries_of
-from tracebank_models.reward_probe.study import FIRST_DOCUMENT, Study
+from tracebank_models.reward_probe.study import Study
 
 if TYPE_CHECKING:
     import torch
 
-    from tracebank_models.language_model.corpus import Document
     from tracebank_models.language_model.lexicon import Lexicon
     from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
-TRIPLE_REVIEWS: Final = 11 * FIRST_DOCUMENT
-"""First review of the contrastive triples. None from here on is one of pretraining, of tuning or of the capture."""
-EMISSION_REVIEWS: Final = 12 * FIRST_DOCUMENT
-"""First review of what models continue so that their words are counted."""
-PREFERENCE_REVIEWS: Final = 13 * FIRST_DOCUMENT
-"""First review of the prompts whose answers the preference probe compares."""
-ABLATION_REVIEWS: Final = 14 * FIRST_DOCUMENT
-"""First review of the prompts of ablations."""
 _TRIPLE_SEED: Final = 42
 
 
@@ -58,21 +49,11 @@ def small_dictionaries(relational: RelationalStore, study: Study, side: str, dev
     )
 
 
-def fresh_reviews(lexicon: "Lexicon", start: int, count: int) -> "list[Document]":
-    """Reviews from a number on."""
-    from tracebank_models.language_model.product_reviews import ProductReviews
-
-    return list(ProductReviews(lexicon).documents(count, start=start))
-
-
 def study_triples(study: Study, lexicon: "Lexicon", limit: int) -> "list[ContrastiveTriple]":
     """The first triples of a study: the same ones whoever asks, so that fewer are a part of more."""
-    from tracebank_models.reward_probe.review_triples import TRIPLES_PER_REVIEW, review_triples
+    from tracebank_models.reward_probe.study_triples import triples_of
 
-    wanted = study.effort.triples
-    reviews = fresh_reviews(lexicon, TRIPLE_REVIEWS, round(wanted / TRIPLES_PER_REVIEW))
-    found = review_triples((review.text for review in reviews), lexicon, limit=wanted, seed=_TRIPLE_SEED)
-    return found[: min(limit, wanted)]
+    return triples_of(study.data, lexicon, study.effort.triples, seed=_TRIPLE_SEED)[:limit]
 
 
 def advancing(advance: Advance) -> Callable[[int, int], None]:

@@ -20,7 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import torch
 import typer
@@ -91,10 +91,17 @@ Runner = Callable[[TimedBatches, int], None]
 
 def ours(size: Size, architecture: str) -> Runner:
     """Return our trainer for an architecture; its state lasts over the rounds."""
-    values: dict[str, Any] = {"name": architecture, "architecture": architecture, "k": size.k}
-    if architecture == "matryoshka":
-        values["prefixes"] = (size.d_sae // 16, size.d_sae // 4, size.d_sae)
-    training = StreamTraining([DictionaryConfig(d_in=size.d_in, d_sae=size.d_sae, **values)], "cpu")
+    config = DictionaryConfig.from_dict(
+        {
+            "name": architecture,
+            "architecture": architecture,
+            "d_in": size.d_in,
+            "d_sae": size.d_sae,
+            "k": size.k,
+            "prefixes": (size.d_sae // 16, size.d_sae // 4, size.d_sae),
+        }
+    )
+    training = StreamTraining([config], "cpu")
 
     def run(batches: TimedBatches, count: int) -> None:
         del count

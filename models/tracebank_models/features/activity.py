@@ -44,7 +44,7 @@ def feature_activity(
     for batch in stream_activations(model, corpus, list(coders), batch_tokens=batch_tokens):
         for site, coder in coders.items():
             codes = encoded(site, coder, batch.activations[site])
-            sums = codes.clamp_min(0).sum(0, dtype=torch.float32).double().cpu()
+            sums = codes.clamp_min(0).sum(0, dtype=torch.float32).cpu().double()
             counts = (codes > 0).sum(0).cpu()
             fired[site] = fired[site] + counts if site in fired else counts
             total[site] = total[site] + sums if site in total else sums

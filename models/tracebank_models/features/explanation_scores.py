@@ -57,7 +57,7 @@ class ExplanationScores:
                 f"codes: {tuple(simulated.shape)} and {tuple(codes.shape)} are not allowed: twice (tokens,"
                 f" {len(self.features)})"
             )
-        p, a = simulated.double(), codes.double()
+        p, a = simulated.cpu().double(), codes.cpu().double()
         called, fires = (p > 0).double(), (a > 0).double()
         terms = (torch.ones_like(p), p, a, p * p, a * a, p * a, called * fires, called, fires)
         self._sums += torch.stack([term.sum(0) for term in terms])

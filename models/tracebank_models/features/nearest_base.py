@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tracebank_models.features.rows import Trained
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
+from tracebank_models.sparse_autoencoder.comparisons import Trained
 
 _SCHEMA: Final = {
     "dictionary": pl.String,

@@ -11,9 +11,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .architecture import build_model, model_size
-from .corpus import corpus_hash, split_corpus
+from .corpora import CorpusEntry, ReviewCorpus
+from .corpus import corpus_frame, corpus_hash, split_corpus
 from .fingerprint import settings_hash
-from .lexicon import Lexicon
+from .lexicon import load_vader_lexicon
 from .offline_corpus import offline_corpus
 from .pretraining import pretrain
 from .recipes import Recipe
@@ -40,7 +41,7 @@ class BaseModel:
 
 def train_base_model(
     recipe: Recipe,
-    lexicon: Lexicon,
+    corpus: CorpusEntry,
     directory: Path | None = None,
     on_step: OnStep | None = None,
     device: torch.device | None = None,
@@ -49,7 +50,7 @@ def train_base_model(
 
     Args:
         recipe: What to make.
-        lexicon: Gives the reviews of the corpus their opinions.
+        corpus: What it reads: the recipe's own where that is product reviews, else the part kept for pretraining.
         directory: Where checkpoints go: below it, into a folder for each recipe and corpus.
         on_step: Called with the row of each step.
         device: Where to train; the CPU where it is None.
@@ -57,7 +58,7 @@ def train_base_model(
     Raises:
         ValueError: As the steps.
     """
-    documents = offline_corpus(lexicon, recipe.corpus)
+    documents = _documents(recipe, corpus)
     train, held = split_corpus(documents, VALIDATION_SHARE)
     size = model_size(recipe.size)
     tokenizer = train_tokenizer(train["text"].to_list(), size.vocabulary_size)
@@ -66,3 +67,9 @@ def train_base_model(
     folder = directory / settings_hash(recipe, corpus_hash(documents))[:12] if directory else None
     curve = pretrain(model, tokenizer, *blocks, recipe.pretraining, folder, on_step)
     return BaseModel(model, tokenizer, curve, folder)
+
+
+def _documents(recipe: Recipe, corpus: CorpusEntry) -> pl.DataFrame:
+    if isinstance(corpus, ReviewCorpus):
+        return offline_corpus(load_vader_lexicon(), recipe.corpus)
+    return corpus_frame(corpus.documents("pretraining", 10**9))

@@ -1,15 +1,18 @@
 """Direct preference optimisation (Rafailov et al. 2023): pairs of responses, the loss, and tuning on it.
 
-Pairs come from anywhere as token ids; `sampled_preferences` makes them by sampling twice and asking a reward.
+Pairs come from anywhere as token ids; `sampled_preferences` makes them of several answers to a prompt, which a
+reward ranks.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,8 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .fingerprint import settings_hash, weights_hash
 from .pretraining import batch_rows
 from .prompts import PromptSource, step_generator
-from .proximal_policy import Reward, checked_rewards, reward_hash, sample_measurements
 from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
+from .text_reward import Reward, checked_rewards
 from .token_blocks import padded_batch
 from .tokenizer import padding_id, tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
@@ -60,11 +63,23 @@ def sampled_preferences(
     batch_size: int = 64,
     seed: int = 0,
     smallest_gap: float = 0.0,
+    answers: int = 2,
 ) -> list[PreferencePair]:
-    """Two responses to each prompt, of which the one with the greater reward is preferred.
+    """Several answers to each prompt, of which the one with the greatest reward is preferred to that with the least.
 
     Pairs are left out whose rewards are equal or differ by less than `smallest_gap`, as annotators are asked about
-    answers that can be told apart.
+    answers that can be told apart: `batches * batch_size` prompts less the pairs returned.
+
+    Args:
+        model: Answers.
+        tokenizer: Its tokenizer.
+        prompts: Are answered.
+        reward: Ranks the answers to a prompt.
+        batches: Batches of prompts.
+        batch_size: Prompts answered at once, all their answers together.
+        seed: Of the answers.
+        smallest_gap: Least difference in reward of a pair.
+        answers: To each prompt.
 
     Raises:
         ValueError: A reward is not finite, or no pair is left.
@@ -74,10 +89,12 @@ def sampled_preferences(
     for step in range(batches):
         batch = prompts.batch(batch_size, step)
         chance = step_generator(model.device, seed, step)
-        twice = (torch.cat((batch.ids, batch.ids)), torch.cat((batch.mask, batch.mask)))
-        lengths = torch.cat((batch.response_lengths, batch.response_lengths))
-        done = sample_completions(model, tokenizer, twice, lengths, generator=chance)
-        pairs.extend(_ranked(done, checked_rewards(reward, done.texts(tokenizer)).tolist(), smallest_gap))
+        ids, mask, lengths = (
+            part.repeat_interleave(answers, dim=0) for part in (batch.ids, batch.mask, batch.response_lengths)
+        )
+        done = sample_completions(model, tokenizer, (ids, mask), lengths, generator=chance)
+        scores = checked_rewards(reward, done.texts(tokenizer)).reshape(batch_size, answers)
+        pairs.extend(_best_against_worst(done, scores, smallest_gap))
     if not pairs:
         count = batches * batch_size
         what = f"are all closer than {smallest_gap:g}" if smallest_gap else "are all ties"
@@ -85,25 +102,22 @@ def sampled_preferences(
     return pairs
 
 
-def _ranked(done: Completions, scores: list[float], smallest_gap: float) -> list[PreferencePair]:
-    half = len(scores) // 2
+def _best_against_worst(
+    done: Completions, scores: npt.NDArray[np.float64], smallest_gap: float
+) -> Iterator[PreferencePair]:
     prompts = [row[kept.bool()].tolist() for row, kept in zip(done.prompt_ids, done.prompt_mask, strict=True)]
     responses = [row[kept.bool()].tolist() for row, kept in zip(done.response_ids, done.response_mask, strict=True)]
-    pairs = []
-    for first in range(half):
-        second = first + half
-        if scores[first] != scores[second] and abs(scores[first] - scores[second]) >= smallest_gap:
-            better, worse = (first, second) if scores[first] > scores[second] else (second, first)
-            pairs.append(PreferencePair(tuple(prompts[first]), tuple(responses[better]), tuple(responses[worse])))
-    return pairs
+    first = np.arange(len(scores)) * scores.shape[1]
+    gaps = scores.max(axis=1) - scores.min(axis=1)
+    for best, worst, gap in zip(first + scores.argmax(axis=1), first + scores.argmin(axis=1), gaps, strict=True):
+        if gap > 0 and gap >= smallest_gap:
+            yield PreferencePair(tuple(prompts[best]), tuple(responses[best]), tuple(responses[worst]))
 
 
 def tune_with_dpo(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     pairs: list[PreferencePair],
-    prompts: PromptSource,
-    reward: Reward,
     configuration: DPOConfiguration | None = None,
     directory: Path | None = None,
     on_step: OnStep | None = None,
@@ -114,26 +128,21 @@ def tune_with_dpo(
         model: The model to tune; on a resumed run the same untuned one.
         tokenizer: Its tokenizer.
         pairs: Preferences.
-        prompts: Prompts of the measurements (the loss does not see them).
-        reward: Reward of the measurements (the loss does not see it).
         configuration: Settings; None takes the defaults.
         directory: Where checkpoints go.
         on_step: Called with the row of each step.
 
     Returns:
         One row per step: `step`, `loss`, `accuracy` (share of pairs with a positive margin), `margin`, `learning_rate`,
-        `gradient_norm`, `seconds`, and, where measured and null elsewhere, `reward_mean`, `reward_standard_deviation`,
-        `kl`, `kl_sampled`, `response_length`, `entropy` as in PPO's rows, after the step's update.
+        `gradient_norm`, `seconds`. What it did to rewards is measured by `policy_evaluation`, on prompts of its own.
 
     Raises:
-        ValueError: There are fewer pairs than a batch, a part of a pair is empty, a reward is not finite, or the folder
-            is of another training.
+        ValueError: There are fewer pairs than a batch, a part of a pair is empty, or the folder is of another training.
     """
     settings = configuration or DPOConfiguration()
     _check_pairs(pairs, settings)
-    trainer = _Trainer(model, tokenizer, pairs, prompts, reward, settings)
-    parts: tuple[object, ...] = (settings, prompts.content_hash(), weights_hash(model), tokenizer_hash(tokenizer))
-    parts += (pairs_hash(pairs), reward_hash(reward))
+    trainer = _Trainer(model, tokenizer, pairs, settings)
+    parts = (settings, weights_hash(model), tokenizer_hash(tokenizer), pairs_hash(pairs))
     loop = TrainingLoop(
         model=model,
         tokenizer=tokenizer,
@@ -158,15 +167,12 @@ class _Trainer:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         pairs: list[PreferencePair],
-        prompts: PromptSource,
-        reward: Reward,
         settings: DPOConfiguration,
     ) -> None:
         self.model = model
         model.train(False)
         self.reference = copy.deepcopy(model).requires_grad_(False)
-        self.tokenizer, self.pairs, self.prompts = tokenizer, pairs, prompts
-        self.reward, self.settings = reward, settings
+        self.tokenizer, self.pairs, self.settings = tokenizer, pairs, settings
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
 
     def step(self, step: int) -> Row:
@@ -185,27 +191,13 @@ class _Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
         self.optimizer.step()
-        row: Row = {
+        return {
             "loss": float(loss.detach()),
             "accuracy": float((margins > 0).float().mean()),
             "margin": float(margins.detach().mean()),
             "learning_rate": rate,
             "gradient_norm": float(norm),
         }
-        if (step + 1) % settings.measure_every == 0 or step + 1 == settings.steps:
-            row.update(self._measure())
-        return row
-
-    @torch.no_grad()
-    def _measure(self) -> Row:
-        """On the same prompts and the same chance each time, so that steps can be compared."""
-        batch = self.prompts.batch(self.settings.measured_prompts, 0)
-        chance = step_generator(self.model.device, self.settings.seed, 0)
-        prompts = (batch.ids, batch.mask)
-        done = sample_completions(self.model, self.tokenizer, prompts, batch.response_lengths, generator=chance)
-        scores = checked_rewards(self.reward, done.texts(self.tokenizer))
-        policy, reference = (response_logits(one, done)[0] for one in (self.model, self.reference))
-        return sample_measurements(scores, policy, reference, done)
 
 
 def pair_completions(

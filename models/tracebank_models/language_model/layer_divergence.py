@@ -14,6 +14,8 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel
 
+from tracebank_models.device import as_double
+
 from .blocks import block_path, block_taps
 from .hooks import Tap, evaluating, watched
 from .policy_gradient import exact_kl
@@ -198,7 +200,7 @@ def _difference_sums(first: torch.Tensor, second: torch.Tensor, mask: torch.Tens
     The last form is exactly 0 for equal vectors, which 1 minus a rounded cosine is not.
     """
     kept = mask.bool().to(first.device)
-    one, two = first[kept].double(), second[kept].to(first.device).double()
+    one, two = as_double(first[kept]), as_double(second[kept].to(first.device))
     directions = torch.nn.functional.normalize(one, dim=1) - torch.nn.functional.normalize(two, dim=1)
     return torch.stack(((one - two).square().sum(), one.square().sum(), 0.5 * directions.square().sum())).cpu()
 
@@ -224,7 +226,7 @@ def _log_probabilities(
 ) -> torch.Tensor:
     """Of the next token at every token that is no padding, fp64 [tokens, vocabulary], on the CPU."""
     logits = _forward(model, ids, mask, weights)[mask.bool().to(model.device)]
-    return torch.log_softmax(logits.double().cpu(), dim=-1)
+    return torch.log_softmax(logits.cpu().double(), dim=-1)
 
 
 def _block_taps(model: PreTrainedModel) -> dict[tuple[str, int], Tap]:

@@ -2,10 +2,15 @@
 
 Schulman et al. 2017 (clipped surrogate) and 2016 (generalised advantages); Ziegler et al. 2019 (KL in the reward, and
 its coefficient's controller). All tensors are [rows, response length] with a mask of the same shape.
+
+The KL to the reference is the exact one of the next token, never the sampled log-ratio. It stands in two places, which
+together are the gradient of reward - coefficient * KL: in the loss, for what a token's own distribution costs, and in
+the reward of the tokens before it, for the places that they lead to.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,23 +22,16 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (values * weights).sum() / weights.sum()
 
 
-def shaped_rewards(
-    scores: torch.Tensor,
-    log_probabilities: torch.Tensor,
-    reference_log_probabilities: torch.Tensor,
-    mask: torch.Tensor,
-    kl_coefficient: float,
-) -> torch.Tensor:
-    """Reward of each token: minus the KL penalty everywhere, plus the response's score at its last token.
+def shaped_rewards(scores: torch.Tensor, kl: torch.Tensor, mask: torch.Tensor, kl_coefficient: float) -> torch.Tensor:
+    """Reward of each token: minus the price of the KL everywhere, plus the response's score at its last token.
 
     Args:
         scores: Reward of each response, shape [rows].
-        log_probabilities: Of the chosen tokens under the policy.
-        reference_log_probabilities: The same under the frozen reference.
+        kl: Exact KL to the reference at each token's place.
         mask: 1 where there is a token; every row has at least one.
-        kl_coefficient: Weight of the penalty, in reward per nat.
+        kl_coefficient: Weight of the KL, in reward per nat.
     """
-    rewards = -kl_coefficient * (log_probabilities - reference_log_probabilities) * mask
+    rewards = -kl_coefficient * kl * mask
     last = mask.long().sum(dim=1) - 1
     rewards[torch.arange(len(rewards), device=rewards.device), last] += scores.to(rewards.dtype)
     return rewards
@@ -66,11 +64,10 @@ def generalized_advantages(
     return advantages * weights, (advantages + values) * weights
 
 
-def whiten(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Values shifted and scaled to mean 0 and variance 1 over the mask; 0 elsewhere."""
-    mean = masked_mean(values, mask)
-    variance = masked_mean((values - mean) ** 2, mask)
-    return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
+def centred(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Values minus their mean over the mask, 0 elsewhere, and their standard deviation."""
+    moved = (values - masked_mean(values, mask)) * mask
+    return moved, math.sqrt(float(masked_mean(moved**2, mask)))
 
 
 def clipped_surrogate(
@@ -104,6 +101,15 @@ def exact_kl(log_probabilities: torch.Tensor, reference: torch.Tensor) -> torch.
     return (log_probabilities.exp() * (log_probabilities - reference)).sum(dim=-1)
 
 
+def sampled_kl(log_probabilities: torch.Tensor, old_log_probabilities: torch.Tensor) -> torch.Tensor:
+    """KL(old || new) at each place from tokens that the old policy chose: never negative, and 0 for an equal policy.
+
+    The estimate ratio - 1 - log ratio (Schulman 2020); its variance is small where the two policies are near.
+    """
+    log_ratio = log_probabilities - old_log_probabilities
+    return torch.expm1(log_ratio) - log_ratio
+
+
 @dataclass(slots=True)
 class KLController:
     """The KL coefficient, held, or steered towards a target KL per response."""
@@ -111,14 +117,14 @@ class KLController:
     coefficient: float
     target: float | None = None
     """Nats per response; None holds the coefficient."""
-    horizon: float = 10_000.0
-    """Responses after which a steady error of 20 % has moved the coefficient by about as much."""
+    horizon: float = 5.0
+    """Steps in which a KL of twice the target (or of none) multiplies (or divides) the coefficient by e."""
 
-    def update(self, kl: float, responses: int) -> None:
+    def update(self, kl: float) -> None:
         """Take the mean KL per response of a step into account."""
         if self.target is not None:
-            error = min(0.2, max(-0.2, kl / self.target - 1))
-            self.coefficient *= 1 + error * responses / self.horizon
+            error = min(1.0, max(-1.0, kl / self.target - 1))
+            self.coefficient *= math.exp(error / self.horizon)
 
     def state_dict(self) -> dict[str, float]:
         """State to keep in a checkpoint."""

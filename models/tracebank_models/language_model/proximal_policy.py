@@ -6,13 +6,12 @@ The formulas are in `policy_gradient`; the reward is any function of texts, such
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,29 +19,43 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .fingerprint import settings_hash, weights_hash
 from .policy_gradient import (
     KLController,
+    centred,
     clipped_surrogate,
     clipped_value_loss,
     exact_kl,
     generalized_advantages,
     masked_mean,
+    sampled_kl,
     shaped_rewards,
-    whiten,
 )
 from .prompts import PromptSource, step_generator
 from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
+from .text_reward import Reward, checked_rewards, reward_hash
 from .tokenizer import tokenizer_hash
 from .training_loop import OnStep, Row, TrainingLoop
 from .training_settings import PPOConfiguration
 
-Reward = Callable[[Sequence[str]], npt.NDArray[np.float64]]
-"""Rewards of texts, one number each."""
+
+class _Reading(NamedTuple):
+    """What policy and reference say of responses; [rows, response length] where nothing else is said."""
+
+    log_probabilities: torch.Tensor
+    """Of the chosen tokens."""
+    kl: torch.Tensor
+    """Exact, 0 where there is no token."""
+    entropy: torch.Tensor
+    values: torch.Tensor
+    reference: torch.Tensor
+    """The reference's log-probabilities of every token, [rows, response length, vocabulary]."""
 
 
 class _Rollout(NamedTuple):
     completions: Completions
-    log_probabilities: torch.Tensor
-    values: torch.Tensor
+    reading: _Reading
     advantages: torch.Tensor
+    """Centred, in units of reward."""
+    scale: float
+    """Their standard deviation: the loss is divided by it, so that rewards of any size are learned at one rate."""
     returns: torch.Tensor
     row: Row
 
@@ -70,8 +83,9 @@ def tune_with_ppo(
     Returns:
         One row per step, measured on the step's samples before its update: `step`, `reward_mean`,
         `reward_standard_deviation`, `kl` (nats per response, exact over the vocabulary at the sampled prefixes),
-        `kl_sampled` (the estimate from the sampled tokens alone), `response_length`, `entropy` (nats per token),
-        `kl_coefficient`, `learning_rate`, `policy_loss`, `value_loss`, `clipped_share`, `gradient_norm`, `seconds`.
+        `response_length`, `entropy` (nats per token), `kl_coefficient`, `learning_rate`; means over the step's updates,
+        `policy_loss`, `value_loss`, `clipped_share`, `gradient_norm`, `step_kl` (nats per response, from the policy
+        that sampled); `updates`, `seconds`.
 
     Raises:
         ValueError: A reward is not finite, or the folder is of another training.
@@ -112,24 +126,24 @@ class _Trainer:
         torch.nn.init.zeros_(self.value_head.bias)
         self.trained = [*model.parameters(), *self.value_head.parameters()]
         self.optimizer = torch.optim.Adam(self.trained, lr=settings.learning_rate)
-        self.kl = KLController(settings.kl_coefficient, settings.target_kl)
+        self.kl = KLController(settings.beta, settings.target_kl)
 
     def step(self, step: int) -> Row:
         rate = self.settings.learning_rate_at(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rollout = self._roll_out(step)
-        sums: dict[str, float] = {}
-        updates = 0
-        for epoch in range(self.settings.epochs):
-            order = np.random.default_rng((self.settings.seed, 3, step, epoch)).permutation(self.settings.batch_size)
-            for part in order.reshape(-1, self.settings.minibatch_size):
-                for name, value in self._update(rollout, torch.from_numpy(part)).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                updates += 1
-        row = {**rollout.row, "kl_coefficient": self.kl.coefficient, "learning_rate": rate}
-        self.kl.update(float(rollout.row["kl_sampled"]), self.settings.batch_size)
-        return {**row, **{name: value / updates for name, value in sums.items()}}
+        measured = list(takewhile(bool, (self._update(rollout, part) for part in self._minibatches(step))))
+        row = {**rollout.row, "kl_coefficient": self.kl.coefficient, "learning_rate": rate, "updates": len(measured)}
+        self.kl.update(float(rollout.row["kl"]))
+        return row | {name: sum(one[name] for one in measured) / len(measured) for name in measured[0]}
+
+    def _minibatches(self, step: int) -> Iterator[torch.Tensor]:
+        """Rows of each update."""
+        settings = self.settings
+        for epoch in range(settings.epochs):
+            order = np.random.default_rng((settings.seed, 3, step, epoch)).permutation(settings.batch_size)
+            yield from torch.split(torch.from_numpy(order), settings.minibatch_size)
 
     @torch.no_grad()
     def _roll_out(self, step: int) -> _Rollout:
@@ -140,32 +154,51 @@ class _Trainer:
             self.model, self.tokenizer, (batch.ids, batch.mask), batch.response_lengths, generator=chance
         )
         scores = checked_rewards(self.reward, done.texts(self.tokenizer))
+        parts = torch.split(torch.arange(settings.batch_size, device=self.model.device), settings.minibatch_size)
+        reading = _Reading(*map(torch.cat, zip(*(self._read(done.rows(part)) for part in parts), strict=True)))
+        mask = done.response_mask
+        score = torch.from_numpy(scores).to(reading.kl)
+        rewards = shaped_rewards(score, reading.kl, mask, self.kl.coefficient)
+        advantages, returns = generalized_advantages(
+            rewards, reading.values, mask, settings.discount, settings.trace_decay
+        )
+        row: Row = {
+            "reward_mean": float(scores.mean()),
+            "reward_standard_deviation": float(scores.std()),
+            "kl": float(reading.kl.sum(dim=1).mean()),
+            "response_length": float(done.lengths.float().mean()),
+            "entropy": float(masked_mean(reading.entropy, mask)),
+        }
+        return _Rollout(done, reading, *centred(advantages, mask), returns, row)
+
+    def _read(self, done: Completions) -> _Reading:
         policy, hidden = response_logits(self.model, done)
         reference, _ = response_logits(self.reference, done)
-        chosen, anchored = chosen_log_probabilities(policy, done), chosen_log_probabilities(reference, done)
-        values = self.value_head(hidden.float()).squeeze(2) * done.response_mask
-        score = torch.from_numpy(scores).to(chosen)
-        rewards = shaped_rewards(score, chosen, anchored, done.response_mask, self.kl.coefficient)
-        advantages, returns = generalized_advantages(
-            rewards, values, done.response_mask, settings.discount, settings.trace_decay
-        )
-        row = sample_measurements(scores, policy, reference, done)
-        return _Rollout(done, chosen, values, whiten(advantages, done.response_mask), returns, row)
+        values = self.value_head(hidden.float()).squeeze(2)
+        kl, entropy = exact_kl(policy, reference), -(policy.exp() * policy).sum(dim=-1)
+        mask = done.response_mask
+        return _Reading(chosen_log_probabilities(policy, done), kl * mask, entropy * mask, values * mask, reference)
 
     def _update(self, rollout: _Rollout, part: torch.Tensor) -> dict[str, float]:
-        settings = self.settings
-        part = part.to(rollout.values.device)
+        """Measurements; none, and no update, where the policy has gone too far from the one that sampled."""
+        settings, old = self.settings, rollout.reading
+        part = part.to(old.kl.device)
         done = rollout.completions.rows(part)
         mask = done.response_mask
         policy, hidden = response_logits(self.model, done)
         chosen = chosen_log_probabilities(policy, done)
+        moved = float((sampled_kl(chosen.detach(), old.log_probabilities[part]) * mask).sum(dim=1).mean())
+        if moved > settings.step_kl:
+            return {}
         values = self.value_head(hidden.float()).squeeze(2) * mask
         policy_loss, clipped = clipped_surrogate(
-            chosen, rollout.log_probabilities[part], rollout.advantages[part], mask, settings.clip
+            chosen, old.log_probabilities[part], rollout.advantages[part], mask, settings.clip
         )
-        value_loss = clipped_value_loss(values, rollout.values[part], rollout.returns[part], mask, settings.value_clip)
+        price = self.kl.coefficient * masked_mean(exact_kl(policy, old.reference[part]), mask)
+        value_loss = clipped_value_loss(values, old.values[part], rollout.returns[part], mask, settings.value_clip)
         self.optimizer.zero_grad(set_to_none=True)
-        (policy_loss + settings.value_coefficient * value_loss).backward()  # type: ignore[no-untyped-call]
+        loss = (policy_loss + price) / (rollout.scale + 1e-8) + settings.value_coefficient * value_loss
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.trained, settings.max_gradient_norm)
         self.optimizer.step()
         return {
@@ -173,52 +206,5 @@ class _Trainer:
             "value_loss": float(value_loss.detach()),
             "clipped_share": float(clipped),
             "gradient_norm": float(norm),
+            "step_kl": moved,
         }
-
-
-def reward_hash(reward: Reward) -> str:
-    """What a resumed run knows a reward by: its own `content_hash`, else the name of the function or class."""
-    own = getattr(reward, "content_hash", None)
-    if own is not None:
-        return str(own())
-    named = reward if hasattr(reward, "__qualname__") else type(reward)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def checked_rewards(reward: Reward, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Rewards of texts.
-
-    Raises:
-        ValueError: The number of rewards is not that of texts, or one is not finite.
-    """
-    scores = np.asarray(reward(texts), dtype=np.float64)
-    if scores.shape != (len(texts),):
-        raise ValueError(f"reward: shape {scores.shape} is not allowed; allowed: one number per text, {(len(texts),)}")
-    for text, score in zip(texts, scores.tolist(), strict=True):
-        if not math.isfinite(score):
-            raise ValueError(f"reward: {score} for {text[:60]!r} is not allowed; allowed: a finite number")
-    return scores
-
-
-def sample_measurements(
-    scores: npt.NDArray[np.float64], policy: torch.Tensor, reference: torch.Tensor, completions: Completions
-) -> Row:
-    """What a step's samples say of the policy: reward, KL to the reference, length, entropy.
-
-    Args:
-        scores: Rewards, shape [rows].
-        policy: Log-probabilities of the policy, [rows, response length, vocabulary].
-        reference: The same of the reference.
-        completions: The responses.
-    """
-    mask = completions.response_mask
-    per_token = exact_kl(policy, reference) * mask
-    sampled = chosen_log_probabilities(policy, completions) - chosen_log_probabilities(reference, completions)
-    return {
-        "reward_mean": float(scores.mean()),
-        "reward_standard_deviation": float(scores.std()),
-        "kl": float(per_token.sum(dim=1).mean()),
-        "kl_sampled": float(sampled.sum(dim=1).mean()),
-        "response_length": float(completions.lengths.float().mean()),
-        "entropy": float(masked_mean(-(policy.exp() * policy).sum(dim=-1), mask)),
-    }

@@ -15,6 +15,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from tracebank_models.device import as_double
+
 _ROLES: Final = {
     "attn": ("attention", "attn", "self_attn", "self_attention"),
     "mlp": ("mlp", "feed_forward", "ffn", "block_sparse_moe", "moe", "mlp_block", "fc2", "output"),
@@ -167,8 +169,8 @@ def _with_factors(
 ) -> dict[str, Part] | None:
     """Parts with factors that the model's configuration names."""
     for choice in _choices(branches) if factors else ():
-        columns = torch.stack([event.after.flatten() for event in choice.values()], dim=1).double()
-        fitted = torch.linalg.lstsq(columns, delta.flatten().double()[:, None]).solution[:, 0].tolist()
+        columns = as_double(torch.stack([event.after.flatten() for event in choice.values()], dim=1))
+        fitted = torch.linalg.lstsq(columns, as_double(delta.flatten())[:, None]).solution[:, 0].tolist()
         near = [_nearest(wanted, (1.0, *factors)) for wanted in fitted]
         total = sum(event.after * factor for event, factor in zip(choice.values(), near, strict=True))
         if _same(y - delta + total, y):
@@ -182,5 +184,6 @@ def _nearest(wanted: float, known: Sequence[float]) -> float:
 
 def _same(found: Tensor, wanted: Tensor) -> bool:
     """Whether two streams are the same but for rounding, token by token: some tokens' vectors dwarf all others'."""
-    off = (found.double() - wanted.double()).norm(dim=1)
-    return bool((off <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * wanted.double().norm(dim=1)).all())
+    exact = as_double(wanted)
+    off = (as_double(found) - exact).norm(dim=1)
+    return bool((off <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * exact.norm(dim=1)).all())

@@ -101,8 +101,7 @@ class TrainingLoop:
             "stateful": {name: one.state_dict() for name, one in self.stateful.items()},
         }
         torch.save(state, partial / _STATE)
-        shutil.rmtree(target, ignore_errors=True)
-        # A folder appears under its final name only when it is whole.
+        # A folder has its final name only while it is whole. None has this one yet: a run goes on from the last.
         partial.replace(target)
 
     def _resume(self) -> list[Row]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from .field_checks import in_range, require, whole
+
+CLEAR_GAP: Final = 0.5
+"""Difference in reward from which a pair says something about valence: about that of one strong word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,9 @@ class PretrainingConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class PPOConfiguration:
-    """How a policy is tuned. Batch, minibatch, epochs, KL and clipping are the paper's; the learning rate is not.
+    """How a policy is tuned. Batch, minibatch, passes and clipping are the paper's; learning rate and KL are not.
 
-    The paper's 1e-6 is for models of 70 million parameters and more; the ladder's small model wants about 3e-4.
+    The paper's 1e-6 is for models of 70 million parameters and more; the ladder's small model wants about 6e-4.
     """
 
     steps: int = 100
@@ -66,13 +70,17 @@ class PPOConfiguration:
     """Responses sampled per step."""
     minibatch_size: int = 16
     epochs: int = 4
-    """Passes over the responses of a step."""
+    """Most passes over the responses of a step."""
+    step_kl: float = 0.5
+    """KL in nats per response from the policy that sampled them, above which a step's passes end."""
     learning_rate: float = 3e-4
     warmup_steps: int = 10
-    kl_coefficient: float = 0.5
-    """Weight of the KL to the reference in the reward (its first value with a target)."""
+    beta: float = 0.1
+    """Price of the KL to the untuned model in training, in reward per nat (with a target, the first)."""
+    kl_price: float = 0.02
+    """In reward per nat, what checkpoints are chosen by."""
     target_kl: float | None = None
-    """KL per response, in nats, that the coefficient is steered to; None holds the coefficient."""
+    """KL per response, in nats, that the price in training is steered to; None holds it."""
     discount: float = 1.0
     trace_decay: float = 0.95
     clip: float = 0.2
@@ -81,6 +89,10 @@ class PPOConfiguration:
     value_coefficient: float = 0.1
     max_gradient_norm: float = 1.0
     checkpoint_every: int = 20
+    held_out_prompts: int = 256
+    """Prompts that checkpoints are chosen on, and as many that the chosen one is measured on; 0 keeps the last."""
+    kl_budget: float = 3.0
+    """Most nats per response that a checkpoint may be away from the untuned model."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,14 +102,15 @@ class PPOConfiguration:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
         whole(self, 1, 10**9, "steps", "batch_size", "minibatch_size", "epochs")
-        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every")
+        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every", "held_out_prompts")
+        require(self, "held_out_prompts", "0 or at least 2", self.held_out_prompts != 1)
         whole(self, 0, 2**63 - 1, "seed")
         divides = self.batch_size % self.minibatch_size == 0
         require(self, "minibatch_size", f"a divisor of batch_size, {self.batch_size}", divides)
         in_range(self, 1e-12, 1, "learning_rate")
-        in_range(self, 0, 1e6, "kl_coefficient", "value_coefficient")
+        in_range(self, 0, 1e6, "beta", "kl_price", "value_coefficient")
         in_range(self, 0, 1, "discount", "trace_decay")
-        in_range(self, 1e-6, 1e6, "clip", "value_clip", "max_gradient_norm")
+        in_range(self, 1e-6, 1e6, "clip", "value_clip", "max_gradient_norm", "step_kl", "kl_budget")
         if self.target_kl is not None:
             in_range(self, 1e-6, 1e6, "target_kl")
 
@@ -116,14 +129,23 @@ class DPOConfiguration:
     batch_size: int = 16
     """Pairs per step."""
     beta: float = 0.1
-    """Inverse strength of the preference: reward per nat of log-ratio."""
+    """Inverse strength of the preference, per nat of log-ratio."""
+    kl_price: float = 0.02
+    """As PPO's; DPO sees no rewards, so that its beta is in no unit of theirs."""
     learning_rate: float = 3e-4
     warmup_steps: int = 10
     max_gradient_norm: float = 1.0
-    measure_every: int = 20
-    """Steps between measurements of reward and KL on fresh samples; the last step always has them."""
-    measured_prompts: int = 64
+    prompts: int = 2_000
+    """That the untuned model answers, about: rounded up to whole batches of 64."""
+    answers: int = 8
+    """To each of them; the best against the worst is a pair."""
+    smallest_gap: float = CLEAR_GAP
+    """Least difference in reward of a pair."""
     checkpoint_every: int = 20
+    held_out_prompts: int = 256
+    """As PPO's."""
+    kl_budget: float = 5.0
+    """As PPO's."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -132,10 +154,13 @@ class DPOConfiguration:
         Raises:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
-        whole(self, 1, 10**9, "steps", "batch_size", "measure_every", "measured_prompts")
-        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every")
+        whole(self, 1, 10**9, "steps", "batch_size", "prompts")
+        whole(self, 2, 10**6, "answers")
+        whole(self, 0, 10**9, "warmup_steps", "checkpoint_every", "held_out_prompts")
+        require(self, "held_out_prompts", "0 or at least 2", self.held_out_prompts != 1)
         whole(self, 0, 2**63 - 1, "seed")
-        in_range(self, 1e-6, 1e6, "beta", "max_gradient_norm")
+        in_range(self, 1e-6, 1e6, "beta", "max_gradient_norm", "kl_budget")
+        in_range(self, 0, 1e6, "smallest_gap", "kl_price")
         in_range(self, 1e-12, 1, "learning_rate")
 
     def learning_rate_at(self, step: int) -> float:

@@ -12,7 +12,7 @@ import torch
 from tracebank_models.activations.sites import resolve_sites
 from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.language_model.hooks import evaluating
-from tracebank_models.language_model.lexicon import Lexicon, LexiconReward
+from tracebank_models.language_model.rewards import Reward
 from tracebank_models.language_model.sampling import sample_completions
 from tracebank_models.language_model.token_blocks import padded_batch
 from tracebank_models.language_model.tokenizer import padding_id
@@ -62,7 +62,7 @@ def write_under(
     coders: Mapping[str, SparseCoder],
     conditions: Mapping[str, Condition],
     prompts: Sequence[Sequence[int]],
-    lexicon: Lexicon,
+    reward: Reward,
     new_tokens: int,
 ) -> pl.DataFrame:
     """Continue prompts under conditions of one choice each.
@@ -73,7 +73,7 @@ def write_under(
         coders: The dictionary of each site.
         conditions: By name.
         prompts: Token ids of prompts.
-        lexicon: What the reward of the new texts is read from.
+        reward: Of the new texts.
         new_tokens: Tokens to generate.
 
     Returns:
@@ -84,7 +84,7 @@ def write_under(
     """
     sites = {site.name: site for site in resolve_sites(model, list(coders))}
     given = tokenizer.batch_decode([list(ids) for ids in prompts])
-    reward, frames = LexiconReward(lexicon), []
+    frames = []
     for name, condition in conditions.items():
         with under(model, sites, coders, condition):
             texts = generate_greedily(model, tokenizer, prompts, new_tokens=new_tokens)

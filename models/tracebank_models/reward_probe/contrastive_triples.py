@@ -115,3 +115,8 @@ def _extremes(lexicon: Mapping[str, float], share: float) -> tuple[frozenset[str
             " least one of each is needed"
         )
     return positives, negatives
+
+
+def triple_texts(triples: Sequence[ContrastiveTriple]) -> list[str]:
+    """Texts of triples, three each: positive, negative, neutral."""
+    return [text for triple in triples for text in triple.texts]

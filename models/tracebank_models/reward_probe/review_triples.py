@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from tracebank_models.language_model.lexicon import Lexicon
@@ -76,7 +76,7 @@ def review_triples(
         if _article_fits(triple)
     ]
     found.sort(key=lambda triple: triple.document)  # by sentence
-    kept = list(_unrepeated(found))[:limit]
+    kept = list(unrepeated(found))[:limit]
     if not kept:
         raise ValueError(f"reviews: {len(texts)} sentences give no triple: allowed are reviews with opinions")
     return [dataclasses.replace(triple, document=sentences[triple.document][0]) for triple in kept]
@@ -90,8 +90,8 @@ def _article_fits(triple: ContrastiveTriple) -> bool:
     return all((word[0] in "aeiou") == vowel for word in (triple.positive, triple.negative, triple.neutral))
 
 
-def _unrepeated(triples: Sequence[ContrastiveTriple]) -> Iterator[ContrastiveTriple]:
-    """A text that stood on both sides of a split would be known there by heart."""
+def unrepeated(triples: Iterable[ContrastiveTriple]) -> Iterator[ContrastiveTriple]:
+    """Triples without such as were there before: one on both sides of a split would be known there by heart."""
     seen: set[str] = set()
     for triple in triples:
         first, second, _ = triple.texts

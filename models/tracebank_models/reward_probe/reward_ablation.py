@@ -19,6 +19,7 @@ from tracebank_models.features.activity import feature_activity
 from tracebank_models.features.held_at_zero import held
 from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.language_model.lexicon import Lexicon
+from tracebank_models.language_model.rewards import Reward
 from tracebank_models.reward_probe.ablation import Condition, ExpectedValence, interval
 from tracebank_models.reward_probe.ablation_texts import write_under
 from tracebank_models.reward_probe.matched_draws import activation_mass, matched_draws, rank_p
@@ -83,6 +84,7 @@ def ablate_reward_features(
     weights: pl.DataFrame,
     texts: AblationTexts,
     lexicon: Lexicon,
+    reward: Reward,
     settings: AblationSettings,
     *,
     advance: Callable[[int], None] | None = None,
@@ -100,6 +102,7 @@ def ablate_reward_features(
         weights: Of the reward probe: columns site, feature and weight.
         texts: What is read.
         lexicon: Valence of words.
+        reward: Of continuations.
         settings: How much.
         advance: Told of work as it is done, `work` in all.
 
@@ -119,7 +122,7 @@ def ablate_reward_features(
     measured = ExpectedValence(model, TokenValences.of(tokenizer, lexicon), coders, texts.measured)
     found = measured.of(conditions, advance)
     written = write_under(
-        model, tokenizer, coders, _illustrated(conditions), texts.prompts, lexicon, settings.new_tokens
+        model, tokenizer, coders, _illustrated(conditions), texts.prompts, reward, settings.new_tokens
     )
     rows = [(site, feature) for site, features in chosen.items() for feature in features.tolist()]
     pairs = pl.DataFrame(rows, schema={"site": pl.String, "feature": pl.Int32}, orient="row")

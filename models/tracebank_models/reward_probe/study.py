@@ -1,68 +1,38 @@
-"""Reward studies: which model is tuned how, and how much of everything is done with it. Settings only, no computing.
+"""Reward studies: which model is tuned how, on what, and how much of everything is done with it. Settings only.
 
 A study is a base model, a tuned one, and what 2310.08164 does with the two. The ladder's studies stand here; others are
-read from a TOML file by `study_file`.
+read from a TOML file by `study_file`. What a field may be stands in its annotation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from tracebank_models.language_model.field_checks import in_range, require, whole
+from msgspec import Meta
+
+from tracebank_models.language_model.checked_settings import check_settings
+from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
 from tracebank_models.language_model.recipes import RECIPES
-from tracebank_models.language_model.training_settings import DPOConfiguration, PPOConfiguration
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.language_model.training_settings import (
+    DPOConfiguration,
+    PPOConfiguration,
+    PretrainingConfiguration,
+)
+from tracebank_models.reward_probe.study_data import StudyData
+from tracebank_models.sparse_autoencoder.plan import SIDES as SIDES
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 
 Method = Literal["ppo", "dpo", "loaded"]
-METHODS: Final = ("ppo", "dpo", "loaded")
 CORPUS_SHARDS: Final = 4
 """Parts of a study's documents. The last is held out: dictionaries are measured on it and not trained on it."""
 HELD_OUT: Final = CORPUS_SHARDS - 1
-SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2}
-"""Features over the width of the activations, by the name of the size (2310.08164)."""
-SIDES: Final = ("base", "tuned")
-FIRST_DOCUMENT: Final = 1_000_000
-"""Number of a study's first review: far beyond those that models of the ladder are pretrained on."""
-
-
-@dataclass(frozen=True, slots=True)
-class DictionaryPlan:
-    """How the dictionaries of a study are trained."""
-
-    architecture: str = "tied_relu"
-    """Of the two sizes per layer and side."""
-    l1: float = 0.05
-    """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width."""
-    learning_rate: float = 1e-3
-    batch_tokens: int = 1_024
-    epochs: int = 3
-    k: int = 16
-    """Active features of the k-sparse kinds."""
-    warm_up_steps: int = 50
-    dead_after_tokens: int = 100_000
-    extra_architectures: tuple[str, ...] = ("relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder")
-    """Trained beside them at the most divergent site, for comparison."""
-    extra_seeds: tuple[int, ...] = (1,)
-    """Further seeds of both sides' small dictionaries at that site; 0 is that of the plan itself."""
-
-    def __post_init__(self) -> None:
-        """Check what `DictionaryConfig` does not.
-
-        Raises:
-            ValueError: A field is out of range; the line names it, its value and what is allowed.
-        """
-        whole(self, 1, 10**9, "batch_tokens", "epochs", "k")
-        single = [name for name in ARCHITECTURES if name != "crosscoder"]
-        require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
-        extras = self.extra_architectures
-        known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
-        others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
-        require(self, "extra_architectures", f"each once, of {others}", known)
-        seeds = self.extra_seeds
-        further = 0 not in seeds and len(set(seeds)) == len(seeds)
-        require(self, "extra_seeds", "each once, without 0, the plan's own", further)
+Count = Annotated[int, Meta(ge=1, le=10**9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=0, le=10**6)]
+Rate = Annotated[float, Meta(ge=1e-12, le=1)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +41,30 @@ class Effort:
 
     ppo: PPOConfiguration
     dpo: DPOConfiguration
-    preference_batches: int
+    preference_batches: Count
     """Batches of 64 sampled pairs, before ties are left out."""
-    documents: int
-    """Reviews that activations are captured on, all shards together."""
-    max_tokens: int
+    documents: Annotated[int, Meta(ge=CORPUS_SHARDS, le=10**9)]
+    """That activations are captured on, all shards together."""
+    max_tokens: Count
     """Where a document is cut."""
-    triples: int
+    triples: Count
     """Most contrastive triples."""
-    random_probes: int
-    ablation_prompts: int
-    ablated_share: float
+    random_probes: Count
+    ablation_prompts: Count
+    ablated_share: Share
     """Share of a dictionary's features that an ablation holds at zero."""
-    layers: int = 5
+    layers: Count = 5
     """Most divergent layers."""
-    random_ablations: int = 200
+    random_ablations: Count = 200
     """Draws of random features that the ablated ones are ranked among."""
     dictionaries: DictionaryPlan = field(default_factory=DictionaryPlan)
-    loss_documents: int = 64
+    loss_documents: Count = 64
     """Documents that losses are measured on with a dictionary in the model's place."""
-    stored_tokens: int = 4_096
+    stored_tokens: Annotated[int, Meta(ge=0, le=10**9)] = 4_096
     """Held-out tokens whose sparse codes are stored as rows."""
-    threads: int | None = None
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of captured activations."""
+    threads: Annotated[int, Meta(ge=1, le=10**6)] | None = None
     """Most threads of torch; None takes every processor. Small nets lose more by waiting than they win by sharing."""
 
     def __post_init__(self) -> None:
@@ -101,19 +73,13 @@ class Effort:
         Raises:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
-        whole(self, CORPUS_SHARDS, 10**9, "documents")
-        counts = ("preference_batches", "max_tokens", "triples", "random_probes", "ablation_prompts", "layers")
-        whole(self, 1, 10**9, *counts, "loss_documents")
-        whole(self, 0, 10**9, "stored_tokens")
-        in_range(self, 0, 1, "ablated_share")
-        if self.threads is not None:
-            whole(self, 1, 10**6, "threads")
+        check_settings(self)
 
 
 EFFORTS: Final[Mapping[str, Effort]] = {
     "small": Effort(
-        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, kl_coefficient=0.05, warmup_steps=3, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=60, learning_rate=1e-4, checkpoint_every=15, measure_every=15),
+        ppo=PPOConfiguration(steps=40, learning_rate=6e-4, target_kl=2.3, warmup_steps=3, checkpoint_every=10),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=2e-4, checkpoint_every=10),
         preference_batches=24,
         documents=2_000,
         max_tokens=96,
@@ -121,13 +87,13 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=128,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.015),
+        dictionaries=DictionaryPlan(),
         loss_documents=24,
         threads=1,
     ),
     "medium": Effort(
-        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=10),
-        dpo=DPOConfiguration(steps=80, learning_rate=1e-4),
+        ppo=PPOConfiguration(steps=50, learning_rate=4e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=10),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=1e-4, checkpoint_every=10),
         preference_batches=30,
         documents=4_000,
         max_tokens=96,
@@ -135,11 +101,11 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=256,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.005),
+        dictionaries=DictionaryPlan(l1=0.021, learning_rate=1e-2, epochs=32),
     ),
     "large": Effort(
-        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, kl_coefficient=0.05, warmup_steps=5, checkpoint_every=12),
-        dpo=DPOConfiguration(steps=80, learning_rate=5e-5, measure_every=20),
+        ppo=PPOConfiguration(steps=60, learning_rate=2e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=12),
+        dpo=DPOConfiguration(steps=50, batch_size=64, learning_rate=5e-5, checkpoint_every=10),
         preference_batches=30,
         documents=6_000,
         max_tokens=96,
@@ -147,7 +113,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=100,
         ablation_prompts=500,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.002),
+        dictionaries=DictionaryPlan(l1=0.015, learning_rate=1e-2, epochs=21),
         loss_documents=48,
         stored_tokens=8_192,
     ),
@@ -163,6 +129,10 @@ class ModelSource:
     source: str
     """A size of the ladder, which is trained here; else a Hugging Face id or a folder."""
     revision: str | None = None
+    corpus: CorpusEntry = field(default_factory=ReviewCorpus)
+    """What a model of the ladder is trained on; the reviews of `ReviewCorpus` go with texts of the recipe's own."""
+    pretraining: PretrainingConfiguration | None = None
+    """Where it is not the recipe's."""
 
     @property
     def trained_here(self) -> bool:
@@ -184,6 +154,11 @@ class Study:
     method: Method
     tuned: ModelSource | None = None
     """Where the tuned model is loaded from, with method `loaded`."""
+    seeds: tuple[int, ...] = (0,)
+    """What it is run with, each by itself."""
+    own_effort: Effort | None = None
+    """Where it is not that of the base's size."""
+    data: StudyData = field(default_factory=StudyData)
     seed: int = 0
     """Of everything by chance, but for the base model, which a study's seeds share."""
 
@@ -195,7 +170,12 @@ class Study:
     @property
     def effort(self) -> Effort:
         """How much is done."""
-        return self.base.effort
+        return self.own_effort or self.base.effort
+
+    @property
+    def compares_answers(self) -> bool:
+        """Whether it has pairs of answers: those that DPO learns from, or such of a file."""
+        return self.method == "dpo" or not self.data.samples_pairs
 
 
 def ladder_studies() -> dict[str, Study]:
@@ -205,74 +185,3 @@ def ladder_studies() -> dict[str, Study]:
 
 
 _TUNED_HERE: Final[tuple[Method, Method]] = ("ppo", "dpo")
-
-
-def init_seed(seed: int, side: str, number: int = 0) -> int:
-    """Seed of a dictionary's first weights and of its batches: base and tuned have seeds of their own.
-
-    Args:
-        seed: Of the study.
-        side: base, tuned or both.
-        number: 0 for the plan's own dictionary, others for further seeds beside it.
-    """
-    return 1_000 * seed + 3 * number + (*SIDES, "both").index(side)
-
-
-def dictionary_name(side: str, site: str, size: str, architecture: str, number: int) -> str:
-    """Name of a dictionary within its study; also of its folder."""
-    return f"{side}-{site}-{size}-{architecture}-{number}"
-
-
-def study_dictionaries(
-    widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan, seed: int = 0
-) -> list[DictionaryConfig]:
-    """Every dictionary of a study: two sizes for each side and site, and the extras at one site.
-
-    Args:
-        widths: Width of each site.
-        most_divergent: The site at which extras are trained.
-        plan: How.
-        seed: Of the study.
-
-    Raises:
-        ValueError: See `DictionaryConfig`.
-    """
-    found = [
-        _configuration(plan, seed, side, site, size, plan.architecture, 0, width)
-        for site, width in widths.items()
-        for side in SIDES
-        for size in SIZES
-    ]
-    site, width = most_divergent, widths[most_divergent]
-    found += [
-        _configuration(plan, seed, side, site, "small", plan.architecture, number, width)
-        for side in SIDES
-        for number in plan.extra_seeds
-    ]
-    for architecture in plan.extra_architectures:
-        side = "both" if architecture == "crosscoder" else "tuned"
-        found.append(_configuration(plan, seed, side, site, "big", architecture, 0, width))
-    return found
-
-
-def _configuration(
-    plan: DictionaryPlan, seed: int, side: str, site: str, size: str, architecture: str, number: int, width: int
-) -> DictionaryConfig:
-    features = SIZES[size] * width
-    sides = SIDES if side == "both" else (side,)
-    prefixes = tuple(sorted({features // 4, features // 2, features})) if architecture == "matryoshka" else ()
-    return DictionaryConfig(
-        name=dictionary_name(side, site, size, architecture, number),
-        architecture=architecture,  # type: ignore[arg-type]
-        d_in=width,
-        d_sae=features,
-        sites=tuple(f"{one}/{site}" for one in sides),
-        k=min(plan.k, features),
-        l1=plan.l1,
-        prefixes=prefixes,
-        learning_rate=plan.learning_rate,
-        warm_up_steps=plan.warm_up_steps,
-        dead_after_tokens=plan.dead_after_tokens,
-        normalize_activations=True,
-        seed=init_seed(seed, side, number),
-    )

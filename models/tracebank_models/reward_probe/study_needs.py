@@ -21,7 +21,7 @@ from tracebank_models.reward_probe.study import SIDES, Effort, Method
 
 _BYTES_OF_A_CHECKPOINT: Final = 12
 """Per parameter: its fp32 weight and the optimizer's two numbers."""
-_BYTES_OF_AN_ACTIVATION: Final = 2
+_BYTES_OF_AN_ACTIVATION: Final = {"float16": 2, "float32": 4}
 _TOLD_APART: Final = 0.9
 """Least share of the lexicon's words that the tokenizer has to tell apart."""
 
@@ -70,7 +70,9 @@ def needed_bytes(loaded: LoadedModel, effort: Effort, method: Method) -> int:
     """What checkpoints and activations of a study take on the disk, about."""
     facts = loaded.facts
     sites = min(effort.layers, facts.layers) * len(SIDES)
-    activations = effort.documents * effort.max_tokens * sites * facts.hidden_size * _BYTES_OF_AN_ACTIVATION
+    activations = (
+        effort.documents * effort.max_tokens * sites * facts.hidden_size * _BYTES_OF_AN_ACTIVATION[effort.dtype]
+    )
     if method == "loaded":
         return activations
     settings = effort.ppo if method == "ppo" else effort.dpo

@@ -15,11 +15,11 @@ from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.features.activity import feature_activity, feature_states
 from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.language_model.tokenizer import tokenizer_hash
-from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
-from tracebank_models.reward_probe.fitted_probes import reward_tables
-from tracebank_models.reward_probe.probe import triple_texts
+from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple, triple_texts
 from tracebank_models.reward_probe.probe_tables import DYNAMICS, ProbedModel, ProbeTables
 from tracebank_models.reward_probe.representations import represented
+from tracebank_models.reward_probe.study_probes import probe_representations, word_tables
+from tracebank_models.reward_probe.word_probe import WordProbeSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,6 +47,7 @@ class TuningDynamics:
 
 def follow_tuning(
     checkpoints: Iterable[Checkpoint],
+    key: str,
     study: str,
     coders: Mapping[str, SparseCoder],
     dictionaries: Mapping[str, str],
@@ -55,19 +56,22 @@ def follow_tuning(
     lexicon: Mapping[str, float],
     *,
     max_tokens: int,
+    seed: int = 0,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
 ) -> TuningDynamics:
     """Look at each checkpoint through the same dictionaries; one model is in memory at a time.
 
     Args:
         checkpoints: In the order of tuning, all with one tokenizer.
+        key: Of the study and its seed: what names of probes begin with.
         study: Name of the study.
         coders: The tuned model's dictionary of each site.
         dictionaries: Its full name.
         texts: What features are counted on.
-        triples: What the probes are fitted on, by the same split at every checkpoint.
+        triples: What the probes are fitted on, in the same folds at every checkpoint.
         lexicon: Valence of words.
         max_tokens: Where the texts are cut.
+        seed: The study's: of the probes' folds and draws.
         on_checkpoint: Told when a checkpoint is done.
 
     Raises:
@@ -83,8 +87,9 @@ def follow_tuning(
         corpus.check_model(model, tokenizer_hash(tokenizer))
         seen.append((checkpoint, feature_activity(model, corpus, coders)))
         read = represented(model, tokenizer, triple_texts(triples), coders, over="last")
-        subject = ProbedModel(study, checkpoint.model, dictionaries)
-        probes.append(reward_tables(subject, triples, read, lexicon, task=DYNAMICS, random_probes=0))
+        words = probe_representations(triples, read, lexicon, WordProbeSettings(seed, controls=0))
+        subject = ProbedModel(key, study, seed, checkpoint.model, dictionaries)
+        probes.append(word_tables(subject, words, read, DYNAMICS))
         if on_checkpoint is not None:
             on_checkpoint(checkpoint)
     if not seen:

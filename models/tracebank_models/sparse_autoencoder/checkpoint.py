@@ -25,7 +25,7 @@ _STATE: Final = "state.json"
 
 def save_checkpoint(training: StreamTraining, folder: Path) -> None:
     """Write a checkpoint; an older one in that folder is replaced only once the new one is whole."""
-    staged, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    staged, old = _settled(folder)
     for leftover in (staged, old):
         shutil.rmtree(leftover, ignore_errors=True)
     staged.mkdir(parents=True)
@@ -40,23 +40,31 @@ def save_checkpoint(training: StreamTraining, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _settled(folder: Path) -> tuple[Path, Path]:
+    """Where a new checkpoint is written and where the old one is put away, after ending a swap that was killed."""
+    staged, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    if old.exists() and not folder.exists():  # the old one is put away only once the new one is whole
+        (staged if staged.exists() else old).rename(folder)
+    return staged, old
+
+
 def load_checkpoint(folder: Path, device: str = "auto") -> StreamTraining:
     """Return the training as it was saved.
 
     Raises:
         FileNotFoundError: There is no checkpoint.
     """
-    at = folder if (folder / _STATE).exists() else folder.with_name(folder.name + ".old")
-    if not (at / _STATE).exists():
+    _settled(folder)
+    if not (folder / _STATE).exists():
         raise FileNotFoundError(f"{folder}: no checkpoint of sparse autoencoders (no {_STATE})")
-    state = json.loads((at / _STATE).read_text(encoding="utf-8"))
-    configs = [_config(at / name) for name in state["dictionaries"]]
+    state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    configs = [_config(folder / name) for name in state["dictionaries"]]
     training = StreamTraining(configs, device)
     training.batches = state["batches"]
     for name, counts in state["dictionaries"].items():
         part = training.trainings[name]
-        part.dictionary.load_state_dict(load_file(at / name / WEIGHTS))
-        _restore_optimizer(part, load_file(at / name / OPTIMIZER, device=str(training.device)))
+        part.dictionary.load_state_dict(load_file(folder / name / WEIGHTS))
+        _restore_optimizer(part, load_file(folder / name / OPTIMIZER, device=str(training.device)))
         part.steps, part.tokens = counts["steps"], counts["tokens"]
     return training
 

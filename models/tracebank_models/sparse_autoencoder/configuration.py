@@ -1,102 +1,121 @@
-"""What a dictionary is and how it is trained, checked once. No torch here, so that a configuration is cheap to read."""
+"""What a dictionary is and how it is trained, checked once: the fields that all architectures have.
+
+`DictionaryConfig(architecture="topk", k=8, ...)` makes the configuration of that architecture, whose own fields and
+checks stand in its file. Naming the architectures costs no torch; making a configuration does.
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, get_args
+import pkgutil
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
-Architecture = Literal["tied_relu", "relu", "topk", "batchtopk", "jumprelu", "matryoshka", "crosscoder"]
-ARCHITECTURES: Final[tuple[str, ...]] = get_args(Architecture)
-"""Kinds of dictionaries that can be trained."""
-K_SPARSE: Final = frozenset({"topk", "batchtopk", "matryoshka", "crosscoder"})
-"""Those whose sparsity is chosen by `k`; their backward pass is sparse."""
+if TYPE_CHECKING:
+    from tracebank_models.sparse_autoencoder.dictionary import Architecture
+
+_FOLDER: Final = Path(__file__).with_name("architectures")
+ARCHITECTURES: Final = tuple(sorted(module.name for module in pkgutil.iter_modules([str(_FOLDER)])))
+"""Kinds of dictionaries that can be trained: the files of the folder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def architecture_of(name: str) -> Architecture:
+    """Return what the architecture's file declares.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in ARCHITECTURES:
+        raise ValueError(f"architecture = {name!r}: must be one of {', '.join(ARCHITECTURES)}")
+    module = importlib.import_module(f"{__package__}.architectures.{name}")
+    return cast("Architecture", module.ARCHITECTURE)
+
+
+@cache
+def own_fields(architecture: str) -> frozenset[str]:
+    """Return the fields of an architecture, those of all included."""
+    return frozenset(field.name for field in fields(architecture_of(architecture).config))
+
+
+@dataclass(frozen=True, kw_only=True)
 class DictionaryConfig:
     """One dictionary.
 
     Raises:
-        ValueError: A field is out of range; the message names it, its value and what is allowed.
+        ValueError: A field is out of range, or none of the architecture's; the message names it, its value and what is
+            allowed.
     """
+
+    many_sites: ClassVar[bool] = False
+    """Whether it reads several sites side by side."""
 
     name: str
     """Unique among the dictionaries that train together; a folder of a checkpoint has this name."""
-    architecture: Architecture = "topk"
+    architecture: str = "topk"
+    """One of `ARCHITECTURES`."""
     d_in: int
     """Width of one site's activations."""
     d_sae: int
     """Features."""
     sites: tuple[str, ...] = ("activations",)
     """Sites of the stream that it reads: one, or the base's and the tuned model's for a crosscoder."""
-    k: int = 32
-    """Active features per token (an average for all but `topk`)."""
-    l1: float = 1e-3
-    """Weight of the mean L1 norm of the codes (ReLU kinds)."""
-    l0: float = 1e-3
-    """Weight of the mean L0 (JumpReLU)."""
-    jump_threshold: float = 0.001
-    """Threshold that JumpReLU starts from."""
-    bandwidth: float = 0.05
-    """Width of the rectangle with which JumpReLU's gradient to the threshold is estimated (arXiv:2407.14435)."""
-    prefixes: tuple[int, ...] = ()
-    """Ascending sizes of the nested dictionaries of `matryoshka`; the last is `d_sae`."""
     learning_rate: float = 1e-3
     warm_up_steps: int = 100
     """Steps in which the learning rate rises linearly."""
     sparsity_warm_up_steps: int = 0
-    """Steps in which the L1 or L0 weight rises linearly."""
+    """Steps in which the weight of a sparsity penalty, where there is one, rises linearly."""
     max_grad_norm: float | None = 1.0
     """Gradients are clipped to this global norm; None does not clip."""
-    auxiliary: float = 1 / 32
-    """Weight of the auxiliary loss by which dead features of the k-sparse kinds learn the residual."""
-    k_auxiliary: int | None = None
-    """Dead features per token in that loss; None means half of the input's width."""
     dead_after_tokens: int = 10_000_000
     """A feature that fires on none of so many tokens is dead."""
-    threshold_momentum: float = 0.999
-    """Of the running mean of the smallest selected activation, the threshold at inference."""
     normalize_activations: bool = False
-    """Scale each site by a constant, found on the first batch, so that the mean norm is the root of `d_in`."""
+    """Scale each site by a constant, found on the first batch, to the norm that the architecture's paper takes."""
     seed: int = 0
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, name: str, architecture: str = ..., d_in: int, d_sae: int, **values: Any) -> None: ...
+
+    def __new__(cls, **values: Any) -> Self:
+        """Make the architecture's own configuration, whichever class is called."""
+        if cls is not DictionaryConfig:
+            return super().__new__(cls)
+        architecture = values.get("architecture", DictionaryConfig.architecture)
+        own = architecture_of(architecture).config
+        for field in sorted(values.keys() - own_fields(architecture)):
+            allowed = ", ".join(sorted(own_fields(architecture)))
+            raise ValueError(f"{field} = {values[field]!r}: is no field of {architecture}, which has {allowed}")
+        return cast("Self", object.__new__(own))
+
     def __post_init__(self) -> None:
-        _choice("architecture", self.architecture, ARCHITECTURES)
+        if type(self) is not architecture_of(self.architecture).config:
+            raise ValueError(f"architecture = {self.architecture!r}: is not that of a {type(self).__name__}")
         for field in ("d_in", "d_sae", "dead_after_tokens"):
-            _at_least(field, getattr(self, field), 1)
+            at_least(field, getattr(self, field), 1)
         for field in ("warm_up_steps", "sparsity_warm_up_steps", "seed"):
-            _at_least(field, getattr(self, field), 0)
-        for field in ("learning_rate", "bandwidth", "jump_threshold"):
-            _positive(field, getattr(self, field))
-        for field in ("l1", "l0", "auxiliary"):
-            _at_least(field, getattr(self, field), 0)
+            at_least(field, getattr(self, field), 0)
+        above_0("learning_rate", self.learning_rate)
         if self.max_grad_norm is not None:
-            _positive("max_grad_norm", self.max_grad_norm)
-        if not 0 <= self.threshold_momentum < 1:
-            raise ValueError(f"threshold_momentum = {self.threshold_momentum}: must be at least 0 and below 1")
+            above_0("max_grad_norm", self.max_grad_norm)
         if not self.name or set(self.name) & set("/\\") or self.name.startswith("."):
             raise ValueError(f"name = {self.name!r}: must be a file name without '/', '\\' and leading '.'")
-        self._check_sparsity()
         self._check_sites()
+        self.check_own()
 
-    def _check_sparsity(self) -> None:
-        if self.architecture in K_SPARSE and not 1 <= self.k <= self.d_sae:
-            raise ValueError(f"k = {self.k}: must be between 1 and d_sae ({self.d_sae})")
-        if self.k_auxiliary is not None:
-            _at_least("k_auxiliary", self.k_auxiliary, 1)
-        if self.architecture != "matryoshka":
-            if self.prefixes:
-                raise ValueError(f"prefixes = {self.prefixes}: only matryoshka has them, not {self.architecture}")
-            return
-        ascending = all(a < b for a, b in zip((0, *self.prefixes), self.prefixes, strict=False))
-        if not self.prefixes or not ascending or self.prefixes[-1] != self.d_sae:
-            raise ValueError(f"prefixes = {self.prefixes}: must ascend from above 0 to d_sae ({self.d_sae})")
+    def check_own(self) -> None:
+        """Check the fields that are the architecture's own.
+
+        Raises:
+            ValueError: One is out of range.
+        """
 
     def _check_sites(self) -> None:
-        if self.architecture == "crosscoder" and len(self.sites) < 2:
-            raise ValueError(f"sites = {self.sites}: a crosscoder reads at least two")
-        if self.architecture != "crosscoder" and len(self.sites) != 1:
+        if self.many_sites and len(self.sites) < 2:
+            raise ValueError(f"sites = {self.sites}: a {self.architecture} reads at least two")
+        if not self.many_sites and len(self.sites) != 1:
             raise ValueError(f"sites = {self.sites}: {self.architecture} reads exactly one")
         if len(set(self.sites)) != len(self.sites):
             raise ValueError(f"sites = {self.sites}: must differ from one another")
@@ -112,21 +131,38 @@ class DictionaryConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DictionaryConfig:
-        """Rebuild a configuration out of what JSON keeps of it."""
-        lists: dict[str, Any] = {name: tuple(values[name]) for name in ("sites", "prefixes") if name in values}
-        return cls(**(values | lists))
+        """Make a configuration out of settings for several architectures, or of what JSON keeps of one.
+
+        Fields that only other architectures have are passed over.
+
+        Raises:
+            ValueError: See the class; also where no architecture has a field.
+        """
+        own = own_fields(values.get("architecture", cls.architecture))
+        others = frozenset[str]().union(*map(own_fields, ARCHITECTURES)) - own
+        kept: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name not in others
+        }
+        return DictionaryConfig(**kept)
 
 
-def _choice(field: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{field} = {value!r}: must be one of {', '.join(allowed)}")
+def at_least(field: str, value: float, least: float) -> None:
+    """Refuse a value below the least.
 
-
-def _at_least(field: str, value: float, least: int) -> None:
+    Raises:
+        ValueError: It is, or is not finite.
+    """
     if not (math.isfinite(value) and value >= least):
         raise ValueError(f"{field} = {value}: must be at least {least}")
 
 
-def _positive(field: str, value: float) -> None:
+def above_0(field: str, value: float) -> None:
+    """Refuse a value that is not positive.
+
+    Raises:
+        ValueError: It is not, or is not finite.
+    """
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{field} = {value}: must be above 0")

@@ -10,57 +10,51 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_STRIDE = 16
-"""Elements that share one maximum in the first look at a row."""
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _least_and_largest(row):  # type: ignore[no-untyped-def]
+    low, high = row[0], row[0]
+    for column in range(len(row)):
+        low, high = min(low, row[column]), max(high, row[column])
+    return low, high
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _count(row, bound):  # type: ignore[no-untyped-def]
+    """Count the elements above a bound: one vector compare for many of them."""
+    count = np.int32(0)
+    for column in range(len(row)):
+        count += np.int32(row[column] > bound)
+    return count
+
+
 @njit(cache=True, nogil=True)
-def _kth_largest(work, count, k):  # type: ignore[no-untyped-def]
-    """Return the k-th largest of `work[:count]`, which is reordered (Hoare's quickselect)."""
-    low, high, at = 0, count - 1, k - 1
-    while low < high:
-        pivot = work[(low + high) >> 1]
-        i, j = low, high
-        while i <= j:
-            while work[i] > pivot:
-                i += 1
-            while work[j] < pivot:
-                j -= 1
-            if i <= j:
-                work[i], work[j] = work[j], work[i]
-                i += 1
-                j -= 1
-        if at <= j:
-            high = j
-        elif at >= i:
-            low = i
+def _bounds(row, k, guess):  # type: ignore[no-untyped-def]
+    """Return two numbers: fewer than k elements are above the second, and k or more above the first.
+
+    They are one where exactly k are above it; else nothing lies between them but elements equal to the second. Found by
+    halving, from a guess: a count is so cheap that ten of them cost less than to move the elements about.
+    """
+    least, high = _least_and_largest(row)
+    low = least - max(abs(least), np.float32(1))
+    bound = guess if low < guess < high else low + (high - low) * np.float32(0.5)
+    while low < bound < high:
+        count = _count(row, bound)
+        if count == k:
+            return bound, bound
+        if count > k:
+            low = bound
         else:
-            break
-    return work[at]
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _strided_maxima(row, maxima, n_blocks):  # type: ignore[no-untyped-def]
-    """Write the maximum of every `n_blocks`-th element, by remainder: no reduction, so one vector compare each."""
-    for block in range(n_blocks):
-        maxima[block] = row[block]
-    start = n_blocks
-    while start + n_blocks <= len(row):
-        part = row[start : start + n_blocks]
-        for block in range(n_blocks):
-            maxima[block] = max(maxima[block], part[block])
-        start += n_blocks
-    for block in range(len(row) - start):
-        maxima[block] = max(maxima[block], row[start + block])
+            high = bound
+        bound = low + (high - low) * np.float32(0.5)
+    return low, high
 
 
 @njit(cache=True, nogil=True)
 def select_top_k(dense, k, columns, values, start, stop):  # type: ignore[no-untyped-def]
-    """Write column and value of the k largest of each row, in no order; of equal ones, any that make it k.
-
-    The k-th largest of the block maxima bounds the k-th largest element from below, so that few elements are looked at
-    twice.
+    """Write column and value of the k largest of each row, columns ascending; of equal ones, any that make it k.
 
     Args:
         dense: float32, (rows, features).
@@ -70,37 +64,25 @@ def select_top_k(dense, k, columns, values, start, stop):  # type: ignore[no-unt
         start: First row.
         stop: Row after the last.
     """
-    width = dense.shape[1]
-    n_blocks = width // _STRIDE if width // _STRIDE >= 2 * k else width
-    maxima, work = np.empty(n_blocks, np.float32), np.empty(n_blocks, np.float32)
-    found, candidates = np.empty(width, np.int32), np.empty(width, np.float32)
+    low = np.float32(0)
     for at in range(start, stop):
         row = dense[at]
-        _strided_maxima(row, maxima, n_blocks)
-        work[:] = maxima
-        bound = _kth_largest(work, n_blocks, k)
-        count = 0
-        for block in range(n_blocks):
-            if maxima[block] >= bound:
-                for column in range(block, width, n_blocks):
-                    if row[column] >= bound:
-                        found[count] = column
-                        candidates[count] = row[column]
-                        count += 1
-        kept = candidates[:count].copy()
-        least = _kth_largest(kept, count, k)
-        above = 0
-        for i in range(count):
-            above += candidates[i] > least
-        ties, filled = k - above, 0
-        for i in range(count):
-            value = candidates[i]
-            if value < least or (value == least and ties == 0):
-                continue
-            ties -= value == least
-            columns[at, filled] = found[i]
-            values[at, filled] = max(value, np.float32(0))
-            filled += 1
+        low, high = _bounds(row, k, low)
+        ties = k - _count(row, high)
+        filled = 0
+        for column in range(len(row)):
+            value = row[column]
+            if value > low:
+                if value <= high:
+                    if ties == 0:
+                        continue
+                    ties -= 1
+                columns[at, filled] = column
+                values[at, filled] = max(value, np.float32(0))
+                filled += 1
+        for left in range(filled, k):  # only where the row has numbers that are none
+            columns[at, left] = 0
+            values[at, left] = 0
 
 
 @njit(cache=True, nogil=True)

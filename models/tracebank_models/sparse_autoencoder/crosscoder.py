@@ -1,6 +1,6 @@
 """Which features of a crosscoder belong to one model: relative decoder norms, and latent scaling to check them.
 
-Both follow arXiv:2504.02922; the crosscoder itself is an architecture like the others (`architectures`).
+Both follow arXiv:2504.02922; the crosscoder itself is an architecture like the others (`architectures.crosscoder`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
+from tracebank_models.sparse_autoencoder.precision import doubles
 
 
 def site_decoders(dictionary: Dictionary) -> Tensor:
@@ -37,7 +38,7 @@ def relative_decoder_norms(dictionary: Dictionary) -> pl.DataFrame:
     Raises:
         ValueError: It is no crosscoder of two sites.
     """
-    base, tuned = site_decoders(dictionary).double().cpu()
+    base, tuned = site_decoders(dictionary).cpu().double()
     norms = base.norm(dim=1), tuned.norm(dim=1)
     largest = torch.maximum(*norms).clamp_min(1e-30)
     return pl.DataFrame(
@@ -63,7 +64,7 @@ class LatentScaling:
 
     def __init__(self, dictionary: Dictionary) -> None:
         self.dictionary = dictionary
-        self.decoders = site_decoders(dictionary).double()
+        self.decoders = doubles(site_decoders(dictionary))
         shape = (2, dictionary.config.d_sae)
         self._products = {
             name: torch.zeros(shape, dtype=torch.float64, device=self.decoders.device)
@@ -75,14 +76,14 @@ class LatentScaling:
     def update(self, x: Tensor) -> None:
         """Add raw activations, (tokens, 2 * d_in): base and tuned side by side."""
         codes = self.dictionary.encode(x)
-        output = self.dictionary.decode(codes).double()
-        codes, d_in = codes.double(), self.dictionary.config.d_in
+        output = doubles(self.dictionary.decode(codes))
+        codes, x, d_in = doubles(codes), doubles(x), self.dictionary.config.d_in
         tuned, squares = self.decoders[1], codes.square().sum(0)
         self._squares += squares
         for site in range(2):
             part = slice(site * d_in, (site + 1) * d_in)
             own = squares * torch.linalg.vecdot(tuned, self.decoders[site])
-            reconstruction, error = output[:, part], x[:, part].double() - output[:, part]
+            reconstruction, error = output[:, part], x[:, part] - output[:, part]
             self._products["reconstruction"][site] += torch.linalg.vecdot(tuned, codes.T @ reconstruction)
             self._products["error"][site] += torch.linalg.vecdot(tuned, codes.T @ error) + own
 

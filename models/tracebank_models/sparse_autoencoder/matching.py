@@ -1,18 +1,23 @@
 """Features of two dictionaries matched one to one, and how alike dictionaries are: MMCS and PW-MCC.
 
 Both are the mean cosine of a one-to-one assignment that makes it largest (Hungarian method); MMCS names two
-dictionaries of any sizes (arXiv:2310.08164), PW-MCC the mean over all pairs of seeds (arXiv:2505.20254).
+dictionaries of any sizes (arXiv:2310.08164), PW-MCC the mean over all pairs of seeds (arXiv:2505.20254). An assignment
+finds cosines well above 0 in anything, so that neither says much without its chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Final
 
 import polars as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+_DRAWS: Final = 3
+"""Pairs of random dictionaries that chance is the mean of; their spread is some thousandths at 64 features."""
 
 
 def match_features(first: Tensor, second: Tensor) -> pl.DataFrame:
@@ -55,3 +60,33 @@ def pw_mcc(dictionaries: Sequence[Tensor]) -> float:
         raise ValueError(f"dictionaries: {len(dictionaries)} given, PW-MCC needs at least two seeds")
     pairs = [mmcs(first, second) for first, second in combinations(dictionaries, 2)]
     return float(torch.tensor(pairs, dtype=torch.float64).mean())
+
+
+def chance(sizes: tuple[int, int], covariances: tuple[Tensor, Tensor]) -> float:
+    """Return the MMCS of two dictionaries that learned nothing of features, the larger of two kinds.
+
+    Rows of every direction alike, which is how dictionaries begin; and rows drawn from a normal distribution with the
+    covariance of the activations, which is what a dictionary gets by finding where the variance is. The second is far
+    above the first where few directions carry most of the variance, as in small models.
+
+    Args:
+        sizes: Features of each.
+        covariances: (width, width), of the activations that each reads.
+
+    Raises:
+        ValueError: The widths differ.
+    """
+    roots = [_root(covariance) for covariance in covariances]
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(shaped: bool) -> float:
+        rows = [torch.randn(size, len(root), generator=generator) for size, root in zip(sizes, roots, strict=True)]
+        return mmcs(*(drawn @ root if shaped else drawn for drawn, root in zip(rows, roots, strict=True)))
+
+    return max(sum(draw(shaped) for _ in range(_DRAWS)) / _DRAWS for shaped in (False, True))
+
+
+def _root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance.double().cpu())
+    root: Tensor = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    return root.float()

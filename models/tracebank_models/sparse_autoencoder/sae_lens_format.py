@@ -8,7 +8,7 @@ codes are folded into the weights. What a `cfg.json` says is read in `sae_lens_s
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,24 +17,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tracebank_models.sparse_autoencoder.architectures import Dictionary, JumpReluDictionary, build
-from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
-from tracebank_models.sparse_autoencoder.sae_lens_settings import READ_AS, SaeLensSettings, read_settings
+from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
+from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig, architecture_of
+from tracebank_models.sparse_autoencoder.sae_lens_settings import SaeLensSettings, read_settings
 
 CONFIG: Final = "cfg.json"
 WEIGHTS: Final = "sae_weights.safetensors"
-_WRITTEN_AS: Final = {
-    "tied_relu": "standard",
-    "relu": "standard",
-    "topk": "topk",
-    "batchtopk": "jumprelu",
-    "matryoshka": "jumprelu",
-    "jumprelu": "jumprelu",
-}
 _VERSION: Final = "6.0.0"
 """Version of SAELens whose layout this is; a file without one is taken for an older layout and loses its metadata."""
-_LEAST_THRESHOLD: Final = 1e-8
-"""Our thresholds are kept by their logarithm."""
+
+
+def _readers() -> dict[str, str]:
+    """Architecture here by SAELens's."""
+    return {theirs: name for name in ARCHITECTURES for theirs in architecture_of(name).dictionary.sae_lens_reads}
 
 
 def export_sae_lens(dictionary: Dictionary, folder: Path, metadata: Mapping[str, Any]) -> None:
@@ -49,11 +44,11 @@ def export_sae_lens(dictionary: Dictionary, folder: Path, metadata: Mapping[str,
         ValueError: It is a crosscoder, which the format does not know.
     """
     config = dictionary.config
-    if config.architecture not in _WRITTEN_AS:
-        raise ValueError(f"architecture = {config.architecture!r}: SAELens knows {', '.join(_WRITTEN_AS)}")
-    written = _WRITTEN_AS[config.architecture]
+    if dictionary.sae_lens_name is None:
+        known = [name for name in ARCHITECTURES if architecture_of(name).dictionary.sae_lens_name]
+        raise ValueError(f"architecture = {config.architecture!r}: SAELens knows {', '.join(known)}")
     values: dict[str, Any] = {
-        "architecture": written,
+        "architecture": dictionary.sae_lens_name,
         "d_in": config.d_in,
         "d_sae": config.d_sae,
         "dtype": "float32",
@@ -67,25 +62,23 @@ def export_sae_lens(dictionary: Dictionary, folder: Path, metadata: Mapping[str,
             "seed": config.seed,
             **metadata,
         },
+        **dictionary.sae_lens_settings(),
     }
-    if written == "topk":
-        values |= {"k": config.k, "rescale_acts_by_decoder_norm": False}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(_tensors(dictionary, with_threshold=written == "jumprelu"), folder / WEIGHTS)
+    save_file(_tensors(dictionary), folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(values, indent=1), encoding="utf-8")
 
 
 @torch.no_grad()
-def _tensors(dictionary: Dictionary, *, with_threshold: bool) -> dict[str, Tensor]:
+def _tensors(dictionary: Dictionary) -> dict[str, Tensor]:
     scale = dictionary.input_scale
     tensors = {
         "W_enc": (dictionary.encoder_rows() * scale).T,
         "b_enc": dictionary.encoder_bias,
         "W_dec": dictionary.decoder_rows() / scale,
         "b_dec": dictionary.decoder_bias / scale,
+        **dictionary.sae_lens_tensors(),
     }
-    if with_threshold:
-        tensors["threshold"] = dictionary.threshold
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -106,19 +99,14 @@ def import_sae_lens(folder: Path, name: str) -> tuple[Dictionary, dict[str, Any]
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).exists():
             raise FileNotFoundError(f"{folder}: no SAELens dictionary (no {file})")
-    settings = read_settings(folder / CONFIG)
+    readers = _readers()
+    settings = read_settings(folder / CONFIG, readers)
     try:
         tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS}: no safetensors ({error})") from None
-    config = DictionaryConfig(
-        name=name,
-        architecture=READ_AS[settings.architecture],
-        d_in=settings.d_in,
-        d_sae=settings.d_sae,
-        k=settings.k,
-    )
-    dictionary = build(config)
+    values = {"architecture": readers[settings.architecture], "d_in": settings.d_in, "d_sae": settings.d_sae}
+    dictionary = build(DictionaryConfig.from_dict({"name": name, "k": settings.k, **values}))
     _fill(dictionary, {key: tensor.float() for key, tensor in tensors.items()}, settings)
     return dictionary.eval(), settings.metadata
 
@@ -126,16 +114,9 @@ def import_sae_lens(folder: Path, name: str) -> tuple[Dictionary, dict[str, Any]
 @torch.no_grad()
 def _fill(dictionary: Dictionary, tensors: dict[str, Tensor], settings: SaeLensSettings) -> None:
     scale = _decoding_scale(tensors, settings)
-    _check(tensors, settings)
-    encoder, decoder, shift = tensors["W_enc"].T, tensors["W_dec"], tensors["b_dec"]
-    threshold = tensors.get("threshold")
-    if settings.architecture == "gated":
-        # Magnitude and gate read one product, so the gate opens where the magnitude exceeds a number of its own.
-        growth = tensors["r_mag"].exp()
-        encoder, bias = encoder * growth[:, None], tensors["b_mag"]
-        threshold = bias - growth * tensors["b_gate"]
-    else:
-        bias = tensors["b_enc"]
+    _check(tensors, settings, dictionary.sae_lens_reads[settings.architecture])
+    tensors = dictionary.from_sae_lens(settings.architecture, tensors)
+    encoder, bias, decoder, shift = tensors["W_enc"].T, tensors["b_enc"], tensors["W_dec"], tensors["b_dec"]
     if settings.rescales_by_decoder_norm:
         norms = decoder.norm(dim=1)
         encoder, bias, decoder = encoder * norms[:, None], bias * norms, decoder / norms[:, None]
@@ -144,10 +125,7 @@ def _fill(dictionary: Dictionary, tensors: dict[str, Tensor], settings: SaeLensS
     dictionary.encoder_bias.copy_(bias + (encoder @ shift) * subtracted)
     dictionary.decoder.copy_(decoder * scale[:, None])
     dictionary.decoder_bias.copy_(shift)
-    if isinstance(dictionary, JumpReluDictionary):
-        assert threshold is not None
-        dictionary.log_threshold.copy_(threshold.clamp_min(_LEAST_THRESHOLD).log())
-        dictionary.threshold.copy_(dictionary.log_threshold.exp())
+    dictionary.take_sae_lens(tensors)
 
 
 def _decoding_scale(tensors: dict[str, Tensor], settings: SaeLensSettings) -> Tensor:
@@ -170,11 +148,10 @@ def _decoding_scale(tensors: dict[str, Tensor], settings: SaeLensSettings) -> Te
     return scale
 
 
-def _check(tensors: dict[str, Tensor], settings: SaeLensSettings) -> None:
+def _check(tensors: dict[str, Tensor], settings: SaeLensSettings, own: Sequence[str]) -> None:
     d_in, d_sae = settings.d_in, settings.d_sae
-    own = {"jumprelu": ("b_enc", "threshold"), "gated": ("b_gate", "b_mag", "r_mag")}
-    shapes = {"W_enc": (d_in, d_sae), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
-    shapes |= dict.fromkeys(own.get(settings.architecture, ("b_enc",)), (d_sae,))
+    shapes: dict[str, tuple[int, ...]] = {"W_enc": (d_in, d_sae), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
+    shapes |= dict.fromkeys(own, (d_sae,))
     for name, shape in shapes.items():
         found = tuple(tensors[name].shape) if name in tensors else None
         if found != shape:

@@ -7,20 +7,11 @@ looked at is a dictionary that is read as another one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tracebank_models.sparse_autoencoder.configuration import Architecture
-
-READ_AS: Final[dict[str, Architecture]] = {
-    "standard": "relu",
-    "topk": "topk",
-    "jumprelu": "jumprelu",
-    "gated": "jumprelu",
-}
-"""Architecture here by SAELens's. A gate over one encoder is a threshold."""
 _RENAMED: Final[dict[str, str]] = {
     "hook_point": "hook_name",
     "hook_point_head_index": "hook_head_index",
@@ -38,7 +29,7 @@ class SaeLensSettings:
     """A dictionary as SAELens describes it."""
 
     architecture: str
-    """SAELens's, of `READ_AS`."""
+    """SAELens's."""
     d_in: int
     d_sae: int
     k: int
@@ -50,8 +41,12 @@ class SaeLensSettings:
     metadata: dict[str, Any]
 
 
-def read_settings(file: Path) -> SaeLensSettings:
+def read_settings(file: Path, known: Collection[str]) -> SaeLensSettings:
     """Read a `cfg.json`.
+
+    Args:
+        file: The file.
+        known: SAELens's architectures that are read here.
 
     Raises:
         ValueError: It is no JSON object, a field is missing, or one says what is not computed here.
@@ -63,7 +58,7 @@ def read_settings(file: Path) -> SaeLensSettings:
     if not isinstance(content, dict):
         raise ValueError(f"{file}: holds {type(content).__name__}: must be an object")
     values: dict[str, Any] = {_RENAMED.get(str(name), str(name)): value for name, value in content.items()}
-    architecture, k = _activation(values)
+    architecture, k = _activation(values, known)
     _refuse(values)
     return SaeLensSettings(
         architecture,
@@ -77,12 +72,12 @@ def read_settings(file: Path) -> SaeLensSettings:
     )
 
 
-def _activation(values: Mapping[str, Any]) -> tuple[str, int]:
+def _activation(values: Mapping[str, Any], known: Collection[str]) -> tuple[str, int]:
     """Architecture and k: what was called `standard` with the activation function `topk` is a top-k dictionary."""
     architecture = values.get("architecture") or "standard"
     function = values.get("activation_fn") or ("topk" if architecture == "topk" else "relu")
-    if architecture not in READ_AS:
-        raise ValueError(f"architecture = {architecture!r}: must be one of {', '.join(READ_AS)}")
+    if architecture not in known:
+        raise ValueError(f"architecture = {architecture!r}: must be one of {', '.join(known)}")
     if function not in ("relu", "topk") or (function == "topk" and architecture not in ("standard", "topk")):
         raise ValueError(
             f"activation_fn = {function!r} of architecture {architecture!r}: must be relu, or topk of standard"

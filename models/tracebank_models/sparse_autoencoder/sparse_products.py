@@ -1,8 +1,7 @@
-"""Sparse encoding, decoding and its gradients, by compiled loops on a CPU and by torch's own operations elsewhere.
+"""Sparse encoding, decoding and its gradients: by compiled loops, or by torch's dense or sparse products.
 
 The encoder's product stays dense, since every feature has to be looked at. What comes after touches the chosen features
-only: of the dense backward pass's four products none is left. Which implementation runs follows from the tensors'
-device; a CPU without numba takes torch's operations too.
+only: of the dense backward pass's four products none is left. `way_of` chooses.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,6 +23,8 @@ _SAMPLE: Final = 16
 """Every so many-th row tells where the threshold of a batch lies."""
 _GATHERED: Final = 1 << 22
 """Elements that torch's gather holds at once."""
+_SPARSE_FROM: Final = 64
+"""Features over firing ones from which torch's sparse products are faster than dense ones."""
 
 
 class SparseCodes(NamedTuple):
@@ -49,7 +50,10 @@ class SparseCodes(NamedTuple):
 
     def fired(self) -> Tensor:
         """Count the tokens on which each feature fires (int64, (features,))."""
-        return torch.bincount(self.columns, weights=self.values > 0, minlength=self.n_features).long()
+        return torch.bincount(self.columns[self.values > 0], minlength=self.n_features)
+
+
+Way = Literal["compiled", "dense", "sparse"]
 
 
 @cache
@@ -57,9 +61,26 @@ def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def compiled(tensor: Tensor) -> bool:
-    """Whether the compiled loops take that tensor."""
-    return tensor.device.type == "cpu" and tensor.dtype == torch.float32 and _has_numba()
+def way_of(x: Tensor, n_features: int, per_token: float) -> Way:
+    """Choose how activations are encoded and decoded: by device, dtype and the share of features that fire.
+
+    Args:
+        x: (tokens, width).
+        n_features: Features of the dictionary.
+        per_token: Features that fire per token.
+    """
+    # Milliseconds to decode and differentiate 1,024 tokens on one core of an AMD EPYC, compiled, dense and sparse (one
+    # run of tracebank_benchmarks.sparse_autoencoder.decoding_ways):
+    #    64 ->   128, k 16 (  8 features to a firing one):  1.0    2.6   11.2
+    #    64 ->   512, k 16 ( 32):                           1.2    8.4    9.8
+    #   128 -> 1,024, k 16 ( 64):                           1.7   18.5   14.8
+    #   512 -> 4,096, k 32 (128):                           9.1  215     77
+    # So the loops win at every size, and dense products beat sparse ones where many features fire.
+    if x.device.type == "cpu" and x.dtype == torch.float32 and _has_numba():
+        return "compiled"
+    # MPS has no sparse products. On CUDA nothing was measured.
+    few = n_features >= _SPARSE_FROM * per_token and x.device.type != "mps"
+    return "sparse" if few else "dense"
 
 
 @cache
@@ -95,7 +116,7 @@ def encode_top_k(x: Tensor, encoder: Tensor, bias: Tensor, k: int) -> SparseCode
     """
     n, n_features = len(x), len(encoder)
     offsets = torch.arange(0, (n + 1) * k, k, device=x.device)
-    if not compiled(x):
+    if way_of(x, n_features, k) != "compiled":
         values, columns = torch.topk(torch.addmm(bias, x, encoder.T), k, sorted=False)
         return SparseCodes(offsets, columns.int().flatten(), values.relu().flatten(), n_features)
     from tracebank_models.sparse_autoencoder import cpu_kernels
@@ -126,7 +147,7 @@ def encode_batch_top_k(
     Returns:
         The codes, and the smallest kept activation times its weight (0 if nothing is positive).
     """
-    if not compiled(x):
+    if way_of(x, len(encoder), total / len(x)) != "compiled":
         return _batch_top_k_by_torch(torch.addmm(bias, x, encoder.T).relu_(), total, weight)
     codes = None
     for bound in (0.9 * hint, _sampled_bound(x, encoder, bias, total, weight), 0.0):
@@ -191,6 +212,10 @@ def _keep_largest(codes: SparseCodes, total: int, weight: Tensor) -> tuple[Spars
     return kept, float(least)
 
 
+def _way(x: Tensor, codes: SparseCodes) -> Way:
+    return way_of(x, codes.n_features, len(codes.values) / len(x))
+
+
 class _Reconstruction(torch.autograd.Function):
     """Mean squared error of the nested reconstructions, with gradients to the four parameters only."""
 
@@ -207,8 +232,8 @@ class _Reconstruction(torch.autograd.Function):
         shift: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Return the loss and the residual sums, (groups, tokens, width)."""
-        run = _decode_compiled if compiled(x) else _decode_by_torch
         n_groups = int(group[-1]) + 1
+        run = _DECODE[_way(x, codes)]
         residual, value_gradient, squares = run(x, codes, decoder, decoder_bias, group, n_groups)
         ctx.save_for_backward(encoder, x, group, residual, value_gradient, *codes[:3])
         ctx.shift = shift
@@ -220,10 +245,9 @@ class _Reconstruction(torch.autograd.Function):
         encoder, x, group, residual, value_gradient, offsets, columns, values = ctx.saved_tensors
         scale = gradients[0] * (2 / (len(x) * residual.shape[0]))
         shift = x.new_zeros(x.shape[1]) if ctx.shift is None else ctx.shift
-        run = _weight_gradients_compiled if compiled(x) else _weight_gradients_by_torch
-        to_encoder, to_bias, to_decoder = run(
-            x, SparseCodes(offsets, columns, values, len(encoder)), value_gradient, residual, group, shift, scale
-        )
+        codes = SparseCodes(offsets, columns, values, len(encoder))
+        run = _WEIGHT_GRADIENTS[_way(x, codes)]
+        to_encoder, to_bias, to_decoder = run(x, codes, value_gradient, residual, group, shift, scale)
         to_decoder_bias = residual[0].sum(0) * scale
         if ctx.shift is not None:
             to_decoder_bias -= to_bias @ encoder
@@ -277,7 +301,24 @@ def _decode_compiled(
     return residual, value_gradient, squares
 
 
-def _decode_by_torch(
+def _decode_dense(
+    x: Tensor, codes: SparseCodes, decoder: Tensor, bias: Tensor, group: Tensor, n_groups: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    dense, parts = codes.dense(), _parts(group, n_groups)
+    errors = torch.stack([dense[:, part] @ decoder[part] for part in parts]).cumsum(0) + (bias - x)
+    residual = errors.flip(0).cumsum(0).flip(0)
+    gradient = torch.cat([residual[g] @ decoder[part].T for g, part in enumerate(parts)], dim=1)
+    value_gradient = gradient[codes.rows(), codes.columns.long()]
+    return residual, value_gradient * (codes.values > 0), errors.square().sum(-1).T
+
+
+def _parts(group: Tensor, n_groups: int) -> list[slice]:
+    """Features of each group; they ascend."""
+    edges = [0, *torch.bincount(group, minlength=n_groups).cumsum(0).tolist()]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _decode_sparse(
     x: Tensor, codes: SparseCodes, decoder: Tensor, bias: Tensor, group: Tensor, n_groups: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     columns, rows = codes.columns.long(), codes.rows()
@@ -291,7 +332,7 @@ def _decode_by_torch(
         for i in range(0, len(columns), step)
     ]
     value_gradient = torch.cat(dots) if dots else codes.values.clone()
-    return residual, value_gradient * (codes.values > 0), errors.square().sum(-1).T.double()
+    return residual, value_gradient * (codes.values > 0), errors.square().sum(-1).T
 
 
 def _product(codes: SparseCodes, dense: Tensor, values: Tensor) -> Tensor:
@@ -332,7 +373,23 @@ def _weight_gradients_compiled(
     return to_encoder, to_bias, to_decoder
 
 
-def _weight_gradients_by_torch(
+def _weight_gradients_dense(
+    x: Tensor,
+    codes: SparseCodes,
+    value_gradient: Tensor,
+    residual: Tensor,
+    group: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    gradient = codes._replace(values=value_gradient * scale).dense()
+    dense, parts = codes.dense() * scale, _parts(group, len(residual))
+    to_bias = gradient.sum(0)
+    to_decoder = torch.cat([dense[:, part].T @ residual[g] for g, part in enumerate(parts)])
+    return gradient.T @ x - to_bias[:, None] * shift, to_bias, to_decoder
+
+
+def _weight_gradients_sparse(
     x: Tensor,
     codes: SparseCodes,
     value_gradient: Tensor,
@@ -352,3 +409,11 @@ def _weight_gradients_by_torch(
     of, weighted = group[columns[order]], by_feature.values * scale
     products = [_product(by_feature, part, weighted * (of == g)) for g, part in enumerate(residual)]
     return to_encoder, to_bias, torch.stack(products).sum(0)
+
+
+_DECODE: Final = {"compiled": _decode_compiled, "dense": _decode_dense, "sparse": _decode_sparse}
+_WEIGHT_GRADIENTS: Final = {
+    "compiled": _weight_gradients_compiled,
+    "dense": _weight_gradients_dense,
+    "sparse": _weight_gradients_sparse,
+}

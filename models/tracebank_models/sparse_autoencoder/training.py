@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tracebank_models.device import resolved_device
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, StepLoss, build
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.precision import all_finite
 
 CURVE_SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "dictionary": pl.String,
@@ -72,15 +73,17 @@ class ActivationBatch:
                 )
             values = values[self.mask]
         values = values.reshape(-1, values.shape[-1]).float()
-        # The sum is finite only if every element is, and costs no second tensor of the batch's size.
-        if not torch.isfinite(values.sum(dtype=torch.float64)):
+        if not all_finite(values):
             raise ValueError(f"site {site}: activations hold NaN or infinity")
         return values
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """What one step of one dictionary showed; fields as in `CURVE_SCHEMA`."""
+    """What one step of one dictionary showed; fields as in `CURVE_SCHEMA`.
+
+    Losses are those of the step; `fvu` and `l0` are the dictionary's at inference, after the step, on the same batch.
+    """
 
     dictionary: str
     seed: int
@@ -110,10 +113,19 @@ class DictionaryTraining:
     def __init__(self, config: DictionaryConfig, device: torch.device) -> None:
         self.config = config
         self.dictionary: Dictionary = build(config).to(device).train()
-        self.optimizer = torch.optim.Adam(self.dictionary.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(
+            self._groups(), lr=config.learning_rate, betas=self.dictionary.betas, fused=True
+        )
         self.silent_tokens = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
         self.steps = 0
         self.tokens = 0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        speeds = self.dictionary.speeds()
+        return [
+            {"params": [parameter], "speed": speeds.get(name, 1.0)}
+            for name, parameter in self.dictionary.named_parameters()
+        ]
 
     @property
     def dead(self) -> Tensor:
@@ -132,12 +144,13 @@ class DictionaryTraining:
         self.dictionary.before_step()
         norm = self._clip(describe=describe)
         rate = self.config.learning_rate * _ramp(self.steps, self.config.warm_up_steps)
-        self.optimizer.param_groups[0]["lr"] = rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["speed"]
         self.optimizer.step()
         self.dictionary.after_step()
         self.silent_tokens = torch.where(loss.fired > 0, 0, self.silent_tokens + len(x))
         self.steps, self.tokens = self.steps + 1, self.tokens + len(x)
-        return self._point(loss, scaled, rate, norm, time.process_time() - started) if describe else None
+        return self._point(loss, x, rate, norm, time.process_time() - started) if describe else None
 
     def _clip(self, *, describe: bool) -> float:
         limit = self.config.max_grad_norm
@@ -150,13 +163,14 @@ class DictionaryTraining:
         d_in = self.config.d_in
         for at in range(len(self.config.sites)):
             part = slice(at * d_in, (at + 1) * d_in)
-            mean_norm = x[:, part].norm(dim=1).mean()
-            if mean_norm > 0:
-                self.dictionary.input_scale[part] = d_in**0.5 / mean_norm
+            if x[:, part].any():
+                self.dictionary.input_scale[part] = self.dictionary.normal_scale(x[:, part])
 
-    def _point(self, loss: StepLoss, scaled: Tensor, rate: float, norm: float, seconds: float) -> CurvePoint:
-        variance = (scaled - scaled.mean(0)).square().sum(dtype=torch.float64)
-        error = loss.residual.square().sum(dtype=torch.float64)
+    @torch.no_grad()
+    def _point(self, loss: StepLoss, x: Tensor, rate: float, norm: float, seconds: float) -> CurvePoint:
+        codes = self.dictionary.encode(x)
+        error = (self.dictionary.decode(codes) - x).square().sum()
+        variance = (x - x.mean(0)).square().sum()
         return CurvePoint(
             dictionary=self.config.name,
             seed=self.config.seed,
@@ -167,8 +181,8 @@ class DictionaryTraining:
             sparsity_loss=float(loss.sparsity.detach()),
             auxiliary_loss=float(loss.auxiliary.detach()),
             fvu=float(error / variance) if variance > 0 else float("nan"),
-            l0=float(loss.fired.sum()) / len(scaled),
-            dead_share=float(self.dead.double().mean()),
+            l0=float((codes > 0).sum()) / len(x),
+            dead_share=float(self.dead.float().mean()),
             learning_rate=rate,
             grad_norm=norm,
             seconds=seconds,

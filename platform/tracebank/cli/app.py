@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from tracebank.cli.database import database
 from tracebank.cli.doctor import doctor
 from tracebank.cli.export import export
+from tracebank.cli.garbage import gc
 from tracebank.cli.query import SqlCommand, sql
 from tracebank.cli.serve import serve
 from tracebank.cli.tables import tables
@@ -111,4 +112,5 @@ app.command("tables")(tables)
 app.command("doctor")(doctor)
 app.command("export")(export)
 app.command("serve")(serve)
+app.command("gc")(gc)
 app.add_typer(database, name="db")

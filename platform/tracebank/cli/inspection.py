@@ -65,6 +65,7 @@ def inspect(settings: Settings) -> list[Finding]:
         _series,
         _relational,
         _ledger,
+        _files,
         _devices,
         _packages,
         _servers,
@@ -167,6 +168,28 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     more = f"; {len(off) - _SHOWN} more differ" if len(off) > _SHOWN else ""
     agree = f"{len(found) - len(off)} of {len(found)} partitions hold the rows that the ledger tells of{more}"
     yield Finding("ledger", "broken" if more else "ok", agree)
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Rows whose files are not there; market files may go once they are loaded."""
+    from tracebank.garbage import missing_files
+    from tracebank.stores.faults import StoreError
+    from tracebank.stores.opening import open_relational
+
+    if not settings.relational.host and not Path(str(settings.relational.database)).exists():
+        return
+    relational = open_relational(settings)
+    try:
+        with relational.reading() as session:
+            named, gone = missing_files(session)
+    except StoreError:
+        return  # the findings of the stores say so
+    finally:
+        relational.close()
+    for path, table in sorted(gone.items())[:_SHOWN]:
+        yield Finding("files", "broken", f"{path} of relational.{table} is not there", "materialise it again")
+    more = f"; {len(gone) - _SHOWN} more are not" if len(gone) > _SHOWN else ""
+    yield Finding("files", "broken" if more else "ok", f"{named - len(gone)} of {named} named in rows are there{more}")
 
 
 def _devices(settings: Settings) -> Iterator[Finding]:

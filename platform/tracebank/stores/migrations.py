@@ -130,7 +130,7 @@ def upgrade(
         StoreError: a store is not to be had, or a newer version has made it.
         SchemaDrift: a series table differs in a way that is not repaired by adding columns.
     """
-    with relational.connection() as connection:
+    with relational.migrating() as connection:
         one_at_a_time(connection)
         _check_known(connection, relational)
         with around(connection):

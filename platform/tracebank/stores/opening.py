@@ -32,7 +32,7 @@ def open_relational(settings: Settings) -> RelationalStore:
     """The relational store that the settings name; connects only when it is used."""
     from tracebank.stores.relational import RelationalStore
 
-    return RelationalStore(settings.relational)
+    return RelationalStore(settings.relational, settings.home)
 
 
 def upgrade(settings: Settings) -> SchemaStatus:

@@ -7,11 +7,23 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, delete, event, inspect, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError, StatementError
@@ -20,13 +32,17 @@ from sqlalchemy.orm import Session
 from tracebank.settings import without_password
 from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import EngineInfo
-from tracebank_schemas.relational import Base
+from tracebank_schemas.catalogue import METADATA
+from tracebank_schemas.relational import Base, set_home
 
 SQLITE_WAIT: Final = 60.0
 """Seconds that SQLite waits for another writer."""
+_UNCHECKED: Final = "tracebank_unchecked"
+"""Option of a connection to SQLite that does not look at what refers to what."""
 _HINTS: Final = {
     re.compile(r"no such (table|column)|(relation|column) .* does not exist"): "; run 'tracebank db upgrade'",
     re.compile(r"unable to open database file"): "; TRACEBANK_HOME names a folder that may be written",
+    re.compile(r"(?i)foreign key"): "; what a row refers to has to be there, so materialise that first",
     re.compile(r"in a read-only transaction|a readonly database"): (
         "; it was opened with reading(), or may not be written; writes belong in session()"
     ),
@@ -37,18 +53,22 @@ _HINTS: Final = {
 class RelationalStore:
     """The catalogue of everything: small tables, transactions, one truth."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, home: Path | None = None) -> None:
         self.url = url
+        self._home = home
+        """What paths are stored from, see `tracebank_schemas.relational.HomePath`."""
 
     @cached_property
     def engine(self) -> Engine:
         """SQLAlchemy's engine; SQLite waits for other writers and keeps a write-ahead log."""
         if self.url.drivername != "sqlite":
-            return create_engine(self.url, pool_pre_ping=True)
-        Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(self.url, connect_args={"timeout": SQLITE_WAIT})
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+            engine = create_engine(self.url, pool_pre_ping=True)
+        else:
+            Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            engine = create_engine(self.url, connect_args={"timeout": SQLITE_WAIT})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+        set_home(engine.dialect, self._home)
         return engine
 
     @cached_property
@@ -91,6 +111,19 @@ class RelationalStore:
         except (SQLAlchemyError, OSError) as error:
             raise self._fault(error) from error
 
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """As `connection`, for changes of tables.
+
+        SQLite changes a table by making it anew, and takes the rows that refer to it along with the old one unless
+        it is told not to look.
+        """
+        try:
+            with self.engine.execution_options(**{_UNCHECKED: True}).begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise self._fault(error) from error
+
     def upsert(self, session: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
         """Insert rows, or overwrite those whose primary key is there: the same call again changes nothing.
 
@@ -114,8 +147,17 @@ class RelationalStore:
     def replace(
         self, session: Session, model: type[Base], where: ColumnElement[bool], rows: Sequence[dict[str, Any]]
     ) -> None:
-        """Put rows in the place of those for which a condition holds."""
-        session.execute(delete(model).where(where))
+        """Put rows in the place of those for which a condition holds.
+
+        What refers to a row goes with it. A row whose primary key is among the new ones is written over and not
+        deleted, so that what refers to it stands: of something made again it is the reader of versions who tells that
+        it is older.
+        """
+        table = model.metadata.tables[model.__tablename__]
+        if table in _referred_to():
+            _delete_others(session, table, where, rows)
+        else:
+            session.execute(delete(model).where(where))
         self.upsert(session, model, rows)
 
     def info(self) -> EngineInfo:
@@ -137,11 +179,27 @@ class RelationalStore:
         return StoreError(f"relational store {self.url.render_as_string()}: {first}{hint}")
 
 
+@cache
+def _referred_to() -> frozenset[Table]:
+    """Tables that rows of others refer to."""
+    return frozenset(key.referred_table for table in METADATA.tables.values() for key in table.foreign_key_constraints)
+
+
+def _delete_others(session: Session, table: Table, where: ColumnElement[bool], rows: Sequence[dict[str, Any]]) -> None:
+    """Delete the rows for which a condition holds, but for those that have the primary key of a new one."""
+    keys = list(table.primary_key)
+    kept = {tuple(row[key.name] for key in keys) for row in rows}
+    gone = [row for row in session.execute(select(*keys).where(where)) if tuple(row) not in kept]
+    if gone:
+        same = delete(table).where(*(key == bindparam(f"old_{key.name}") for key in keys))
+        parameters = [{f"old_{key.name}": value for key, value in zip(keys, row, strict=True)} for row in gone]
+        session.connection().execute(same, parameters)
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # sqlite3 itself begins no transactions: `_begin_sqlite` does, before DDL too
     cursor = connection.cursor()
     _to_write_ahead_log(cursor)
-    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
 
@@ -164,5 +222,7 @@ def _begin_sqlite(connection: Connection) -> None:
     # The option is PostgreSQL's dialect's own, which needs no more; here it says the same.
     reads = bool(connection.get_execution_options().get("postgresql_readonly"))
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
+    unchecked = bool(connection.get_execution_options().get(_UNCHECKED))
+    connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if unchecked else 'ON'}")
     # A transaction that reads first and writes later would fail at once, without waiting, if another wrote in between.
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlalchemy import Column, ColumnElement, DateTime, Table, and_, or_, select
+from sqlalchemy import Column, ColumnElement, DateTime, Table, and_, or_, select, type_coerce
 
 from tracebank.engines.duckdb.pushdown import Need
 from tracebank.query.column_shapes import shape, stored_type
 from tracebank.query.conditions import Condition, Group
 from tracebank.stores.relational import RelationalStore
+from tracebank_schemas.relational import HomePath
 
 _ROWS: Final = 50_000
 """Read at once."""
@@ -48,7 +49,8 @@ def relational_rows(store: RelationalStore, need: Need) -> pa.Table:
     """
     columns = [need.table.columns[name] for name in need.columns]
     schema = pa.schema([_field(column) for column in columns])
-    query = select(*columns)
+    # Paths are shown as they are stored, as the other engines do that read the tables themselves.
+    query = select(*(type_coerce(one, stored_type(one)) if isinstance(one.type, HomePath) else one for one in columns))
     if need.condition is not None:
         query = query.where(_clause(need.condition, need.table))
     with store.reading() as session:

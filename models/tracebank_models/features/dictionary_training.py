@@ -1,30 +1,23 @@
-"""Training every dictionary of a study from one stream, and measuring what each is worth on held-out documents."""
+"""Training many dictionaries from one stream of both models' activations, with checkpoints and the points of curves.
+
+What they are worth is `dictionary_worth`; one dictionary's own step is `sparse_autoencoder.training`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
-import torch
-from torch import Tensor
 
-from tracebank_models.activations.sites import Site, replaced, resolve_sites
-from tracebank_models.features.dictionary_codes import inputs_of
 from tracebank_models.features.paired_stream import PairedShards
 from tracebank_models.language_model.fingerprint import settings_hash
-from tracebank_models.language_model.hooks import evaluating
-from tracebank_models.reward_probe.study import DictionaryPlan
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.checkpoint import load_checkpoint, load_dictionary, save_checkpoint
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
-from tracebank_models.sparse_autoencoder.metrics import LossRecovered, ReconstructionMetrics
+from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 from tracebank_models.sparse_autoencoder.training import CurvePoint, StreamTraining, curve_frame
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 _CURVE = "curve.parquet"
 _LOG_EVERY = 10
@@ -112,70 +105,3 @@ def _save(training: StreamTraining, points: list[CurvePoint], state: Path, curve
     curve_frame(points).write_parquet(partial)
     partial.replace(curve_file)
     save_checkpoint(training, state)
-
-
-def reconstruction_metrics_of(
-    dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
-) -> pl.DataFrame:
-    """FVU, L0, dead share and the like of every dictionary over all tokens: rows of `metrics.METRIC_SCHEMA`."""
-    states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
-    for batch in shards.in_order(batch_tokens):
-        for state in states.values():
-            state.update(inputs_of(state.dictionary, batch.activations))
-    return pl.concat(state.rows() for state in states.values())
-
-
-def loss_recovered_of(
-    model: PreTrainedModel,
-    dictionaries: Mapping[str, Dictionary],
-    batches: Sequence[tuple[Tensor, Tensor]],
-    progress: Callable[[int, int], None] | None = None,
-) -> pl.DataFrame:
-    """CE and KL recovered of dictionaries of one model's sites, crosscoders left out: rows of `metrics.METRIC_SCHEMA`.
-
-    Args:
-        model: The model that the dictionaries read.
-        dictionaries: By name; each of one site, named `side/site`.
-        batches: Token ids and mask of texts, padded on the right.
-        progress: Told how many dictionaries are done, and how many there are.
-    """
-    chosen = {name: one for name, one in dictionaries.items() if len(one.config.sites) == 1}
-    states = {name: LossRecovered(one) for name, one in chosen.items()}
-    sites = {name: resolve_sites(model, [one.config.sites[0].partition("/")[2]])[0] for name, one in chosen.items()}
-    with evaluating(model):
-        for ids, mask in batches:
-            for number, (name, patched) in enumerate(_patched(model, chosen, sites, ids, mask)):
-                states[name].update(*patched, ids.to(model.device), mask.bool().to(model.device))
-                if progress is not None:
-                    progress(number + 1, len(chosen))
-    return pl.concat(state.rows() for state in states.values())
-
-
-def _patched(
-    model: PreTrainedModel, dictionaries: Mapping[str, Dictionary], sites: Mapping[str, Site], ids: Tensor, mask: Tensor
-) -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor]]]:
-    """For each dictionary the logits of the model as it is, with reconstructions at the site, and with zeros there."""
-
-    def logits() -> Tensor:
-        found = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
-        assert isinstance(found, Tensor)
-        return found
-
-    clean = logits()
-    ablated: dict[Site, Tensor] = {}
-    for name, dictionary in dictionaries.items():
-        site = sites[name]
-        if site not in ablated:
-            with replaced(model, {site: torch.zeros_like}):
-                ablated[site] = logits()
-        with replaced(model, {site: _reconstruction(dictionary.to(model.device))}):
-            yield name, (clean, logits(), ablated[site])
-
-
-def _reconstruction(dictionary: Dictionary) -> Callable[[Tensor], Tensor]:
-    def change(output: Tensor) -> Tensor:
-        flat = output.flatten(0, 1).float()
-        restored: Tensor = dictionary.decode(dictionary.encode(flat))
-        return restored.to(output.dtype).view_as(output)
-
-    return change

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +13,18 @@ import polars as pl
 import pytest
 import torch
 from polars.testing import assert_frame_equal
+from tests.kills import Killed, killed_everywhere
 
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, shard_columns
+from tracebank_models.features import dictionary_training
+from tracebank_models.features.dictionary_training import TrainedDictionaries, train_dictionaries
+from tracebank_models.features.dictionary_worth import covariances, loss_recovered_of, reconstruction_of
 from tracebank_models.features.paired_stream import PairedShards
-from tracebank_models.reward_probe import dictionary_study
-from tracebank_models.reward_probe.dictionary_study import (
-    TrainedDictionaries,
-    loss_recovered_of,
-    reconstruction_metrics_of,
-    train_dictionaries,
-)
-from tracebank_models.reward_probe.study import SIDES, DictionaryPlan, study_dictionaries
+from tracebank_models.sparse_autoencoder.architectures import build
+from tracebank_models.sparse_autoencoder.plan import SIDES, DictionaryPlan, study_dictionaries
 
 SITE, WIDTH, TOKENS = "layers.0.mlp", 16, 900
-PLAN = DictionaryPlan(batch_tokens=200, epochs=3, k=4, warm_up_steps=4, extra_seeds=())
+PLAN = DictionaryPlan(batch_tokens=200, epochs=3, k=4, warm_up_steps=4, initialisations=1, larger_sizes=())
 
 
 def _folder(root: Path, model: str, cuts: list[int], ids: Any = None, part: int = 0) -> Path:
@@ -116,7 +117,7 @@ def test_a_killed_training_is_bit_by_bit_one_that_was_not(
     shards: PairedShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed before the first checkpoint, between two, in another pass, and after the last batch."""
-    monkeypatch.setattr(dictionary_study, "_CHECKPOINT_EVERY", 5)
+    monkeypatch.setattr(dictionary_training, "_CHECKPOINT_EVERY", 5)
     whole = _trained(shards, tmp_path / "whole")
     total = shards.batches(PLAN.batch_tokens, PLAN.epochs)
     assert (total, whole.steps, whole.tokens) == (27, 27, 3 * shards.tokens)
@@ -135,10 +136,54 @@ def test_a_killed_training_is_bit_by_bit_one_that_was_not(
         assert_frame_equal(resumed.curve.drop("seconds"), whole.curve.drop("seconds"))
 
 
+@pytest.mark.parametrize("before", ["nothing", "killed in its last swap"])
+def test_a_kill_between_any_two_changes_of_files_is_survived(
+    shards: PairedShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    plan = dataclasses.replace(PLAN, batch_tokens=900, epochs=1)
+    configs = study_dictionaries({SITE: WIDTH}, SITE, plan)[:1]
+    monkeypatch.setattr(dictionary_training, "_CHECKPOINT_EVERY", 1)
+
+    def train(place: Path) -> TrainedDictionaries:
+        return train_dictionaries(shards, configs, plan, place, inputs="x", device="cpu")
+
+    whole = train(tmp_path / "whole")
+    first, (name, dictionary) = tmp_path / "first", *whole.load().items()
+
+    def again(place: Path) -> None:
+        resumed = train(place)
+        other = resumed.load()[name].state_dict()
+        assert all(torch.equal(tensor, other[key]) for key, tensor in dictionary.state_dict().items()), place
+        assert_frame_equal(resumed.curve.drop("seconds"), whole.curve.drop("seconds"))
+
+    def begin(place: Path) -> None:
+        shutil.copytree(first, place) if before != "nothing" else place.mkdir(parents=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", _second_swap_killed())
+        with pytest.raises(Killed):
+            train(first)
+    state = next(first.glob("*/dictionaries.new")).with_name("dictionaries")
+    assert not state.exists()
+    assert killed_everywhere(train, tmp_path / "killed", again, begin) > 0
+
+
+def _second_swap_killed() -> Any:
+    """`Path.rename` for two checkpoints: the old one of the second is put away, and then nothing."""
+    rename, calls = Path.rename, itertools.count()
+
+    def renamed(path: Path, target: Path) -> Path:
+        if next(calls) == 2:
+            raise Killed
+        return rename(path, target)
+
+    return renamed
+
+
 def test_a_training_too_short_for_a_point_of_its_curve_still_gives_its_dictionaries(
     shards: PairedShards, tmp_path: Path
 ) -> None:
-    plan = DictionaryPlan(batch_tokens=900, epochs=1, k=4, extra_architectures=("topk",), extra_seeds=())
+    plan = DictionaryPlan(batch_tokens=900, epochs=1, k=4, initialisations=1, extra_architectures=("topk",))
     found = _trained(shards, tmp_path, plan)
     assert found.curve.is_empty()
     assert found.steps == 2
@@ -153,10 +198,12 @@ def test_other_settings_train_in_another_folder(shards: PairedShards, tmp_path: 
 
 
 def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model: Any, tmp_path: Path) -> None:
-    plan = DictionaryPlan(batch_tokens=300, epochs=1, k=4, extra_architectures=("crosscoder",), extra_seeds=())
+    plan = DictionaryPlan(batch_tokens=300, epochs=1, k=4, initialisations=1, extra_architectures=("crosscoder",))
     found = _trained(shards, tmp_path, plan).load()
-    metrics = reconstruction_metrics_of(found, shards, 250)
+    restored = reconstruction_of(found, shards, 250)
+    metrics = restored.metrics
     assert set(metrics["dictionary"]) == set(found)
+    found_covariances = covariances(shards, 250)
     whole = {name: torch.cat([b.activations[name] for b in shards.in_order(4_096)]) for name in shards.widths}
     for name, dictionary in found.items():
         x = torch.cat([whole[site] for site in dictionary.config.sites], dim=1)
@@ -166,8 +213,18 @@ def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model
         fvu = metrics.filter(dictionary=name, metric="fvu")["value"].item()
         assert fvu == pytest.approx(oracle, rel=1e-4)
         assert metrics.filter(dictionary=name, metric="fvu")["tokens"].item() == shards.tokens
+        values = dict(metrics.filter(dictionary=name).select("metric", "value").iter_rows())
+        assert values["active_share"] == pytest.approx(values["l0"] / dictionary.config.d_sae)
+        assert len(restored.alive[name]) == round((1 - values["dead_share"]) * dictionary.config.d_sae)
+        start, living = build(dictionary.config).encoder_rows().detach(), restored.alive[name]
+        cosines = torch.cosine_similarity(start[living], dictionary.encoder_rows().detach()[living])
+        assert values["start_cosine"] == pytest.approx(float(cosines.mean()))
+    for name, x in whole.items():
+        torch.testing.assert_close(found_covariances[name], torch.cov(x.double().T, correction=0))
     ids = torch.randint(0, 256, (3, 20), generator=torch.Generator().manual_seed(0))
     losses = loss_recovered_of(model, found, [(ids, torch.ones_like(ids))])
     assert set(losses["dictionary"]) == {name for name, one in found.items() if len(one.config.sites) == 1}
-    assert {"ce_recovered", "kl_recovered"} <= set(losses["metric"])
-    assert losses.filter(pl.col("metric") == "ce_recovered")["value"].is_finite().all()
+    assert {"ce_recovered", "ce_recovered_from_mean", "kl_recovered"} <= set(losses["metric"])
+    assert losses.filter(pl.col("metric") == "kl_recovered_from_mean")["value"].is_finite().all()
+    worst = losses.filter(pl.col("metric").is_in(["ce_ablated", "ce_mean_ablated"]))
+    assert worst["value"].n_unique() == 2, "zero and mean ablation of one site, whichever dictionary"

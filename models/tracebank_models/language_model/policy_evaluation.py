@@ -1,0 +1,148 @@
+"""What tuning did to reward and KL, on prompts that it never saw; and which checkpoint is kept by it.
+
+Every policy answers the same prompts with the same source of chance, so that differences are paired. Checkpoints are
+chosen on one set of prompts and the chosen one is measured on another: the best of several on its own set flatters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .policy_gradient import exact_kl
+from .prompts import PromptSource, step_generator
+from .sampling import Completions, response_logits, sample_completions
+from .text_reward import Reward, checked_rewards
+
+Split = Literal["choice", "report"]
+SPLITS: Final[tuple[Split, Split]] = ("choice", "report")
+"""The prompts that checkpoints are chosen on, and those that the chosen one is measured on."""
+CONFIDENCE: Final = 0.95
+_ROWS: Final = 64
+"""Responses whose log-probabilities over the vocabulary are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvaluation:
+    """Reward and KL of one policy beside the untuned one, over the prompts of a split."""
+
+    step: int
+    """Of tuning; 0 is the untuned policy."""
+    split: Split
+    prompts: int
+    reward: float
+    """Mean over the prompts."""
+    base_reward: float
+    """Of the untuned policy on the same prompts."""
+    gain: float
+    """Mean of the differences, prompt by prompt."""
+    gain_standard_error: float
+    gain_low: float
+    """Lower end of the 95 % interval of the gain (Student's t over prompts)."""
+    gain_high: float
+    kl: float
+    """To the untuned policy, exact over the vocabulary, nats per response."""
+    kl_standard_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    rewards: npt.NDArray[np.float64]
+    kl: npt.NDArray[np.float64]
+
+
+class HeldOutPrompts:
+    """Prompts that tuning does not see, and what the untuned policy earns on them.
+
+    Args:
+        untuned: The policy that others are measured against.
+        tokenizer: Its tokenizer.
+        source: Draws the prompts; of documents that tuning does not read.
+        reward: Reward of a response.
+        prompts: In each split.
+        seed: Of the answers.
+
+    Raises:
+        ValueError: A reward is not finite.
+    """
+
+    def __init__(
+        self,
+        untuned: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        source: PromptSource,
+        reward: Reward,
+        prompts: int,
+        seed: int = 0,
+    ) -> None:
+        self._untuned, self._tokenizer, self._reward, self._seed = untuned, tokenizer, reward, seed
+        self._batches = {split: source.batch(prompts, number) for number, split in enumerate(SPLITS)}
+        self._own = {split: self._answers(untuned, split) for split in SPLITS}
+
+    def evaluate(self, policy: PreTrainedModel, step: int, split: Split) -> PolicyEvaluation:
+        """Measure a policy; on the device of the untuned one.
+
+        Raises:
+            ValueError: A reward is not finite.
+        """
+        own = self._own[split]
+        its = own if policy is self._untuned else self._answers(policy, split)
+        gains = its.rewards - own.rewards
+        gain, error = _mean(gains)
+        low, high = interval(gains)
+        means = float(its.rewards.mean()), float(own.rewards.mean())
+        return PolicyEvaluation(step, split, len(gains), *means, gain, error, low, high, *_mean(its.kl))
+
+    @torch.no_grad()
+    def _answers(self, policy: PreTrainedModel, split: Split) -> _Answers:
+        batch = self._batches[split]
+        chance = step_generator(policy.device, self._seed, SPLITS.index(split))
+        policy.train(False)
+        done = sample_completions(policy, self._tokenizer, (batch.ids, batch.mask), batch.response_lengths, chance)
+        rewards = checked_rewards(self._reward, done.texts(self._tokenizer))
+        kl = np.zeros(len(rewards)) if policy is self._untuned else response_kl(policy, self._untuned, done)
+        return _Answers(rewards, kl)
+
+
+@torch.no_grad()
+def response_kl(policy: PreTrainedModel, reference: PreTrainedModel, done: Completions) -> npt.NDArray[np.float64]:
+    """Exact KL(policy || reference) over each response, nats; a few rows at a time."""
+    found = []
+    for part in torch.split(torch.arange(len(done.response_ids), device=done.response_ids.device), _ROWS):
+        rows = done.rows(part)
+        kl = exact_kl(response_logits(policy, rows)[0], response_logits(reference, rows)[0])
+        found.append((kl * rows.response_mask).sum(dim=1))
+    return torch.cat(found).cpu().double().numpy()
+
+
+def _mean(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % interval of a mean by Student's t; the mean itself where all values are equal."""
+    from scipy.stats import t
+
+    mean, error = _mean(values)
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return mean - reach, mean + reach
+
+
+def chosen_step(evaluations: Sequence[PolicyEvaluation], kl_price: float, kl_budget: float) -> int:
+    """The step at which gain - price * KL is greatest, of those within the budget; the untuned policy, step 0, is one.
+
+    Args:
+        evaluations: On the prompts to choose on.
+        kl_price: In reward per nat.
+        kl_budget: Most nats per response.
+    """
+    values = {0: 0.0} | {one.step: one.gain - kl_price * one.kl for one in evaluations if one.kl <= kl_budget}
+    return max(values, key=lambda step: (values[step], -step))
