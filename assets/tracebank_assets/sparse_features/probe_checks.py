@@ -17,9 +17,12 @@ PROBE_CHECKS: Final = {
     " than on the base's: the 95 % interval of the difference of Kendall's tau, over words, lies above 0."
 }
 """The check of `[sparse_features, probes]`."""
+_SHARE: Final = 0.95
+"""Of the draws that an effect is beyond."""
 ABLATION_CHECKS: Final = {
-    BEYOND_RANDOM: "Without what the features that push the reward up write, the mean reward is below that without what"
-    " random features write, for every draw of those; the dictionary's error is kept in both."
+    BEYOND_RANDOM: f"Without what the features that push the reward up write, the expected valence of the next token"
+    f" falls, and further than without {_SHARE:.0%} of the draws of random features that are as active; the"
+    f" dictionary's error is kept."
 }
 """The check of `[sparse_features, ablations]`."""
 
@@ -46,15 +49,18 @@ def knows_more(difference: Mapping[str, Any]) -> dg.AssetCheckResult:
     )
 
 
-def beyond_random(summary: "pl.DataFrame") -> dg.AssetCheckResult:
-    """The check of ablations, of a frame with the columns condition and mean_reward."""
-    means = {
-        condition: summary.filter(condition=condition)["mean_reward"].to_list()
-        for condition in ("none", "reconstruction", "features_error_kept", "random_error_kept")
-    }
+def beyond_random(effects: "pl.DataFrame") -> dg.AssetCheckResult:
+    """The check of ablations, of `RewardAblation.effects`."""
+    row = effects.filter(condition="features_error_kept").row(0, named=True)
+    draws = effects.filter(condition="random_error_kept").height
+    falls, rare = row["effect_high"] < 0, row["rank_p"] <= 1 - _SHARE
+    interval = f"{row['effect']:+.4f} [{row['effect_low']:+.4f}, {row['effect_high']:+.4f}]"
+    told = "the effect is there" if falls and rare else "no effect is shown"
     return dg.AssetCheckResult(
         check_name=BEYOND_RANDOM,
-        passed=means["features_error_kept"][0] < min(means["random_error_kept"]),
+        passed=falls and rare,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={name: [round(value, 4) for value in values] for name, values in means.items()},
+        description=f"{told}: expected valence {interval}, rank p {row['rank_p']:.3g} among {draws} random draws",
+        metadata={name: row[name] for name in ("effect", "effect_low", "effect_high", "rank_p", "two_sided_p")}
+        | {"draws": draws},
     )
