@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 from sqlalchemy import true
+from tests.filled import filled
 from torch.nn import functional
 
 from tracebank.query.connection import Connection
@@ -45,9 +46,11 @@ def _sites(tokens: int, batches: int) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def _config(name: str, sites: tuple[str, ...], seed: int) -> DictionaryConfig:
-    return DictionaryConfig(
-        name=name, architecture="topk" if len(sites) == 1 else "crosscoder", d_in=24, d_sae=D_SAE, k=2, sites=sites,
-        learning_rate=1e-2, dead_after_tokens=20_000, seed=seed,
+    return DictionaryConfig.from_dict(
+        {
+            "name": name, "architecture": "topk" if len(sites) == 1 else "crosscoder", "d_in": 24, "d_sae": D_SAE,
+            "k": 2, "sites": sites, "learning_rate": 1e-2, "dead_after_tokens": 20_000, "seed": seed,
+        }
     )  # fmt: skip
 
 
@@ -92,12 +95,8 @@ def _answer(asked: Settings, chosen: dict[str, tuple[str, int]], dictionaries: d
          "trained_at": datetime.now(UTC)}
         for name, one in sides.items()
     ]  # fmt: skip
-    of = {"model": "m", "method": "loaded", "source": "", "revision": "", "architecture": "", "layers": 1,
-          "hidden_size": 24, "mlp_size": 1, "attention_heads": 1, "vocabulary_size": 5, "parameters": 1,
-          "dtype": "float32", "tokenizer_hash": "", "weights_hash": "h", "path": "m", "catalogued_at": datetime.now(UTC)}  # fmt: skip
-    with relational.session() as session:
-        relational.upsert(session, LanguageModel, [of])
-    for model, written in ((SparseAutoencoder, rows), (Feature, frame.to_dicts())):
+    models = [filled(LanguageModel, model="m")]
+    for model, written in ((LanguageModel, models), (SparseAutoencoder, rows), (Feature, frame.to_dicts())):
         with relational.session() as session:
             relational.replace(session, model, true(), written)
     relational.close()
