@@ -83,12 +83,13 @@ class Measured:
         """
         if null is None or not len(null):
             return self._rows(np.full(len(self.metrics), math.nan))
-        return self._rows((1 + (null >= self.values).sum(0)) / (1 + len(null)))
+        # A trial that is not defined counts as one that is as large.
+        return self._rows((1 + (~(null < self.values)).sum(0)) / (1 + len(null)))
 
     def less(self, other: Measured) -> pl.DataFrame:
         """This less another of the same units and draws; p-values are two-sided, of the draws around 0."""
         drawn = self.drawn - other.drawn
-        either = np.minimum((drawn <= 0).sum(0), (drawn >= 0).sum(0))
+        either = np.minimum((~(drawn > 0)).sum(0), (~(drawn < 0)).sum(0))
         p_values = np.minimum(1.0, 2 * (1 + either) / (1 + len(drawn)))
         return Measured(self.metrics, self.values - other.values, self.counts, drawn)._rows(p_values)
 
