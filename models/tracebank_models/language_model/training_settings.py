@@ -90,7 +90,7 @@ class PPOConfiguration:
     max_gradient_norm: float = 1.0
     checkpoint_every: int = 20
     held_out_prompts: int = 256
-    """Prompts that checkpoints are chosen on, and as many that the chosen one is measured on; 0 keeps the last."""
+    """Answers that checkpoints are chosen on, and as many that the chosen one is measured on; 0 keeps the last."""
     kl_budget: float = 3.0
     """Most nats per response that a checkpoint may be away from the untuned model."""
     seed: int = 0
