@@ -99,7 +99,7 @@ def check_loaded(model: PreTrainedModel, report: Mapping[str, Any]) -> None:
 
 def _has_effect(key: str, model: PreTrainedModel) -> bool:
     """Whether a tensor without a place belongs to a block, an adapter or the unembedding."""
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     of_head = any(one is head and key.rpartition(".")[0] == name for name, one in model.named_modules())
     return of_head or _IN_A_BLOCK.search(key) is not None or "lora_" in key
 

@@ -28,10 +28,10 @@ WIDENING: Final = math.sqrt(1 + FOLDS / (FOLDS - 1))
 """How much wider an interval is of scores by probes that were fitted on the other units.
 
 To draw the units of a test again says nothing of the probes' own chance: other words to train on would have given
-others. Nadeau and Bengio (2003) add it: (1 / folds + test / train) in the place of 1 / folds. Their argument is of means
-over splits; here it is a factor that simulations bear out. Of 160 studies of 230 words and 128 features in which both
-models know as much, 4 were found to differ at 5 %; draws alone, and exchanging the two models' scores word by word,
-found 23 each, since neither sees that words share their probes.
+others. Nadeau and Bengio (2003) add it: (1 / folds + test / train) in the place of 1 / folds. Their argument is of
+means over splits; here it is a factor that simulations bear out. Of 160 studies of 230 words and 128 features in which
+both models know as much, 4 were found to differ at 5 %; draws alone, and exchanging the two models' scores word by
+word, found 23 each, since neither sees that words share their probes.
 """
 FIGURES: Final = {
     "metric": pl.String,
