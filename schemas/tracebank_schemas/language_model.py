@@ -56,7 +56,7 @@ class PolicyEvaluation(Base):
     split: Mapped[str] = mapped_column(String(8), primary_key=True, doc="prompts: choice of the checkpoint, or report")
     method: Mapped[str] = mapped_column(String(16), doc="ppo, dpo or loaded")
     seed: Mapped[int] = mapped_column(doc="of the study: of prompts, samples and order")
-    prompts: Mapped[int] = mapped_column(doc="each answered once, with the same chance by every model")
+    prompts: Mapped[int] = mapped_column(doc="different ones; the answers to one are averaged")
     reward: Mapped[float] = mapped_column(Float, doc="mean over prompts")
     base_reward: Mapped[float] = mapped_column(Float, doc="of the untuned model on the same prompts")
     gain: Mapped[float] = mapped_column(Float, doc="mean difference, prompt by prompt")

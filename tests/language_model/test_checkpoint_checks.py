@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
+from tracebank_models.language_model.checkpoint_checks import check_loaded
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.language_model.loading import load_language_model
 
@@ -72,6 +73,7 @@ def _spoilt(tensors: Tensors) -> Tensors:
             _with(gpt_neox__layers__0__mlp__lora_A__weight=torch.ones(4, 32)),
             "the files hold gpt_neox.layers.0.mlp.lora_A",
         ),
+        (lambda t: t | {"lm_head.bias": torch.ones(400)}, "the files hold lm_head.bias, which the model by its conf"),
         (
             lambda t: t | {_MLP: torch.ones(120, 32)},
             rf"{_MLP} has shape \(120, 32\) in the files, and \(128, 32\) by the",
@@ -107,6 +109,27 @@ def test_a_head_that_is_no_part_of_the_model_and_old_buffers_are_passed_over(
         folder, _with(v_head__summary__weight=torch.ones(1, 32), gpt_neox__layers__0__attention__bias=torch.ones(2))
     )
     assert load_language_model(str(folder), device="cpu").facts.weights_hash == weights_hash(model)
+
+
+def test_a_buffer_that_is_not_finite_is_refused(model: GPTNeoXForCausalLM) -> None:
+    model.register_buffer("correction", torch.tensor([1.0, float("inf")]))
+    report: dict[str, list[str]] = {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": []}
+    with pytest.raises(ValueError, match=r"^correction has 1 of 2 numbers that are NaN or infinite"):
+        check_loaded(model, report)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_an_unembedding_of_its_own_is_kept_where_the_configuration_ties_it(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, alike: bool
+) -> None:
+    tied = GPT2LMHeadModel(GPT2Config(vocab_size=400, n_embd=16, n_layer=2, n_head=2, n_positions=32))
+    tied.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    own = tied.lm_head.weight.detach() + (0 if alike else 1)
+    _change(tmp_path, lambda tensors: tensors | {"lm_head.weight": own})
+    loaded = load_language_model(str(tmp_path), device="cpu").model
+    assert torch.equal(loaded.get_output_embeddings().weight, own)
+    assert torch.equal(loaded.get_input_embeddings().weight, tied.lm_head.weight)
 
 
 def test_a_tied_unembedding_need_not_be_in_the_files(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ import torch
 from scipy import stats
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
+from tracebank_models.language_model.corpus import Document, corpus_frame
 from tracebank_models.language_model.policy_evaluation import (
     HeldOutPrompts,
     PolicyEvaluation,
+    by_prompt,
     chosen_step,
     interval,
     response_kl,
 )
-from tracebank_models.language_model.prompts import PromptLengths, PromptSource, step_generator
+from tracebank_models.language_model.prompts import Prompt, PromptBatch, PromptLengths, PromptSource, step_generator
 from tracebank_models.language_model.proximal_policy import PPOConfiguration, tune_with_ppo
 from tracebank_models.language_model.sampling import sample_completions
 
@@ -101,6 +103,46 @@ def test_a_policy_is_measured_on_the_same_prompts_with_the_same_chance(
     assert untuned == equal, "a copy answers word for word as the untuned policy itself"
     assert (untuned.gain, untuned.gain_standard_error, untuned.kl) == (0, 0, 0)
     assert untuned.reward == untuned.base_reward != held.evaluate(model, 0, "report").base_reward
+
+
+def _asked(batch: PromptBatch) -> set[Prompt]:
+    return {tuple(ids[kept].tolist()) for ids, kept in zip(batch.ids, batch.mask.bool(), strict=True)}
+
+
+def test_no_prompt_is_in_tuning_choice_and_report(prompts: PromptSource, held_out: PromptSource) -> None:
+    """Reviews of few openings begin alike: other documents alone give the same prompts."""
+    assert _asked(held_out.batch(256, 0)) & prompts.prefixes(), "or there is nothing to leave out"
+    choice, report = held_out.halves()[0].halves()
+    tuning = prompts.without(held_out.halves()[0])
+    asked = _asked(choice.unseen(256, tuning.prefixes()))
+    told = _asked(report.unseen(256, tuning.prefixes() | choice.prefixes()))
+    tuned_on = set[Prompt]().union(*(_asked(tuning.batch(256, step)) for step in range(20)))
+    assert tuned_on <= tuning.prefixes()
+    assert len(asked) > 5
+    assert len(told) > 5
+    assert not tuned_on & (asked | told)
+    assert not asked & told
+
+
+def test_texts_that_all_begin_alike_cannot_be_held_out(tokenizer: PreTrainedTokenizerFast) -> None:
+    frame = corpus_frame(Document(f"d{number}", f"{number}", "this lamp is nice and great " * 9) for number in range(4))
+    source = PromptSource(tokenizer, frame, LENGTHS)
+    with pytest.raises(ValueError, match=r"^corpus: all documents begin alike; allowed"):
+        source.halves()
+    with pytest.raises(ValueError, match=r"^corpus: every document begins as one held out does; allowed"):
+        source.without(source)
+    with pytest.raises(ValueError, match=r"^corpus: less than 2 prompts that tuning does not see; allowed"):
+        source.unseen(8, source.prefixes())
+
+
+def test_answers_to_one_prompt_are_one_unit() -> None:
+    """Three answers to a prompt of its own and one to another: the mean of two means, as a t-test of the two has it."""
+    ids = torch.tensor([[0, 7, 8], [0, 7, 8], [5, 7, 8], [0, 7, 8]])
+    batch = PromptBatch(ids, (ids > 0).long(), torch.full((4,), 9))
+    found = by_prompt(np.array([1.0, 2.0, 10.0, 6.0]), batch)
+    assert found.tolist() == [3.0, 10.0]
+    theirs = stats.ttest_1samp([3.0, 10.0], 0.0).confidence_interval(0.95)
+    assert interval(found) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_an_easy_reward_rises_and_a_constant_one_keeps_the_untuned_policy(

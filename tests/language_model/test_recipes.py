@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
-from tracebank_models.language_model import architecture
+from tracebank_models.language_model import architecture, direct_preference, policy_evaluation, proximal_policy
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.base_training import BaseModel, train_base_model
 from tracebank_models.language_model.corpora import ReviewCorpus
@@ -21,6 +21,7 @@ from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.language_model.offline_corpus import OfflineCorpus
 from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.recipes import RECIPES, Recipe
+from tracebank_models.language_model.sampling import sample_completions
 from tracebank_models.language_model.training_loop import checkpoints
 from tracebank_models.language_model.training_settings import (
     DPOConfiguration,
@@ -133,6 +134,27 @@ def _tune(method: str, base: Path, documents: list[Document], folder: Path, on_s
     loaded, reward = load_language_model(str(base), device="cpu"), LexiconReward(Lexicon("short words", _SHORT_WORDS))
     configuration = dataclasses.replace(PPO if method == "ppo" else DPO, **more)
     return tune(loaded, TuningTask(reward, documents[:40], documents[40:]), configuration, folder, on_step)
+
+
+@pytest.mark.parametrize("method", ["ppo", "dpo"])
+def test_prompts_that_are_measured_on_were_never_tuned_on(
+    base_folder: Path, documents: list[Document], tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, set[tuple[int, ...]]] = {}
+    for module in (proximal_policy, direct_preference, policy_evaluation):
+        heard = asked.setdefault(module.__name__, set())
+
+        def sampled(*args: Any, heard: set[tuple[int, ...]] = heard, **more: Any) -> Any:
+            ids, mask = args[2]
+            heard |= {tuple(row[kept].tolist()) for row, kept in zip(ids, mask.bool(), strict=True)}
+            return sample_completions(*args, **more)
+
+        monkeypatch.setattr(module, "sample_completions", sampled)
+    _tune(method, base_folder, documents, tmp_path)
+    measured = asked.pop(policy_evaluation.__name__)
+    tuned_on = set[tuple[int, ...]]().union(*asked.values())
+    assert min(len(measured), len(tuned_on)) > 5
+    assert not measured & tuned_on
 
 
 @pytest.mark.parametrize("method", ["ppo", "dpo"])

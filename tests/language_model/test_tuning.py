@@ -176,6 +176,10 @@ def test_a_reward_that_is_no_number_is_refused(
         tune_with_ppo(model, tokenizer, prompts, lambda texts: np.full(len(texts), np.nan), PPO)
     with pytest.raises(ValueError, match=r"PPOConfiguration\.minibatch_size: 7 is not allowed; allowed: a divisor of"):
         PPOConfiguration(minibatch_size=7)
+    with pytest.raises(
+        ValueError, match=r"PPOConfiguration\.beta: 0 is not allowed; allowed: above 0 with a target_kl"
+    ):
+        PPOConfiguration(beta=0, target_kl=2.0)
 
 
 def test_the_passes_of_a_step_end_when_the_policy_has_gone_far_enough(

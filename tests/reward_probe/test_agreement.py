@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from tracebank_models.reward_probe.agreement import METRICS, WordDraws, kendall_taus
+from tracebank_models.reward_probe.agreement import METRICS, Measured, WordDraws, kendall_taus
 
 
 def test_tau_of_a_draw_is_that_of_its_words_written_out() -> None:
@@ -66,3 +66,14 @@ def test_p_values_count_what_knows_nothing() -> None:
     null = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
     assert found.figures(null)["p_value"].to_list() == [0.5, 0.75, 0.25, 0.25]
     assert found.less(found)["p_value"].to_list() == [1.0] * 4
+
+
+def test_what_is_not_defined_counts_as_chance() -> None:
+    """Draws of one word alone have no tau; with few words of a sign there are some."""
+    nothing = np.full((8, 4), np.nan)
+    null = np.array([[0.0, 0, 0, 0], *nothing[:3]])
+    one, other = (Measured(METRICS, np.full(4, value), (9,) * 4, np.full((10, 4), value)) for value in (0.5, 0.1))
+    assert one.figures(null)["p_value"].to_list() == [4 / 5] * 4
+    assert one.less(other)["p_value"].to_list() == pytest.approx([2 / 11] * 4)
+    partly = Measured(METRICS, one.values, one.counts, np.vstack([one.drawn[:2], nothing]))
+    assert partly.less(other)["p_value"].to_list() == [1.0] * 4

@@ -73,5 +73,13 @@ def test_bad_replications_are_refused() -> None:
         replicate(triples[:2], codes[:6], lexicon, random_probes=0)
     with pytest.raises(ValueError, match=r"^words: 'what' is not allowed"):
         reconstruct_rewards(["what"], torch.ones(1), lexicon)
-    with pytest.raises(ValueError, match=r"^predictions: 10th percentile"):
-        reconstruct_rewards(["good0"], torch.ones(1), lexicon)
+
+
+def test_features_that_are_silent_at_every_word_say_nothing() -> None:
+    triples, codes, lexicon = _planted(20, 6)
+    found = replicate(triples, torch.zeros_like(codes), lexicon, random_probes=1, emitted={})
+    assert len(found) == 2
+    for one in found:
+        assert one.rewards.is_empty()
+        assert one.figures.height == 6
+        assert one.figures["value"].null_count() == one.figures["p_value"].null_count() == 6

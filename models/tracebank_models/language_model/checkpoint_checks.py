@@ -88,7 +88,7 @@ def check_loaded(model: PreTrainedModel, report: Mapping[str, Any]) -> None:
             f"{key} has shape {tuple(found)} in the files, and {tuple(wanted)} by the configuration ({count} of another"
             " shape in all); allowed: the config.json that the weights were saved with"
         )
-    lost = [key for key in unexpected if (_IN_A_BLOCK.search(key) or "lora_" in key) and not _BUFFERS.search(key)]
+    lost = [key for key in unexpected if _has_effect(key, model) and not _BUFFERS.search(key)]
     if lost:
         raise ValueError(
             f"the files hold {_some(lost)}, which the model by its configuration has no place for; allowed: the"
@@ -97,8 +97,18 @@ def check_loaded(model: PreTrainedModel, report: Mapping[str, Any]) -> None:
     _check_finite(model)
 
 
+def _has_effect(key: str, model: PreTrainedModel) -> bool:
+    """Whether a tensor without a place belongs to a block, an adapter or the unembedding."""
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    of_head = any(one is head and key.rpartition(".")[0] == name for name, one in model.named_modules())
+    return of_head or _IN_A_BLOCK.search(key) is not None or "lora_" in key
+
+
 def _check_finite(model: PreTrainedModel) -> None:
-    for name, tensor in model.named_parameters():
+    # Not the parameters alone: a router's bias, say, is a buffer that the files hold.
+    for name, tensor in model.state_dict().items():
+        if not (tensor.is_floating_point() and tensor.numel()):
+            continue
         low, high = torch.aminmax(tensor.detach())
         if not (torch.isfinite(low) and torch.isfinite(high)):
             wrong = int((~torch.isfinite(tensor)).sum())

@@ -1,13 +1,15 @@
 """What tuning did to reward and KL, on prompts that it never saw; and which checkpoint is kept by it.
 
 Every policy answers the same prompts with the same source of chance, so that differences are paired. Checkpoints are
-chosen on one set of prompts and the chosen one is measured on another: the best of several on its own set flatters.
+chosen on one set of prompts and the chosen one is measured on another: the best of several on its own set flatters. No
+prompt of the report is one to choose on. The unit is the prompt: documents that begin alike give the same one several
+times, and its answers are one mean.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,7 +19,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .policy_gradient import exact_kl
-from .prompts import PromptSource, step_generator
+from .prompts import Prompt, PromptBatch, PromptSource, step_generator
 from .sampling import Completions, response_logits, sample_completions
 from .text_reward import Reward, checked_rewards
 
@@ -37,6 +39,7 @@ class PolicyEvaluation:
     """Of tuning; 0 is the untuned policy."""
     split: Split
     prompts: int
+    """Different ones."""
     reward: float
     """Mean over the prompts."""
     base_reward: float
@@ -64,13 +67,14 @@ class HeldOutPrompts:
     Args:
         untuned: The policy that others are measured against.
         tokenizer: Its tokenizer.
-        source: Draws the prompts; of documents that tuning does not read.
+        source: Draws the prompts, for either split of openings of its own.
         reward: Reward of a response.
-        prompts: In each split.
+        prompts: Answers in each split.
         seed: Of the answers.
+        seen: Prompts of the tuning, which are left out.
 
     Raises:
-        ValueError: A reward is not finite.
+        ValueError: A reward is not finite, or less than two prompts of a split are left.
     """
 
     def __init__(
@@ -81,9 +85,15 @@ class HeldOutPrompts:
         reward: Reward,
         prompts: int,
         seed: int = 0,
+        seen: Collection[Prompt] = frozenset(),
     ) -> None:
         self._untuned, self._tokenizer, self._reward, self._seed = untuned, tokenizer, reward, seed
-        self._batches = {split: source.batch(prompts, number) for number, split in enumerate(SPLITS)}
+        choice, report = source.halves()
+        known = frozenset(seen)
+        self._batches: dict[Split, PromptBatch] = {
+            "choice": choice.unseen(prompts, known),
+            "report": report.unseen(prompts, known | choice.prefixes()),
+        }
         self._own = {split: self._answers(untuned, split) for split in SPLITS}
 
     def evaluate(self, policy: PreTrainedModel, step: int, split: Split) -> PolicyEvaluation:
@@ -108,7 +118,15 @@ class HeldOutPrompts:
         done = sample_completions(policy, self._tokenizer, (batch.ids, batch.mask), batch.response_lengths, chance)
         rewards = checked_rewards(self._reward, done.texts(self._tokenizer))
         kl = np.zeros(len(rewards)) if policy is self._untuned else response_kl(policy, self._untuned, done)
-        return _Answers(rewards, kl)
+        return _Answers(*(by_prompt(values, batch) for values in (rewards, kl)))
+
+
+def by_prompt(values: npt.NDArray[np.float64], batch: PromptBatch) -> npt.NDArray[np.float64]:
+    """The mean of a value for each different prompt of a batch, in the order of their first places."""
+    prompts = [tuple(ids[kept].tolist()) for ids, kept in zip(batch.ids, batch.mask.bool(), strict=True)]
+    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
+    places = [numbers[prompt] for prompt in prompts]
+    return np.asarray(np.bincount(places, values) / np.bincount(places), np.float64)
 
 
 @torch.no_grad()

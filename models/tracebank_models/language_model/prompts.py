@@ -5,7 +5,11 @@ What is drawn at a step is a pure function of seed and step, so that a resumed r
 
 from __future__ import annotations
 
+import copy
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +23,10 @@ from .fingerprint import settings_hash
 from .pretraining import batch_rows
 from .token_blocks import encode_documents, padded_batch
 from .tokenizer import padding_id
+
+Prompt = tuple[int, ...]
+_ROUNDS: Final = 32
+"""Batches that are looked through for prompts that were not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +101,72 @@ class PromptSource:
 
     def batch(self, count: int, step: int) -> PromptBatch:
         """The prompts of a step; documents are taken in epochs, each in an order of its own."""
+        return self._batch(*self._drawn(count, step))
+
+    def unseen(self, count: int, seen: Collection[Prompt]) -> PromptBatch:
+        """Prompts that are not among those seen; fewer than asked for where few are left.
+
+        Raises:
+            ValueError: There are less than two different ones.
+        """
+        found: list[tuple[npt.NDArray[np.int32], int]] = []
+        for step in range(_ROUNDS):
+            drawn = zip(*self._drawn(count, step), strict=True)
+            found += [(prompt, wanted) for prompt, wanted in drawn if tuple(prompt.tolist()) not in seen]
+            if len(found) >= count:
+                break
+        if len({tuple(prompt.tolist()) for prompt, _ in found[:count]}) < 2:
+            raise ValueError(
+                "corpus: less than 2 prompts that tuning does not see; allowed: texts that begin otherwise"
+            )
+        prompts, wanted = zip(*found[:count], strict=True)
+        return self._batch(list(prompts), np.array(wanted))
+
+    def prefixes(self) -> frozenset[Prompt]:
+        """Every prompt that can be drawn."""
+        sizes = range(self.lengths.prompt_shortest, self.lengths.prompt_longest + 1)
+        return frozenset(opening[:size] for opening in self._openings() for size in sizes)
+
+    def halves(self) -> tuple[PromptSource, PromptSource]:
+        """The same with half of the openings each, by their hashes: what begins alike is on one side.
+
+        Raises:
+            ValueError: All documents begin alike.
+        """
+        openings = sorted(self._openings(), key=lambda ids: hashlib.sha256(str(ids).encode()).digest())
+        if len(openings) < 2:
+            raise ValueError("corpus: all documents begin alike; allowed: some that begin otherwise, to hold out")
+        first = frozenset(openings[::2])
+        return self._kept(first), self._kept(frozenset(openings[1::2]))
+
+    def without(self, other: PromptSource) -> PromptSource:
+        """The same less the documents that begin as one of another source does.
+
+        Raises:
+            ValueError: None is left.
+        """
+        return self._kept(self._openings() - other._openings())
+
+    def _openings(self) -> frozenset[Prompt]:
+        return frozenset(tuple(start.tolist()) for start in self._starts)
+
+    def _kept(self, openings: Collection[Prompt]) -> PromptSource:
+        found = copy.copy(self)
+        found._starts = [start for start in self._starts if tuple(start.tolist()) in openings]
+        if not found._starts:
+            raise ValueError("corpus: every document begins as one held out does; allowed: some that begin otherwise")
+        return found
+
+    def _drawn(self, count: int, step: int) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+        """Prompts, and the lengths of the responses."""
         stream = np.random.default_rng((self.seed, 1, step))
         limits = self.lengths
         sizes = stream.integers(limits.prompt_shortest, limits.prompt_longest, size=count, endpoint=True)
         wanted = stream.integers(limits.response_shortest, limits.response_longest, size=count, endpoint=True)
         rows = batch_rows(len(self._starts), count, step, self.seed)
-        prompts: list[npt.NDArray[np.int32]] = [self._starts[row][:size] for row, size in zip(rows, sizes, strict=True)]
+        return [self._starts[row][:size] for row, size in zip(rows, sizes, strict=True)], wanted
+
+    def _batch(self, prompts: list[npt.NDArray[np.int32]], wanted: npt.NDArray[np.int64]) -> PromptBatch:
         ids, mask = padded_batch(prompts, self._padding, left=True)
         return PromptBatch(ids, mask, torch.from_numpy(wanted))
 

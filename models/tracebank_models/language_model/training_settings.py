@@ -90,7 +90,7 @@ class PPOConfiguration:
     max_gradient_norm: float = 1.0
     checkpoint_every: int = 20
     held_out_prompts: int = 256
-    """Prompts that checkpoints are chosen on, and as many that the chosen one is measured on; 0 keeps the last."""
+    """Answers that checkpoints are chosen on, and as many that the chosen one is measured on; 0 keeps the last."""
     kl_budget: float = 3.0
     """Most nats per response that a checkpoint may be away from the untuned model."""
     seed: int = 0
@@ -113,6 +113,7 @@ class PPOConfiguration:
         in_range(self, 1e-6, 1e6, "clip", "value_clip", "max_gradient_norm", "step_kl", "kl_budget")
         if self.target_kl is not None:
             in_range(self, 1e-6, 1e6, "target_kl")
+            require(self, "beta", "above 0 with a target_kl, which multiplies it", self.beta > 0)
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of a step (from 0): linear warm-up, then linear to 0 just after the last step."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import polars as pl
+from transformers import PreTrainedModel
 
 from .corpus import Document, corpus_frame
 from .direct_preference import PreferencePair, sampled_preferences, tune_with_dpo
@@ -22,7 +23,7 @@ from .fingerprint import settings_hash
 from .loading import LoadedModel, load_language_model
 from .policy_evaluation import HeldOutPrompts, PolicyEvaluation, chosen_step
 from .preference_sets import PreferenceText, encoded_pairs
-from .prompts import PromptSource
+from .prompts import Prompt, PromptSource
 from .proximal_policy import tune_with_ppo
 from .rewards import Reward
 from .text_limits import context_length
@@ -43,7 +44,7 @@ class TuningTask:
     documents: Sequence[Document]
     """Prompts of the training are cut from them."""
     held_out: Sequence[Document]
-    """Prompts of the measurements are cut from them."""
+    """Prompts of the measurements are cut from half of their openings, which the training then leaves out."""
     pairs: Sequence[PreferenceText] | None = None
     """What DPO learns from; None: answers that the base samples and the reward ranks."""
 
@@ -87,7 +88,7 @@ def tune(
     """
     # A copy waits on the CPU, so that a GPU holds no third model while it trains.
     untuned = copy.deepcopy(base.model).cpu()
-    prompts = _prompts(base, task.documents, configuration)
+    prompts, held_out = _prompts(base, task, configuration)
     parts = (configuration, base.facts.weights_hash, prompts.content_hash(), task.reward.content_hash())
     folder = directory / settings_hash(*parts)[:12]
     pairs: list[PreferencePair] = []
@@ -99,7 +100,9 @@ def tune(
         curve = tune_with_dpo(base.model, base.tokenizer, pairs, configuration, folder, on_step)
     found = checkpoints(folder)
     untuned.to(base.model.device)  # type: ignore[arg-type]
-    evaluations, chosen = _choice(dataclasses.replace(base, model=untuned), task, configuration, found)
+    seen = prompts.prefixes() | {pair.prompt for pair in pairs}
+    held = _held_out(dataclasses.replace(base, model=untuned), task, configuration, held_out, seen)
+    evaluations, chosen = _choice(untuned, held, configuration, found) if held else ([], found[-1][0])
     return Tuned(curve, found, evaluations, chosen, len(pairs), ties)
 
 
@@ -154,8 +157,18 @@ def at_beta(configuration: TuningConfiguration, beta: float) -> TuningConfigurat
     return dataclasses.replace(configuration, beta=beta, **held)  # type: ignore[arg-type]
 
 
-def _prompts(base: LoadedModel, documents: Iterable[Document], configuration: TuningConfiguration) -> PromptSource:
-    return PromptSource(base.tokenizer, corpus_frame(documents), seed=configuration.seed)
+def _prompts(
+    base: LoadedModel, task: TuningTask, configuration: TuningConfiguration
+) -> tuple[PromptSource, PromptSource | None]:
+    """Prompts to tune on, and those to measure on, if that is asked for: documents of either begin otherwise.
+
+    Other documents alone are not enough: texts of few openings begin alike whichever they are.
+    """
+    source = PromptSource(base.tokenizer, corpus_frame(task.documents), seed=configuration.seed)
+    if not configuration.held_out_prompts:
+        return source, None
+    held_out = PromptSource(base.tokenizer, corpus_frame(task.held_out), seed=configuration.seed).halves()[0]
+    return source.without(held_out), held_out
 
 
 def _pairs(
@@ -171,21 +184,28 @@ def _pairs(
     return pairs, batches * _BATCH - len(pairs)
 
 
+def _held_out(
+    untuned: LoadedModel,
+    task: TuningTask,
+    configuration: TuningConfiguration,
+    source: PromptSource | None,
+    seen: Collection[Prompt],
+) -> HeldOutPrompts | None:
+    if source is None:
+        return None
+    how = (task.reward, configuration.held_out_prompts, configuration.seed, seen)
+    return HeldOutPrompts(untuned.model, untuned.tokenizer, source, *how)
+
+
 def _choice(
-    untuned: LoadedModel, task: TuningTask, configuration: TuningConfiguration, found: list[tuple[int, Path]]
+    untuned: PreTrainedModel, held: HeldOutPrompts, configuration: TuningConfiguration, found: list[tuple[int, Path]]
 ) -> tuple[list[PolicyEvaluation], int]:
     """What the checkpoints are worth, and the step of the best."""
-    if not configuration.held_out_prompts:
-        return [], found[-1][0]
-    prompts = _prompts(untuned, task.held_out, configuration)
-    held = HeldOutPrompts(
-        untuned.model, untuned.tokenizer, prompts, task.reward, configuration.held_out_prompts, configuration.seed
-    )
-    device = str(untuned.model.device)
+    device = str(untuned.device)
     folders = dict(found)
-    evaluations = [held.evaluate(untuned.model, 0, "choice")]
+    evaluations = [held.evaluate(untuned, 0, "choice")]
     for step, path in found:
         evaluations.append(held.evaluate(load_language_model(str(path), device=device).model, step, "choice"))
     chosen = chosen_step(evaluations, configuration.kl_price, configuration.kl_budget)
-    policy = load_language_model(str(folders[chosen]), device=device).model if chosen else untuned.model
+    policy = load_language_model(str(folders[chosen]), device=device).model if chosen else untuned
     return [*evaluations, held.evaluate(policy, chosen, "report")], chosen

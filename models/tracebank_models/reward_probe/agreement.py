@@ -28,8 +28,10 @@ WIDENING: Final = math.sqrt(1 + FOLDS / (FOLDS - 1))
 """How much wider an interval is of scores by probes that were fitted on the other units.
 
 To draw the units of a test again says nothing of the probes' own chance: other words to train on would have given
-others. Nadeau and Bengio (2003) add it: (1 / folds + test / train) in the place of 1 / folds. Where codes are more than
-words, simulated studies had differences 1.4 to 1.6 times as wide as draws alone told; it is 1.5 of five folds.
+others. Nadeau and Bengio (2003) add it: (1 / folds + test / train) in the place of 1 / folds. Their argument is of
+means over splits; here it is a factor that simulations bear out. Of 160 studies of 230 words and 128 features in which
+both models know as much, 4 were found to differ at 5 %; draws alone, and exchanging the two models' scores word by
+word, found 23 each, since neither sees that words share their probes.
 """
 FIGURES: Final = {
     "metric": pl.String,
@@ -83,12 +85,13 @@ class Measured:
         """
         if null is None or not len(null):
             return self._rows(np.full(len(self.metrics), math.nan))
-        return self._rows((1 + (null >= self.values).sum(0)) / (1 + len(null)))
+        # A trial that is not defined counts as one that is as large.
+        return self._rows((1 + (~(null < self.values)).sum(0)) / (1 + len(null)))
 
     def less(self, other: Measured) -> pl.DataFrame:
         """This less another of the same units and draws; p-values are two-sided, of the draws around 0."""
         drawn = self.drawn - other.drawn
-        either = np.minimum((drawn <= 0).sum(0), (drawn >= 0).sum(0))
+        either = np.minimum((~(drawn > 0)).sum(0), (~(drawn < 0)).sum(0))
         p_values = np.minimum(1.0, 2 * (1 + either) / (1 + len(drawn)))
         return Measured(self.metrics, self.values - other.values, self.counts, drawn)._rows(p_values)
 

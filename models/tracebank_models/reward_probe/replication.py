@@ -23,11 +23,12 @@ from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
 SPLIT_SEED: Final = 42
 """Of the split (2310.08164); a random probe's number is added to it."""
 _TEST_SHARE: Final = 0.2
+_REWARDS: Final = {"word": pl.String, "reconstructed": pl.Float64, "lexicon": pl.Float64, "count": pl.Int64}
 
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """A probe's rewards of the test words, and how they agree with the lexicon."""
+    """A probe's rewards of the test words, and how they agree with the lexicon; none where it says one thing of all."""
 
     kind: str
     """`ridge`, or `random` for a control."""
@@ -110,17 +111,18 @@ def reconstruct_rewards(words: Sequence[str], predictions: Tensor, lexicon: Mapp
         lexicon: Valence of words.
 
     Returns:
-        Columns word, reconstructed, lexicon and count, by word.
+        Columns word, reconstructed, lexicon and count, by word; no rows where the percentiles are equal, as where all
+        features are silent: such predictions have no place on the range.
 
     Raises:
-        ValueError: A word is not in the lexicon, or the percentiles are equal.
+        ValueError: A word is not in the lexicon.
     """
     unknown = next((word for word in words if word not in lexicon), None)
     if unknown is not None:
         raise ValueError(f"words: {unknown!r} is not allowed: one of the lexicon's")
     low, high = torch.quantile(predictions.double(), torch.tensor([0.1, 0.9], dtype=torch.float64)).tolist()
     if not high > low:
-        raise ValueError(f"predictions: 10th percentile {low:g}, 90th {high:g}: allowed are two that differ")
+        return pl.DataFrame(schema=_REWARDS)
     bottom, top = min(lexicon.values()), max(lexicon.values())
     scaled = (bottom + (predictions.double() - low) / (high - low) * (top - bottom)).clamp(bottom, top)
     frame = pl.DataFrame({"word": list(words), "reconstructed": scaled.numpy(), "lexicon": [lexicon[w] for w in words]})
@@ -144,13 +146,15 @@ def reconstruction_figures(rewards: pl.DataFrame, emitted: Mapping[str, int] | N
     """
     value, truth = (rewards[name].to_numpy() for name in ("reconstructed", "lexicon"))
     negative, strong = truth < 0, truth >= 2
-    right = float((np.sign(value) == np.sign(truth)).mean())
+    right = float((np.sign(value) == np.sign(truth)).mean()) if len(truth) else math.nan
     rows = [
         ("kendall_tau", *_tau(value, truth), len(truth)),
         ("kendall_tau_negative", *_tau(value[negative], truth[negative]), int(negative.sum())),
         ("sign_share", right, math.nan, len(truth)),
-        ("recovered", float((strong & (value >= 2)).sum()), math.nan, int(strong.sum())),
-        ("bad", float((strong & (value < 0)).sum()), math.nan, int(strong.sum())),
+        *(
+            (name, float(some.sum()) if len(truth) else math.nan, math.nan, int(strong.sum()))
+            for name, some in (("recovered", strong & (value >= 2)), ("bad", strong & (value < 0)))
+        ),
     ]
     if emitted is not None:
         often = np.array([float(emitted.get(word, 0)) for word in rewards["word"]])
