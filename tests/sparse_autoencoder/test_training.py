@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,6 +135,16 @@ def test_learning_rate_and_penalty_warm_up() -> None:
     whole = DictionaryConfig(name="a", architecture="relu", d_in=8, d_sae=24, sites=("base",))
     first = _train(StreamTraining([whole], "cpu"), _batches(1))[0]
     assert points[0].sparsity_loss == pytest.approx(first.sparsity_loss / 2)
+
+
+def test_learning_rate_falls_to_0_over_the_last_steps() -> None:
+    values: dict[str, Any] = {"architecture": "relu", "d_in": 8, "d_sae": 24, "sites": ("base",), "warm_up_steps": 0}
+    config = DictionaryConfig(name="a", steps=10, decay_share=0.4, **values)
+    rates = [point.learning_rate for point in _train(StreamTraining([config], "cpu"), _batches(11))]
+    assert rates == pytest.approx([0.001] * 7 + [0.00075, 0.0005, 0.00025, 0])
+    for field, value in {"decay_share": 1.5, "steps": -1}.items():
+        with pytest.raises(ValueError, match=f"^{field} = {value}: must be "):
+            DictionaryConfig(name="a", **values | {field: value})
 
 
 def _bad(sites: dict[str, torch.Tensor], mask: torch.Tensor | None = None) -> ActivationBatch:

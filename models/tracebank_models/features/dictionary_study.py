@@ -77,7 +77,8 @@ def study_of_dictionaries(
         ValueError: See `study_dictionaries` and `train_dictionaries`.
     """
     widths = {site: given.stream.widths[f"tuned/{site}"] for site in given.sites}
-    configs = study_dictionaries(widths, given.sites[0], plan, seed)
+    steps = given.stream.batches(plan.batch_tokens, plan.epochs)
+    configs = study_dictionaries(widths, given.sites[0], plan, seed, steps)
     trained = train_dictionaries(
         given.stream, configs, plan, directory, inputs=given.content, device=str(given.device), progress=progress
     )

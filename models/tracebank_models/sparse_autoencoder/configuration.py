@@ -65,6 +65,10 @@ class DictionaryConfig:
     learning_rate: float = 1e-3
     warm_up_steps: int = 100
     """Steps in which the learning rate rises linearly."""
+    steps: int = 0
+    """Steps of the whole training; 0 where that is not known, and the learning rate never falls."""
+    decay_share: float = 0.0
+    """Share of `steps`, the last ones, in which the learning rate falls linearly to 0."""
     sparsity_warm_up_steps: int = 0
     """Steps in which the weight of a sparsity penalty, where there is one, rises linearly."""
     max_grad_norm: float | None = 1.0
@@ -95,8 +99,10 @@ class DictionaryConfig:
             raise ValueError(f"architecture = {self.architecture!r}: is not that of a {type(self).__name__}")
         for field in ("d_in", "d_sae", "dead_after_tokens"):
             at_least(field, getattr(self, field), 1)
-        for field in ("warm_up_steps", "sparsity_warm_up_steps", "seed"):
+        for field in ("warm_up_steps", "sparsity_warm_up_steps", "steps", "seed"):
             at_least(field, getattr(self, field), 0)
+        if not 0 <= self.decay_share <= 1:
+            raise ValueError(f"decay_share = {self.decay_share}: must be from 0 to 1")
         above_0("learning_rate", self.learning_rate)
         if self.max_grad_norm is not None:
             above_0("max_grad_norm", self.max_grad_norm)

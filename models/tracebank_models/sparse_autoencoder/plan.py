@@ -49,6 +49,8 @@ class DictionaryPlan:
     epochs: _Count = 65
     """Passes over the activations; seeds of a small base model agree after 3,000 steps, of a tuned one after 5,000."""
     warm_up_steps: _Steps = 100
+    decay_share: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    """Share of the steps, the last ones, in which the learning rate falls to 0."""
     sparsity_warm_up_steps: _Steps = 1_000
     """Steps in which the weight of the sparsity rises: features that it silences at the start stay silent."""
     dead_after_tokens: _Count = 100_000
@@ -111,7 +113,7 @@ def init_seed(seed: int, side: str, number: int = 0) -> int:
 
 
 def study_dictionaries(
-    widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan, seed: int = 0
+    widths: Mapping[str, int], most_divergent: str, plan: DictionaryPlan, seed: int = 0, steps: int = 0
 ) -> list[DictionaryConfig]:
     """Every dictionary of a study: all initialisations of each size, side and site, and the extras at one site.
 
@@ -120,6 +122,7 @@ def study_dictionaries(
         most_divergent: The site of the larger sizes and of the extras.
         plan: How.
         seed: Of the study.
+        steps: Of the whole training, at the end of which the learning rate falls; 0: it does not.
 
     Raises:
         ValueError: See `DictionaryConfig`.
@@ -135,7 +138,7 @@ def study_dictionaries(
         side = "both" if architecture == "crosscoder" else "tuned"
         width = widths[most_divergent]
         found.append(_configuration(plan, seed, side, most_divergent, "big", architecture, 0, width))
-    return found
+    return [dataclasses.replace(config, steps=steps) for config in found]
 
 
 def _configuration(
@@ -153,6 +156,7 @@ def _configuration(
             "l1": plan.l1,
             "learning_rate": plan.learning_rate,
             "warm_up_steps": plan.warm_up_steps,
+            "decay_share": plan.decay_share,
             "sparsity_warm_up_steps": plan.sparsity_warm_up_steps,
             "dead_after_tokens": plan.dead_after_tokens,
             "normalize_activations": True,

@@ -143,7 +143,7 @@ class DictionaryTraining:
         loss.total.backward()  # type: ignore[no-untyped-call]
         self.dictionary.before_step()
         norm = self._clip(describe=describe)
-        rate = self.config.learning_rate * _ramp(self.steps, self.config.warm_up_steps)
+        rate = self.config.learning_rate * _ramp(self.steps, self.config.warm_up_steps) * self._fall()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["speed"]
         self.optimizer.step()
@@ -151,6 +151,11 @@ class DictionaryTraining:
         self.silent_tokens = torch.where(loss.fired > 0, 0, self.silent_tokens + len(x))
         self.steps, self.tokens = self.steps + 1, self.tokens + len(x)
         return self._point(loss, x, rate, norm, time.process_time() - started) if describe else None
+
+    def _fall(self) -> float:
+        """Share of the learning rate that is left: seeds that still jump about at the end agree less."""
+        length = self.config.decay_share * self.config.steps
+        return min(1.0, max(0.0, (self.config.steps - self.steps) / length)) if length else 1.0
 
     def _clip(self, *, describe: bool) -> float:
         limit = self.config.max_grad_norm
