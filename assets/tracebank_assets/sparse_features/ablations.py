@@ -33,7 +33,13 @@ PROMPT_TOKENS: Final = 12
 
 
 @study_artifact(
-    GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[TUNED, DICTIONARIES, PROBES]
+    GROUP,
+    Ablation,
+    AblatedFeature,
+    ABLATION_TEXTS,
+    checks=ABLATION_CHECKS,
+    reads=("data", "documents", "max_tokens", "ablation_prompts", "ablated_share", "random_ablations", "dictionaries"),
+    deps=[TUNED, DICTIONARIES, PROBES],
 )
 def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Reward of greedy continuations with features at zero, beside reconstruction alone and random features.
