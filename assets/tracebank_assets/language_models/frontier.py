@@ -41,6 +41,7 @@ class FrontierConfig(dg.Config):
     checks=_CHECKS,
     deps=[BASE],
     not_empty=True,
+    automation_condition=None,  # else a sensor of Dagster's own would make it
     reads=("method", "data", "seed", "ppo", "dpo", "preference_batches"),
 )
 def frontier(context: dg.AssetExecutionContext, config: FrontierConfig, stores: Stores) -> dg.MaterializeResult:
