@@ -1,7 +1,7 @@
 """Reward studies as partitions, a key for each study and seed; and what every asset of a study has in common."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, wraps
 from hashlib import sha256
@@ -14,6 +14,7 @@ import polars as pl
 from tracebank.settings import Settings, SettingsError
 from tracebank_assets.artifacts import DeclaredTable, artifact
 from tracebank_assets.staleness import OutOfDate
+from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.reward_probe.study import Study, ladder_studies
 from tracebank_models.reward_probe.study_file import read_studies
 
@@ -21,8 +22,11 @@ STUDIES: Final = dg.DynamicPartitionsDefinition(name="studies")
 """A partition for each study and seed that somebody asked for: `small-ppo-seed0`."""
 SETTINGS: Final = "settings"
 """Metadata: hash of the settings of the study that it was made with."""
+READS: Final = "settings_read"
+"""Metadata: names of those settings."""
 GPU_POOL: Final = "gpu"
 _KEY: Final = re.compile(r"(?P<name>.+)-seed(?P<seed>\d{1,9})")
+_TUNINGS: Final = ("ppo", "dpo")
 _OTHER_MACHINES: Final = ("docker", "k8s", "celery", "ray")
 """Executors whose steps end by no fault of their own when a machine goes."""
 
@@ -64,9 +68,28 @@ def with_study(frame: pl.DataFrame, study: Study) -> pl.DataFrame:
     return frame.with_columns(study=pl.lit(study.name), seed=pl.lit(study.seed, pl.Int64))
 
 
-def settings_of(study: Study) -> str:
-    """Hash of every setting of a study, wherever it was written: other settings, other rows."""
-    return sha256(msgspec.json.encode(replace(study, seeds=()), order="deterministic")).hexdigest()[:16]
+def settings_of(study: Study, reads: Iterable[str]) -> str:
+    """Hash of some settings of a study, wherever they were written, and of the files they name: others, other rows.
+
+    Args:
+        study: the study, with its seed.
+        reads: names of fields of the study, and of its effort.
+
+    Raises:
+        ValueError: a file is not right.
+    """
+    said = {name: _setting(study, name) for name in reads}
+    return sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
+
+
+def _setting(study: Study, name: str) -> object:
+    if name == "data":
+        return study.data.content_hash()
+    if name == "base":
+        return replace(study.base, corpus=ReviewCorpus()), study.base.corpus.content_hash()
+    if name in _TUNINGS and name != study.method:
+        return None
+    return getattr(study if name in Study.__dataclass_fields__ else study.effort, name)
 
 
 def _tags() -> dict[str, Any]:
@@ -85,13 +108,15 @@ def _retries() -> dg.RetryPolicy | None:
 
 
 def study_artifact(
-    group: str, *tables: DeclaredTable, **options: Any
+    group: str, *tables: DeclaredTable, reads: Sequence[str], **options: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@artifact` of what is made of models: a partition for each study and seed, on the GPU where there is one.
 
     Args:
         group: see `artifact`.
         tables: see `artifact`.
+        reads: settings that it is made by, beside those that its deps are made by: where another value is asked for,
+            it is made again; see `settings_of`.
         options: see `artifact`; they win over what assets of studies have in common.
     """
     common: dict[str, Any] = {
@@ -106,9 +131,10 @@ def study_artifact(
     def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:
         @wraps(function)
         def made(context: dg.AssetExecutionContext, **rest: Any) -> dg.MaterializeResult:
+            settings = settings_of(study_of(context), reads)  # before it reads: files may be written meanwhile
             result = function(context, **rest)
-            return result._replace(metadata={**(result.metadata or {}), SETTINGS: settings_of(study_of(context))})
+            return result._replace(metadata={**(result.metadata or {}), SETTINGS: settings})
 
-        return artifact(group, *tables, **common | options)(made)
+        return artifact(group, *tables, metadata={READS: list(reads)}, **common | options)(made)
 
     return decorate

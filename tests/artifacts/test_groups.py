@@ -16,6 +16,8 @@ def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
     assert {job.name for job in found["jobs"]} >= {"load_market_day", "run_tsdb_benchmark", "reward_study"}
     assert {one.name for one in found["schedules"]} >= {"daily_market_load", "weekly_tsdb_report"}
     assert {one.name for one in found["sensors"]} >= {"new_market_files", "reward_studies"}
+    every = defs.get_repository_def().sensor_defs
+    assert {one.name for one in every} == {one.name for one in found["sensors"]}, "Dagster adds one for the others"
     assert found["asset_checks"] == []
 
 

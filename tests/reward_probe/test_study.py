@@ -91,6 +91,7 @@ MODEL = '[models.other]\nsource = "/data/other"\n'
         (STUDY + "seeds = 3", r"^studies.a.seeds: 3 is not allowed; allowed: a list$"),
         (STUDY + "seeds = []", r"^studies.a.seeds: \[\] is not allowed; allowed: one or more, each once$"),
         (STUDY + "seeds = [1, 1]", r"^studies.a.seeds: \[1, 1\] is not allowed"),
+        (STUDY + "seeds = [1000000000]", r"^studies.a.seeds\[0\]: 1000000000 is not allowed; allowed: "),
         (STUDY + "seeds = [1, -1]", r"^studies.a.seeds\[1\]: -1 is not allowed; allowed: a whole number >= 0$"),
         (STUDY + "documents = 3", r"^studies.a.documents: 3 is not allowed; allowed: a whole number >= 4$"),
         (STUDY + "documents = 1e99", r"^studies.a.documents: 1e\+99 is not allowed; allowed: a whole number$"),

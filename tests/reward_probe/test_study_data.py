@@ -122,12 +122,14 @@ def test_reading_feeds_base_tuning_capture_and_probes(
     study: Study, signed: SignedCoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     data, effort = study.data, study.effort
-    size = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=600, context_length=128)
+    size = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=2_048, context_length=128)
     monkeypatch.setattr("tracebank_models.language_model.base_training.model_size", lambda name: size)
     recipe = dataclasses.replace(
         RECIPES["small"], pretraining=dataclasses.replace(RECIPES["small"].pretraining, steps=2, warmup_steps=0)
     )
     made = train_base_model(recipe, study.base.corpus)
+    rows = made.model.get_input_embeddings().num_embeddings
+    assert len(made.tokenizer) == rows < size.vocabulary_size, "450 texts have fewer tokens than the size of the ladder"
     loaded = LoadedModel(made.model.eval(), made.tokenizer, language_model_facts(made.model, made.tokenizer, "mine"))
     documents, reward = data.documents("tuning", 50), data.reward_function("cpu")
     texts = data.pairs("tuning")

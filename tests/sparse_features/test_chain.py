@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,22 +33,26 @@ from tracebank_assets.language_models.catalogue import (
     model_row,
     models_of,
 )
+from tracebank_assets.sparse_features.ablations import ablations
 from tracebank_assets.sparse_features.automation import STUDY_ASSETS
 from tracebank_assets.sparse_features.capture import activations
 from tracebank_assets.sparse_features.dictionaries import dictionaries
+from tracebank_assets.sparse_features.dynamics import dynamics
+from tracebank_assets.sparse_features.explanations import explanations
 from tracebank_assets.sparse_features.features import features
 from tracebank_assets.sparse_features.held_out import open_held_out
 from tracebank_assets.sparse_features.keys import FEATURES
-from tracebank_assets.sparse_features.launches import Configs, run_study
+from tracebank_assets.sparse_features.launches import Configs, run_study, to_make
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_assets.sparse_features.study_data import shard_folders, sites_of
 from tracebank_assets.staleness import out_of_date, view_of
-from tracebank_assets.studies import STUDIES
+from tracebank_assets.studies import READS, STUDIES, settings_of, studies
 from tracebank_models.activations.reader import ActivationShards
 from tracebank_models.language_model import architecture, recipes
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.language_model.offline_corpus import OfflineCorpus
+from tracebank_models.language_model.rewards import LexiconEntry
 from tracebank_models.language_model.tokenizer import train_tokenizer
 from tracebank_models.language_model.training_settings import (
     DPOConfiguration,
@@ -56,6 +61,7 @@ from tracebank_models.language_model.training_settings import (
 )
 from tracebank_models.reward_probe import study as study_module
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Effort, ladder_studies
+from tracebank_models.reward_probe.study_data import StudyData
 from tracebank_models.sparse_autoencoder.architectures import build
 from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
@@ -81,7 +87,22 @@ RECIPE = recipes.Recipe(
     PretrainingConfiguration(steps=4, batch_size=4, warmup_steps=1, validate_every=2, validation_blocks=4),
 )
 PLAN = DictionaryPlan(batch_tokens=32, epochs=1, k=4, warm_up_steps=4, larger_sizes=("4x",), demonstration=True)
-EFFORT = Effort(
+READ: set[str] = set()
+"""Settings that were read since it was emptied."""
+CHECKERS = ("study_report", "study_needs", "studies")
+"""Modules that read settings to check them, or to hash those that are declared."""
+
+
+class Watched(Effort):
+    """Notes which of its fields are read by what makes something."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("__") and not sys._getframe(1).f_globals["__name__"].endswith(CHECKERS):
+            READ.add(name)
+        return super().__getattribute__(name)
+
+
+EFFORT = Watched(
     # Of a model that has learned nothing the last checkpoint is taken: no choice could be foreseen.
     ppo=PPOConfiguration(steps=2, batch_size=8, minibatch_size=4, epochs=1, checkpoint_every=1, held_out_prompts=0),
     dpo=DPOConfiguration(steps=2, batch_size=4, checkpoint_every=1, prompts=64, held_out_prompts=0),
@@ -134,8 +155,11 @@ class Chain:
             )
 
     def make(self, asset: Any, partition: str, **config: Any) -> None:
+        READ.clear()
         result = self.try_to_make(asset, partition, **config)
         assert result.success, fault(result)
+        undeclared = READ - {"threads", *asset.metadata_by_key[asset.key][READS]}
+        assert not undeclared, f"{asset.key} reads settings that its `reads` does not name: another value is not heeded"
         for check in result.get_asset_check_evaluations():
             self.checks[asset.key.path[-1], partition, check.check_name] = check.passed
 
@@ -592,6 +616,34 @@ def test_a_launch_makes_what_is_not_up_to_date_in_one_run_and_nothing_the_second
     assert _launched(chain, asked) == set()
     assert chain.instance.get_runs_count() == before + 1
     assert _launched(chain) == {"features", "explanations"}, "with another config, and what is made of them"
+
+
+def test_another_setting_makes_again_what_reads_it_and_what_is_made_of_that(chain: Chain) -> None:
+    _launched(chain)
+    for asset in (features, explanations, probes, ablations, dynamics):
+        chain.make(asset, PPO)  # which says what it reads
+    with chain.environment() as patch:
+        for field, value, made in (
+            ("threads", 2, set()),
+            ("random_ablations", 2, {"ablations"}),
+            ("random_probes", 3, {"probes", "ablations"}),
+            ("stored_tokens", 60, {"features", "explanations"}),
+        ):
+            other = dataclasses.replace(STUDY, own_effort=dataclasses.replace(EFFORT, **{field: value}))
+            patch.setitem(studies(), STUDY.name, other)
+            assert {key.path[-1] for key in to_make(other, defs, chain.instance, {})} == made, field
+
+
+def test_settings_follow_what_files_hold_and_not_where_they_lie(tmp_path: Path) -> None:
+    def settings(name: str, content: str) -> str:
+        file = tmp_path / name
+        file.write_text(content)
+        data = StudyData(reward=LexiconEntry(path=str(file)))
+        return settings_of(dataclasses.replace(STUDY, data=data), ["data"])
+
+    told = settings("a.tsv", "fine\t1\npoor\t-1\n")
+    assert settings("b.tsv", "fine\t1\npoor\t-1\n") == told
+    assert settings("a.tsv", "fine\t2\npoor\t-1\n") != told
 
 
 def test_what_hangs_on_dictionaries_is_stale_when_they_were_trained_otherwise(chain: Chain) -> None:

@@ -57,7 +57,7 @@ class TunedConfig(dg.Config):
     checkpoint_every: int | None = Field(default=None, description="Steps between checkpoints; empty: the study's.")
 
 
-@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, checks=checks.BASE_CHECKS)
+@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, checks=checks.BASE_CHECKS, reads=("base",))
 def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
     """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
 
@@ -122,7 +122,15 @@ def _last(curve: pl.DataFrame | None) -> dict[str, Figure]:
     return figures | {"training_seconds": round(float(curve["seconds"].sum()), 1)}
 
 
-@study_artifact(GROUP, LanguageModel, TRAINING_CURVES, PolicyEvaluation, checks=checks.TUNED_CHECKS, deps=[BASE])
+@study_artifact(
+    GROUP,
+    LanguageModel,
+    TRAINING_CURVES,
+    PolicyEvaluation,
+    checks=checks.TUNED_CHECKS,
+    deps=[BASE],
+    reads=("method", "tuned", "data", "seed", "ppo", "dpo", "preference_batches"),
+)
 def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores) -> dg.MaterializeResult:
     """A model tuned with a reward that is known word by word, with checkpoints on the way; or one loaded as it is.
 
@@ -160,7 +168,14 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
     return made.result(figures | _last(done.curve), checks.tuned_checks(done.evaluations, settings.kl_budget))
 
 
-@study_artifact(GROUP, LayerDivergence, TensorDivergence, checks=checks.DIVERGENCE_CHECKS, deps=[BASE, TUNED])
+@study_artifact(
+    GROUP,
+    LayerDivergence,
+    TensorDivergence,
+    checks=checks.DIVERGENCE_CHECKS,
+    deps=[BASE, TUNED],
+    reads=("data", "loss_documents", "max_tokens"),
+)
 def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """How far each layer of a tuned model, and of its checkpoints, is from the base's: weights, activations, outputs.
 

@@ -35,7 +35,15 @@ class FrontierConfig(dg.Config):
     steps: int | None = Field(default=None, description="Steps of each tuning; empty takes the study's.")
 
 
-@study_artifact(GROUP, PolicyEvaluation, checks=_CHECKS, deps=[BASE], not_empty=True)
+@study_artifact(
+    GROUP,
+    PolicyEvaluation,
+    checks=_CHECKS,
+    deps=[BASE],
+    not_empty=True,
+    automation_condition=None,  # else a sensor of Dagster's own would make it
+    reads=("method", "data", "seed", "ppo", "dpo", "preference_batches"),
+)
 def frontier(context: dg.AssetExecutionContext, config: FrontierConfig, stores: Stores) -> dg.MaterializeResult:
     """Reward and KL of models that are tuned alike but for the price of KL, which is held; nothing waits for it."""
     study = study_of(context)

@@ -42,7 +42,13 @@ class AblationsConfig(dg.Config):
 
 
 @study_artifact(
-    GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[TUNED, DICTIONARIES, PROBES]
+    GROUP,
+    Ablation,
+    AblatedFeature,
+    ABLATION_TEXTS,
+    checks=ABLATION_CHECKS,
+    reads=("data", "documents", "max_tokens", "ablation_prompts", "ablated_share", "random_ablations", "dictionaries"),
+    deps=[TUNED, DICTIONARIES, PROBES],
 )
 def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores: Stores) -> dg.MaterializeResult:
     """Expected valence of the next token with features at zero, ranked among random features that are as active.

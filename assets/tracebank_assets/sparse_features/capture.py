@@ -47,6 +47,7 @@ class CaptureConfig(dg.Config):
     Corpus,
     CorpusDocument,
     checks=checks.CAPTURE_CHECKS,
+    reads=("data", "documents", "max_tokens", "layers", "dtype"),
     blocking=checks.CAPTURE_CHECKS,
     deps=[BASE, TUNED, DIVERGENCES],
     kinds={"torch", "arrow"},

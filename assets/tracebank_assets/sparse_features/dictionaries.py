@@ -62,6 +62,7 @@ class DictionariesConfig(dg.Config):
     DictionarySimilarity,
     TRAINING_CURVES,
     checks=checks.DICTIONARY_CHECKS,
+    reads=("data", "seed", "documents", "max_tokens", "layers", "dictionaries", "loss_documents"),
     blocking=checks.BLOCKING,
     deps=[BASE, TUNED, DIVERGENCES, ACTIVATIONS],
 )

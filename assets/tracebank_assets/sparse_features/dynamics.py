@@ -36,7 +36,13 @@ _HELD_OUT_REVIEWS: Final = 96
 """A few thousand tokens to count features on."""
 
 
-@study_artifact(GROUP, FeatureDynamic, Probe, deps=[BASE, TUNED, DICTIONARIES])
+@study_artifact(
+    GROUP,
+    FeatureDynamic,
+    Probe,
+    deps=[BASE, TUNED, DICTIONARIES],
+    reads=("data", "seed", "documents", "max_tokens", "triples", "dictionaries"),
+)
 def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """The tuned model's small dictionaries on each checkpoint: which features fire there, and what a probe reads.
 

@@ -52,6 +52,7 @@ _TOKEN = {
     FeatureExplanation,
     FeatureScore,
     checks=checks.EXPLANATION_CHECKS,
+    reads=(),
     deps=[TUNED, ACTIVATIONS, DICTIONARIES, FEATURES],
 )
 def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, stores: Stores) -> dg.MaterializeResult:

@@ -65,6 +65,7 @@ class _Described:
     FEATURE_ACTIVATIONS,
     FEATURE_EXAMPLES,
     checks=checks.FEATURE_CHECKS,
+    reads=("stored_tokens",),
     deps=[BASE, TUNED, ACTIVATIONS, DICTIONARIES],
 )
 def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: Stores) -> dg.MaterializeResult:

@@ -51,8 +51,8 @@ def study_rows(studies: Sequence[Study], seeds: Mapping[str, list[int]]) -> list
     return [
         {
             "study": study.name,
-            "base_model": study.base.source,
-            "tuned_by": study.tuned.source if study.tuned else study.method.upper(),
+            "base_model": study.base.name,
+            "tuned_by": study.tuned.name if study.tuned else study.method.upper(),
             "documents": study.effort.documents,
             "seeds": seeds.get(study.name, []),
         }

@@ -10,7 +10,7 @@ from tracebank_assets.materialised import CONFIG
 from tracebank_assets.sparse_features.automation import STUDY_JOB
 from tracebank_assets.sparse_features.keys import ABLATIONS, DICTIONARIES, FEATURES
 from tracebank_assets.staleness import out_of_date, view_of
-from tracebank_assets.studies import SETTINGS, STUDIES, settings_of
+from tracebank_assets.studies import READS, SETTINGS, STUDIES, settings_of
 from tracebank_models.reward_probe.study import Study
 
 Configs = Mapping[dg.AssetKey, Mapping[str, Any]]
@@ -69,7 +69,8 @@ def to_make(
     for asset in job.asset_layer.selected_asset_keys:
         config = whole["ops"][asset.to_python_identifier()].get("config") or {}
         stale = bool(out_of_date(view, asset, [study.key]))
-        if stale or _made_with(instance, asset, study) != (config, settings_of(study)):
+        settings = settings_of(study, view.asset_graph.get(asset).metadata[READS])
+        if stale or _made_with(instance, asset, study) != (config, settings):
             found.add(asset)
     graph = view.asset_graph
     return set(dg.AssetSelection.assets(*found).downstream().resolve(graph)) & job.asset_layer.selected_asset_keys

@@ -37,9 +37,25 @@ _PREFERENCE_SEED: Final = 9_001
 
 
 @study_artifact(
-    GROUP, Probe, ProbeMetric, ProbeDifference, ProbeWeight, ReconstructedReward, checks=PROBE_CHECKS,
+    GROUP,
+    Probe,
+    ProbeMetric,
+    ProbeDifference,
+    ProbeWeight,
+    ReconstructedReward,
+    checks=PROBE_CHECKS,
+    reads=(
+        "method",
+        "data",
+        "seed",
+        "triples",
+        "random_probes",
+        "ablation_prompts",
+        "preference_batches",
+        "dictionaries",
+    ),
     deps=[BASE, TUNED, DICTIONARIES],
-)  # fmt: skip
+)
 def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Linear probes on small dictionaries' codes of the tuned model and of its base, and the difference of the two.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,7 +64,8 @@ def train_base_model(
     size = model_size(recipe.size)
     tokenizer = train_tokenizer(train["text"].to_list(), size.vocabulary_size)
     blocks = token_blocks(tokenizer, train, BLOCK_LENGTH), token_blocks(tokenizer, held, BLOCK_LENGTH)
-    model = build_model(size, tokenizer, recipe.seed).to(device or torch.device("cpu"))  # type: ignore[arg-type]
+    fitting = dataclasses.replace(size, vocabulary_size=len(tokenizer))  # little text has fewer tokens than the size
+    model = build_model(fitting, tokenizer, recipe.seed).to(device or torch.device("cpu"))  # type: ignore[arg-type]
     folder = directory / settings_hash(recipe, corpus_hash(documents))[:12] if directory else None
     curve = pretrain(model, tokenizer, *blocks, recipe.pretraining, folder, on_step)
     return BaseModel(model, tokenizer, curve, folder)

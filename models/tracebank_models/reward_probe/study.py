@@ -32,7 +32,8 @@ Count = Annotated[int, Meta(ge=1, le=10**9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0, le=10**6)]
 Rate = Annotated[float, Meta(ge=1e-12, le=1)]
-Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Meta(ge=0, le=999_999_999)]
+"""A partition's key has no more digits."""
 
 
 @dataclass(frozen=True, slots=True)
