@@ -48,10 +48,22 @@ def study_of(context: dg.AssetExecutionContext) -> Study:
         dg.Failure: the partition's key names no study.
     """
     key = context.partition_key
-    found = _KEY.fullmatch(key)
-    if found is None or found["name"] not in studies():
+    if (study := _named(key)) is None:
         raise dg.Failure(f"partition: {key!r} is not allowed: NAME-seedN, NAME one of {', '.join(studies())}")
-    return replace(studies()[found["name"]], seed=int(found["seed"]))
+    return study
+
+
+def _named(key: str) -> Study | None:
+    found = _KEY.fullmatch(key)
+    known = found and studies().get(found["name"])
+    return replace(known, seed=int(found["seed"])) if found and known else None
+
+
+def sharing_base(context: dg.AssetExecutionContext, base: str) -> dict[str, dict[str, str]]:
+    """Partitions of an asset whose studies have a base, each with the metadata that assets of studies have."""
+    made = context.instance.get_materialized_partitions(context.asset_key)
+    found = {key: study for key in sorted(made - {context.partition_key}) if (study := _named(key))}
+    return {key: {SETTINGS: settings_of(study)} for key, study in found.items() if study.base.name == base}
 
 
 def of_study(study: Study) -> dict[str, str | int]:

@@ -27,7 +27,7 @@ from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
 from tracebank_assets.language_models.tuned_models import tuned_elsewhere, tuned_here
 from tracebank_assets.language_models.tuning_tasks import evaluation_rows, tuning_configuration
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import sharing_base, study_artifact, study_of
 from tracebank_models.reward_probe.study import ModelSource, Study
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
@@ -61,8 +61,8 @@ class TunedConfig(dg.Config):
 def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
     """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
 
-    Studies of one base share it: what is trained is found, and not trained again. A killed training goes on from its
-    last checkpoint.
+    Studies of one base share it: what is trained is found, and not trained again. Where it becomes another, what other
+    studies made of it is out of date. A killed training goes on from its last checkpoint.
     """
     from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.reward_probe.study_needs import check_model
@@ -70,18 +70,17 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
     source = study_of(context).base
     # Pretraining's batches are large enough to share, whatever the model's size.
     device = prepared_device(stores.settings)
-    with (
-        held(stores.settings.home, f"models/{source.name}"),
-        materialised(context, stores, LanguageModel, models_of(source.name)) as made,
-    ):
-        made.device = str(device)
-        loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
-        if not source.trained_here:
-            check_model(loaded, source.effort, load_vader_lexicon().word_valences())
-        if curve is not None:
-            rows = long_curve(curve, run=source.name, method=origin.method)
-            made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
-        made.write([model_row(loaded.facts, origin)])
+    with held(stores.settings.home, f"models/{source.name}"):
+        with materialised(context, stores, LanguageModel, models_of(source.name)) as made:
+            made.device = str(device)
+            loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
+            if not source.trained_here:
+                check_model(loaded, source.effort, load_vader_lexicon().word_valences())
+            if curve is not None:
+                rows = long_curve(curve, run=source.name, method=origin.method)
+                made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
+            made.write([model_row(loaded.facts, origin)])
+        made.stands_for(sharing_base(context, source.name))
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
     return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from tracebank.garbage import FRONTIERS
 from tracebank.resources import Stores
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
@@ -51,7 +52,7 @@ def frontier(context: dg.AssetExecutionContext, config: FrontierConfig, stores: 
         made.inputs[study.base.name] = parent.facts.weights_hash
         rows = _frontier(study, parent, settings, sorted(betas), folder)
         made.write(rows)
-    picture = draw(rows, study.key, folder / "frontier.svg")
+    picture = draw(rows, study.key, stores.settings.home / FRONTIERS / f"{study.key}.svg")
     kls = [float(str(row["kl"])) for row in rows if row["split"] == "report"]
     falls = kls == sorted(kls, reverse=True)
     check = dg.AssetCheckResult(check_name=_CHECK, passed=falls, severity=dg.AssetCheckSeverity.WARN)
