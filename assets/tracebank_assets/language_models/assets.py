@@ -27,7 +27,7 @@ from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
 from tracebank_assets.language_models.tuned_models import tuned_elsewhere, tuned_here
 from tracebank_assets.language_models.tuning_tasks import evaluation_rows, tuning_configuration
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import sharing_base, study_artifact, study_of
+from tracebank_assets.studies import made_of_study, sharing_base, study_artifact, study_of
 from tracebank_models.reward_probe.study import ModelSource, Study
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
@@ -131,16 +131,10 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
     from tracebank_models.reward_probe.study_needs import check_model, check_space, needed_bytes
     from tracebank_models.reward_probe.study_report import study_report
 
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    settings = tuning_configuration(study, {**config.model_dump(), "seed": study.seed})
-    with materialised(context, stores, LanguageModel, models_of(study.key)) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
+        settings = tuning_configuration(study, {**config.model_dump(), "seed": study.seed})
         parent = load_catalogued(stores.relational, study.base.name, device)
-        made.inputs |= {
-            study.base.name: parent.facts.weights_hash,
-            "data": study.data.content_hash(),
-        }  # tuning changes the parent's weights in place
+        made.inputs["data"] = study.data.content_hash()
         study_report(study)  # all that is read, before anything is trained on a part of it
         check_model(parent, study.effort, study.data.lexicon().word_valences())
         check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
@@ -152,7 +146,7 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
         if done.curve is not None:
             rows = long_curve(done.curve, run=study.key, method=study.method, seed=study.seed)
             made.into(TRAINING_CURVES, {"run": study.key}).write(rows)
-        made.write(done.models)
+        made.into(LanguageModel, models_of(study.key)).write(done.models)
         evaluations = evaluation_rows(done.evaluations, study, settings, "tuned", done.chosen)
         made.into(PolicyEvaluation, {"model": study.key, "asset": "tuned"}).write(evaluations)
     figures = done.figures | {"checkpoints": len(done.models), "path": str(done.models[-1]["path"])}
@@ -166,10 +160,7 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     Activations and outputs are measured on reviews that neither model was trained on. What one swapped layer does to
     the output is measured for the tuned model alone.
     """
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         frame, tensors = _divergences(stores, study, device)
         for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
             checkpoint = table.model.startswith(f"{study.key}@", autoescape=True)
