@@ -374,8 +374,8 @@ def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
         "sparse_features/activations": 1,
         "sparse_features/dictionaries": 1,
     }
-    parent = catalogued(chain.relational, "small").weights_hash
-    assert last["language_models/tuned", PPO].input_versions["small"] == parent
+    parent = last["language_models/base", PPO].data_version
+    assert last["language_models/tuned", PPO].input_versions["language_models/base"] == parent
     compared = last["language_models/layer_divergences", PPO]
     deps = ("language_models/base", "language_models/tuned", "language_models/layer_divergences")
     assert compared.input_versions == {key: last[key, PPO].data_version for key in deps[:2]}
