@@ -24,7 +24,7 @@ TEXTS = ["Review of a kettle.", "It came in red and the lid was dull.", "We love
 
 @pytest.fixture
 def batch(tokenizer: PreTrainedTokenizerFast) -> Batch:
-    return padded_texts(tokenizer, TEXTS)
+    return padded_texts(tokenizer, TEXTS)[0]
 
 
 @pytest.fixture

@@ -179,9 +179,7 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[
 
     parent = load_catalogued(stores.relational, study.base.name, device)
     texts = [document.text for document in study.data.documents("comparison", study.effort.loss_documents)]
-    batches = [
-        padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
-    ]
+    batches = padded_texts(parent.tokenizer, texts, study.effort.max_tokens)
     models = checkpoints_of(stores.relational, study.key)
     found, tensors = [], []
     with track(f"comparing layers of {study.key}", len(models)) as advance:

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from tracebank_models.features.paired_stream import PairedShards
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
-_LOSS_BATCH = 16
-"""Texts of a forward pass."""
-
 
 class DictionariesConfig(dg.Config):
     """How dictionaries are trained; empty fields take the study's plan."""
@@ -121,10 +118,7 @@ def _reader(
     from tracebank_models.language_model.token_blocks import padded_texts
 
     loaded = load_catalogued(stores.relational, model_of(study, side), device)
-    starts = range(0, len(texts), _LOSS_BATCH)
-    return loaded.model, [
-        padded_texts(loaded.tokenizer, texts[at : at + _LOSS_BATCH], study.effort.max_tokens) for at in starts
-    ]
+    return loaded.model, padded_texts(loaded.tokenizer, texts, study.effort.max_tokens)
 
 
 def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
