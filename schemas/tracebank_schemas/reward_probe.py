@@ -116,7 +116,7 @@ class ReconstructedReward(Base):
 
 
 class Ablation(Base):
-    """The reward of what a model writes while some of its features are held at zero."""
+    """What a model expects to say next while some of its features are held at zero: exact, nothing is sampled."""
 
     __tablename__ = "ablations"
 
@@ -127,12 +127,21 @@ class Ablation(Base):
         primary_key=True,
         doc="none, reconstruction, features, random_features; or features_error_kept, random_error_kept",
     )
-    draw: Mapped[int] = mapped_column(primary_key=True, doc="of random features, from 0; 0 elsewhere")
+    draw: Mapped[int] = mapped_column(primary_key=True, doc="number of the draw of random features; 0 elsewhere")
     features: Mapped[int] = mapped_column(doc="features held at zero")
-    prompts: Mapped[int] = mapped_column(doc="texts written")
-    mean_reward: Mapped[float] = mapped_column(Float, doc="of the new texts")
-    difference: Mapped[float] = mapped_column(Float, doc="mean of reward less the untouched model's, by prompt")
-    standard_error: Mapped[float | None] = mapped_column(Float, doc="of that mean")
+    mass: Mapped[float] = mapped_column(Float, doc="sum of their density x mean activation")
+    texts: Mapped[int] = mapped_column(doc="texts that it was measured on")
+    expected_valence: Mapped[float] = mapped_column(Float, doc="of the next token, mean over places and texts")
+    difference: Mapped[float] = mapped_column(Float, doc="less that of the untouched model")
+    effect: Mapped[float | None] = mapped_column(
+        Float, doc="less that with no feature at zero: of reconstruction, or of none where the error is kept"
+    )
+    effect_low: Mapped[float | None] = mapped_column(Float, doc="its 95 % interval over texts; null of random features")
+    effect_high: Mapped[float | None] = mapped_column(Float, doc="the other end")
+    rank_p: Mapped[float | None] = mapped_column(
+        Float, doc="(1 + draws whose effect is as low) / (1 + draws); null but of features and features_error_kept"
+    )
+    two_sided_p: Mapped[float | None] = mapped_column(Float, doc="twice the rank on the nearer side, at most 1")
 
 
 class AblatedFeature(Base):
@@ -170,12 +179,12 @@ class FeatureDynamic(Base):
 
 ABLATION_TEXTS: Final = SeriesTable(
     name="ablation_texts",
-    doc="What the model wrote under each condition of an ablation, with its reward.",
+    doc="What the model wrote under conditions of an ablation, with its reward: an illustration of ablations.",
     columns=(
         Column("study", pa.string(), "reward study", repeated=True),
         Column("seed", pa.int64(), "of the study", before=0),
         Column("condition", pa.string(), "as in ablations", repeated=True),
-        Column("draw", pa.int64(), "of random features; 0 elsewhere", before="seed"),
+        Column("draw", pa.int64(), "number of the draw of random features; 0 elsewhere", before="seed"),
         Column("prompt", pa.int64(), "number of the prompt"),
         Column("prompt_text", pa.string(), "what was given"),
         Column("text", pa.string(), "what came"),

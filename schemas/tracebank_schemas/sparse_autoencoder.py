@@ -127,6 +127,12 @@ class Feature(Base):
     )
     nu_reconstruction: Mapped[float | None] = mapped_column(Float, doc="crosscoders: latent scaling, base over tuned")
     nu_error: Mapped[float | None] = mapped_column(Float, doc="crosscoders: the same on errors")
+    nearest_base_cosine: Mapped[float | None] = mapped_column(
+        Float, doc="tuned dictionaries: largest cosine with a feature of the base dictionary that they are held against"
+    )
+    nearest_base_p: Mapped[float | None] = mapped_column(
+        Float, doc="(1 + features of a base dictionary no nearer to one of another seed) / (1 + its features)"
+    )
 
 
 def _of_feature() -> ForeignKeyConstraint:

@@ -7,14 +7,20 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.features.activity import ACTIVITY_SCHEMA, feature_activity, feature_states
-from tracebank_models.reward_probe.reward_ablation import AblationSettings, _KeepingError, ablate_reward_features
-from tracebank_models.reward_probe.reward_features import control_features, features_to_ablate, rank_reward_features
+from tracebank_models.language_model.lexicon import Lexicon, LexiconReward
+from tracebank_models.reward_probe.reward_ablation import (
+    BASELINE,
+    DRAWN,
+    AblationSettings,
+    AblationTexts,
+    ablate_reward_features,
+    work,
+)
+from tracebank_models.reward_probe.reward_features import features_to_ablate, rank_reward_features
 from tracebank_models.reward_probe.tuning_dynamics import Checkpoint, follow_tuning
 
 
@@ -73,78 +79,54 @@ def test_a_site_keeps_as_many_living_features_for_the_control() -> None:
     ranking = rank_reward_features(weights, activity)
     chosen = features_to_ablate(ranking, activity, 4)
     assert {site: features.tolist() for site, features in chosen.items()} == {"a": [0, 1], "b": [0, 1], "c": []}
-    control = control_features(activity, chosen)
-    assert {site: features.tolist() for site, features in control.items()} == {
-        "a": [2, 3],
-        "b": [2, 3, 4, 5, 6, 7],
-        "c": [],
-    }
     with pytest.raises(ValueError, match=r"^count: 0"):
         features_to_ablate(ranking, activity, 0)
     with pytest.raises(ValueError, match=r"^ranking: no feature"):
         features_to_ablate(ranking.clear(), activity, 3)
 
 
-def test_a_control_is_drawn_from_the_most_active_others() -> None:
-    activity = _activity("s", [0.1, 0.9, 0.0, 0.2, 0.9, 0.5], [1.0, 1.0, 0.0, 9.0, 0.1, 1.0])
-    assert control_features(activity, {"s": torch.tensor([1])}, times=2)["s"].tolist() == [3, 5]
-    assert control_features(activity, {"s": torch.tensor([1])}, times=9)["s"].tolist() == [0, 3, 4, 5]
-
-
 def test_ablation_takes_the_features_that_push_most(model: Any, tokenizer: Any, signed: Any) -> None:
-    corpus = TokenCorpus.from_texts(["a great lid", "such"], tokenizer)
+    corpora = [TokenCorpus.from_texts(texts, tokenizer) for texts in (["a great lid", "such"], ["so it goes", "on"])]
     sites = ["layers.0.mlp", "layers.1.mlp"]
     coders = dict.fromkeys(sites, signed)
-    activity = feature_activity(model, corpus, coders)
+    activity = feature_activity(model, corpora[0], coders)
     weights = _weights(activity, [0.0] * 32 + [1.0] * 16 + [-1.0] * 16)
-    prompts = [tokenizer(text)["input_ids"] for text in ("a g", "so ", "it ")]
-    done: list[tuple[int, int]] = []
+    starts = [tokenizer(text)["input_ids"] for text in ("a gr", "so i", "it i")]
+    texts = AblationTexts(corpora[0], corpora[1], starts, starts[1:])
+    lexicon, done = Lexicon("toy", {"a": 1.0, "i": -1.0, "go": 2.0}), list[int]()
+    settings = AblationSettings(0.05, draws=7, new_tokens=4)
     found = ablate_reward_features(
-        model, tokenizer, coders, weights, corpus, prompts, lambda texts: [float(len(text)) for text in texts],
-        AblationSettings(0.05, new_tokens=4, seeds=(0, 1)), progress=lambda one, all_: done.append((one, all_)),
+        model, tokenizer, coders, weights, texts, lexicon, LexiconReward(lexicon), settings, advance=done.append
     )  # fmt: skip
     top = activity.filter(site="layers.1.mlp").head(16)
     push = (top["density"] * top["mean_activation"]).sort(descending=True)
     assert found.chosen["site"].unique().to_list() == ["layers.1.mlp"]
     assert found.chosen["push"].to_list() == pytest.approx(push.to_list()[:3])
-    assert found.summary.select("condition", "seed", "features", "prompts").rows() == [
-        ("none", 0, 0, 3), ("reconstruction", 0, 0, 3), ("features", 0, 3, 3),
-        ("random_features", 0, 3, 3), ("random_features", 1, 3, 3), ("features_error_kept", 0, 3, 3),
-        ("random_error_kept", 0, 3, 3), ("random_error_kept", 1, 3, 3)]  # fmt: skip
-    assert found.texts.height == 24
-    assert found.texts.filter(prompt=1)["prompt_text"].unique().to_list() == ["so "]
-    assert done == [(at, 10) for at in range(1, 11)]
-    # The reconstruction of these dictionaries is exact.
-    same = found.texts.filter(condition="none")["text"].to_list()
-    assert found.texts.filter(condition="reconstruction")["text"].to_list() == same
-    # And so there is no error that could be kept or lost.
-    for plain, kept in (("features", "features_error_kept"), ("random_features", "random_error_kept")):
-        pair = [found.texts.filter(condition=name)["text"].to_list() for name in (plain, kept)]
-        assert pair[0] == pair[1]
-    with pytest.raises(ValueError, match=r"^share: 0.6"):
-        ablate_reward_features(
-            model, tokenizer, coders, weights, corpus, prompts, lambda texts: [0.0] * len(texts), AblationSettings(0.6)
-        )
-
-
-class _Lossy:
-    """A dictionary of one feature, the first dimension: nearly everything is error."""
-
-    def encode(self, activations: Tensor, /) -> Tensor:
-        return activations[:, :1].abs()
-
-    def decode(self, codes: Tensor, /) -> Tensor:
-        return functional.pad(codes, (0, 15))
-
-
-def test_with_the_error_kept_only_what_the_feature_wrote_is_gone() -> None:
-    coder = _KeepingError(_Lossy())
-    x = torch.randn(7, 16, generator=torch.Generator().manual_seed(0))
-    codes = coder.encode(x)
-    torch.testing.assert_close(coder.decode(codes), x)
-    without = coder.decode(torch.zeros_like(codes))
-    torch.testing.assert_close(without[:, 1:], x[:, 1:])
-    torch.testing.assert_close(without[:, 0], x[:, 0] - x[:, 0].abs())
+    assert sum(done) == work(3, 7)
+    rows = {(row["condition"], row["draw"]): row for row in found.effects.iter_rows(named=True)}
+    random = [(name, draw) for name in ("random_features", "random_error_kept") for draw in range(7)]
+    assert set(rows) == {(name, 0) for name in ("none", "reconstruction", *BASELINE)} | set(random)
+    assert {row["features"] for (name, _), row in rows.items() if name not in ("none", "reconstruction")} == {3}
+    matching = feature_activity(model, corpora[1], coders).filter(site="layers.1.mlp")
+    mass = matching.filter(pl.col("feature").is_in(found.chosen["feature"].implode()))
+    assert rows["features", 0]["mass"] == pytest.approx((mass["density"] * mass["mean_activation"]).sum())
+    # The reconstruction of these dictionaries is exact, and so there is no error that could be kept or lost.
+    assert rows["reconstruction", 0]["difference"] == pytest.approx(0, abs=1e-6)
+    for name, baseline in BASELINE.items():
+        row = rows[name, 0]
+        assert row["effect"] == pytest.approx(row["expected_valence"] - rows[baseline, 0]["expected_valence"])
+        assert row["effect"] == pytest.approx(rows["features", 0]["effect"], abs=1e-6)
+        assert row["effect_low"] <= row["effect"] <= row["effect_high"]
+        drawn = [rows[DRAWN[name], draw]["effect"] for draw in range(7)]
+        assert row["rank_p"] == (1 + sum(one <= row["effect"] + 1e-6 for one in drawn)) / 8
+    assert found.texts.select("condition", "prompt", "prompt_text").rows() == [
+        (name, at, text)
+        for name in ("none", "reconstruction", "features", "features_error_kept", "random_error_kept")
+        for at, text in enumerate(("so i", "it i"))
+    ]
+    for wrong, message in ((AblationSettings(0.6), r"^share: 0.6"), (AblationSettings(0.1, draws=0), r"^draws: 0")):
+        with pytest.raises(ValueError, match=message):
+            ablate_reward_features(model, tokenizer, coders, weights, texts, lexicon, LexiconReward(lexicon), wrong)
 
 
 def test_a_checkpoint_with_another_tokenizer_is_refused(model: Any, tokenizer: Any, signed: Any) -> None:

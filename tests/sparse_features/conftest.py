@@ -48,6 +48,7 @@ EFFORT = Effort(
     random_probes=5,
     ablation_prompts=12,
     ablated_share=0.1,
+    random_ablations=20,
     layers=2,
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
 import pytest
 from sqlalchemy import func, select
 from tests.filled import filled
@@ -16,6 +15,8 @@ from tracebank_models.language_model.lexicon import LexiconReward, load_vader_le
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, Probe, ProbeWeight
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
+DRAWS = 20
+
 
 def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     assert home.materialise(probes).success
@@ -24,19 +25,25 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
     with home.relational.session() as session:
         rows = {(row.condition, row.draw): row for row in session.scalars(select(Ablation))}
         session.expunge_all()
-    random = [(condition, seed) for condition in ("random_features", "random_error_kept") for seed in range(3)]
+    drawn = [(condition, draw) for condition in ("random_features", "random_error_kept") for draw in range(DRAWS)]
     assert set(rows) == {
-        ("none", 0), ("reconstruction", 0), ("features", 0), ("features_error_kept", 0), *random}  # fmt: skip
-    assert [row.features for row in rows.values()].count(3) == 8
+        ("none", 0), ("reconstruction", 0), ("features", 0), ("features_error_kept", 0), *drawn}  # fmt: skip
+    assert [row.features for row in rows.values()].count(3) == 2 + len(drawn)
     assert rows["none", 0].difference == 0
+    assert {name for (name, _), row in rows.items() if row.rank_p is not None} == {"features", "features_error_kept"}
+    for name, baseline, random in (
+        ("features", "reconstruction", "random_features"),
+        ("features_error_kept", "none", "random_error_kept"),
+    ):
+        row = rows[name, 0]
+        assert row.effect == pytest.approx(row.expected_valence - rows[baseline, 0].expected_valence)
+        as_low = sum(rows[random, draw].effect <= row.effect + 1e-6 for draw in range(DRAWS))
+        assert row.rank_p == pytest.approx((1 + as_low) / (1 + DRAWS))
     texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo", "seed": 0})
-    assert texts.height == 10 * 12
+    assert texts.height == 5 * 32
     reward = LexiconReward(load_vader_lexicon())
     assert texts["reward"].to_list() == pytest.approx(reward(texts["text"].to_list()).tolist())
-    for (condition, seed), row in rows.items():
-        part = texts.filter(pl.col("condition") == condition, pl.col("draw") == seed)
-        assert part["reward"].mean() == pytest.approx(row.mean_reward)
-        assert part["prompt_text"].n_unique() == row.prompts == 12
+    assert texts["prompt_text"].n_unique() == 32
     assert texts["prompt_text"].str.starts_with("Review of a ").all()
     assert texts["text"].filter(texts["condition"] == "none").to_list() != texts["text"].filter(
         texts["condition"] == "reconstruction"
@@ -46,7 +53,8 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
 
     assert home.materialise(ablations).success
     with home.relational.session() as session:
-        assert session.scalar(select(func.count()).select_from(Ablation)) == 10
+        again = {(row.condition, row.draw): row.expected_valence for row in session.scalars(select(Ablation))}
+    assert again == {key: row.expected_valence for key, row in rows.items()}
     assert open_series(home.settings).read(ABLATION_TEXTS).equals(texts)
     assert PROMPT_TOKENS == 12
 

@@ -96,6 +96,7 @@ EFFORT = Effort(
     random_probes=2,
     ablation_prompts=4,
     ablated_share=0.1,
+    random_ablations=20,
     layers=2,
     dictionaries=PLAN,
     loss_documents=4,

@@ -96,14 +96,14 @@ def test_tuning_has_taught_what_the_base_does_not_know(low: float | None, passed
     assert str(check.metadata["verdict"].value).startswith(verdict)
 
 
-@pytest.mark.parametrize(("mean", "passed"), [(0.1, True), (0.2, False)])
-def test_an_ablation_must_do_more_than_random_ones(mean: float, passed: bool) -> None:
+@pytest.mark.parametrize(("high", "rank", "passed"), [(-0.1, 0.05, True), (0.1, 0.01, False), (-0.1, 0.06, False)])
+def test_an_ablation_must_do_more_than_random_ones(high: float, rank: float, passed: bool) -> None:
     import polars as pl
 
-    summary = pl.DataFrame(
-        {
-            "condition": ["none", "reconstruction", "features_error_kept", "random_error_kept", "random_error_kept"],
-            "mean_reward": [1.0, 0.9, mean, 0.15, 0.5],
-        }
-    )
-    assert beyond_random(summary).passed == passed
+    chosen = {"condition": "features_error_kept", "effect": -0.2, "effect_low": -0.3, "effect_high": high,
+              "rank_p": rank, "two_sided_p": 2 * rank}  # fmt: skip
+    effects = pl.DataFrame([chosen, *({"condition": "random_error_kept", "effect": 0.0} for _ in range(3))])
+    result = beyond_random(effects)
+    assert result.passed == passed
+    assert result.metadata["draws"].value == 3
+    assert str(result.metadata["verdict"].value).startswith("there: " if passed else "not there: ")

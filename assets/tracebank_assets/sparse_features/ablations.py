@@ -1,9 +1,10 @@
-"""Asset `ablations`: what the tuned model writes without the features that push its reward up, beside controls."""
+"""Asset `ablations`: what the tuned model expects to say without the features that push its reward up."""
 
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from tracebank.progress import track
 from tracebank.resources import Stores
@@ -17,7 +18,6 @@ from tracebank_assets.sparse_features.probe_rows import weights_of
 from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.sparse_features.study_readers import (
     Dictionaries,
-    advancing,
     small_dictionaries,
 )
 from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
@@ -26,19 +26,29 @@ from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablat
 
 if TYPE_CHECKING:
     from tracebank_models.language_model.loading import LoadedModel
-    from tracebank_models.reward_probe.reward_ablation import RewardAblation
+    from tracebank_models.reward_probe.reward_ablation import AblationTexts, RewardAblation
 
 PROMPT_TOKENS: Final = 12
-"""The paper takes 30 of its longer reviews."""
+"""Of what is continued. The paper takes 30 of its longer reviews."""
+
+
+class AblationsConfig(dg.Config):
+    """How much is measured."""
+
+    draws: int | None = Field(default=None, ge=1, description="Draws of random features; empty: the study's.")
+    texts: int = Field(default=32, ge=2, description="Documents that the effect is measured on, at most.")
+    text_tokens: int = Field(default=32, ge=1, description="Tokens of each; documents with fewer are left out.")
+    continued: int = Field(default=32, ge=1, description="Prompts that are continued, for illustration.")
 
 
 @study_artifact(
     GROUP, Ablation, AblatedFeature, ABLATION_TEXTS, checks=ABLATION_CHECKS, deps=[TUNED, DICTIONARIES, PROBES]
 )
-def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """Reward of greedy continuations with features at zero, beside reconstruction alone and random features.
+def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores: Stores) -> dg.MaterializeResult:
+    """Expected valence of the next token with features at zero, ranked among random features that are as active.
 
-    Both ablations run with the reconstruction in the output's place, as in 2310.08164, and with its error kept.
+    Measured exactly, with the reconstruction in the output's place, as in 2310.08164, and with its error kept. Greedy
+    continuations of some prompts illustrate it.
 
     Features are chosen by probe weight times mean activation; see `tracebank_models.reward_probe.reward_features`.
     """
@@ -49,12 +59,12 @@ def ablations(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materiali
         tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
         made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
-        found = _ablated(stores, study, tuned, read)
-        made.write(with_study(found.summary.rename({"seed": "draw"}), study))
+        found = _ablated(stores, study, config, tuned, read)
+        made.write(with_study(found.effects, study))
         made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
-        texts = with_study(found.texts.rename({"seed": "draw"}), study)
-        made.into(ABLATION_TEXTS, of_study(study)).write(texts.select(column.name for column in ABLATION_TEXTS.columns))
-    return made.result(_figures(found), [beyond_random(found.summary)])
+        texts = with_study(found.texts, study).select(ABLATION_TEXTS.polars_schema.names())
+        made.into(ABLATION_TEXTS, of_study(study)).write(texts)
+    return made.result(_figures(found), [beyond_random(found.effects)])
 
 
 def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.DataFrame:
@@ -62,33 +72,51 @@ def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.D
     return with_study(chosen.with_columns(names), study).drop("site")
 
 
-def _ablated(stores: Stores, study: Study, tuned: "LoadedModel", read: Dictionaries) -> "RewardAblation":
+def _ablated(
+    stores: Stores, study: Study, config: AblationsConfig, tuned: "LoadedModel", read: Dictionaries
+) -> "RewardAblation":
+    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
+    from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features, work
+
+    weights = weights_of(
+        stores.relational, probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes"), read.names
+    )
+    draws = study.effort.random_ablations if config.draws is None else config.draws
+    settings = AblationSettings(study.effort.ablated_share, draws, study.seed)
+    texts = _texts(study, config, tuned)
+    lexicon, reward = study.data.lexicon(), study.data.reward_function(str(tuned.model.device))
+    with track(f"Ablations of {study.key}", total=work(len(texts.measured), draws)) as advance:
+        return ablate_reward_features(
+            tuned.model, tuned.tokenizer, read.coders, weights, texts, lexicon, reward, settings, advance=advance
+        )
+
+
+def _texts(study: Study, config: AblationsConfig, tuned: "LoadedModel") -> "AblationTexts":
+    """Held-out documents in halves, to choose features on and to match them on, and others to measure them on."""
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.reward_probe.emitted_words import review_starts
-    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
-    from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features
+    from tracebank_models.reward_probe.reward_ablation import AblationTexts
     from tracebank_models.reward_probe.study_report import wanted_documents
 
-    effort = study.effort
-    probe = probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes")
-    weights = weights_of(stores.relational, probe, read.names)
     held_out = [document.text for document in study_documents(study, HELD_OUT)]
-    corpus = TokenCorpus.from_texts(held_out, tuned.tokenizer, max_tokens=effort.max_tokens)
-    reviews = study.data.documents("ablation", wanted_documents(study)["ablation"])
-    texts = [review.text for review in reviews]
-    prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=effort.ablation_prompts)
-    settings = AblationSettings(effort.ablated_share, seeds=tuple(range(effort.random_ablations)))
-    reward = study.data.reward_function(str(tuned.model.device))
-    with track(f"Ablations of {study.key}", total=2 * (3 + len(settings.seeds))) as advance:
-        return ablate_reward_features(
-            tuned.model, tuned.tokenizer, read.coders, weights, corpus, prompts,
-            lambda written: reward(written).tolist(), settings, progress=advancing(advance),
-        )  # fmt: skip
+    halves = [
+        TokenCorpus.from_texts(held_out[first::2], tuned.tokenizer, max_tokens=study.effort.max_tokens)
+        for first in range(2)
+    ]
+    documents = study.data.documents("ablation", wanted_documents(study)["ablation"])
+    texts = [document.text for document in documents]
+    measured = review_starts(tuned.tokenizer, texts, tokens=config.text_tokens, limit=config.texts)
+    prompts = review_starts(tuned.tokenizer, texts, tokens=PROMPT_TOKENS, limit=config.continued)
+    return AblationTexts(halves[0], halves[1], measured, prompts)
 
 
 def _figures(found: "RewardAblation") -> dict[str, Figure]:
-    means = found.summary.group_by("condition", maintain_order=True).agg(
-        pl.col("mean_reward").mean().round(4), pl.col("features").first()
-    )
-    figures: dict[str, Figure] = {f"{name}_reward": float(mean) for name, mean, _ in means.iter_rows()}
-    return {"ablated_features": found.chosen.height, "prompts": int(found.summary["prompts"][0]), **figures}
+    chosen = found.effects.filter(pl.col("rank_p").is_not_null())
+    figures: dict[str, Figure] = {
+        f"{row['condition']}_{name}": round(row[name], 5)
+        for row in chosen.iter_rows(named=True)
+        for name in ("effect", "rank_p")
+    }
+    written = found.texts.group_by("condition", maintain_order=True).agg(pl.col("reward").mean())
+    figures |= {f"{name}_reward_written": round(float(mean), 4) for name, mean in written.iter_rows()}
+    return {"ablated_features": found.chosen.height, "texts": int(chosen["texts"][0]), **figures}

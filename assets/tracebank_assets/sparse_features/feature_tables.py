@@ -53,6 +53,7 @@ def write_features(
     Returns:
         Rows of `relational.features`.
     """
+    from tracebank_models.features.nearest_base import nearest_base
     from tracebank_models.features.rows import feature_rows
     from tracebank_models.sparse_autoencoder.comparisons import Trained, comparisons, matches
 
@@ -61,7 +62,8 @@ def write_features(
         for name, row in held.rows.items()
     }
     matched = matches(comparisons(trained), held.dictionaries)
-    frame = feature_rows(summary, tokens, matched)
+    nearest = nearest_base(trained, held.dictionaries, summary)
+    frame = feature_rows(summary, tokens, matched).join(nearest, on=["dictionary", "feature"], how="left")
     prefix = f"{study.key}/"
     for model, part in (
         (Feature, frame),

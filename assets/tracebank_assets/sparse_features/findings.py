@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from tracebank.cli.grid import NUMBER, Grid
 from tracebank.stores.relational import RelationalStore
@@ -73,8 +74,9 @@ def findings(relational: RelationalStore, study: str) -> list[Finding]:
     return [
         *_over_seeds(_dictionaries(relational, study)),
         *_over_seeds(_probes(relational, study)),
+        *_over_seeds(_ablations(relational, study, "rank p among random draws", Ablation.rank_p)),
         *_over_seeds(_taught(relational, study), is_difference=True),
-        *_over_seeds(_ablations(relational, study), is_difference=True),
+        *_over_seeds(_ablations(relational, study, "valence of the next token", Ablation.effect), is_difference=True),
     ]
 
 
@@ -157,13 +159,15 @@ def _side(study: str, seed: int, model: str) -> str:
     return "tuned" if model == f"{study}-seed{seed}" else "base"
 
 
-def _ablations(relational: RelationalStore, study: str) -> list[_Figure]:
+def _ablations(
+    relational: RelationalStore, study: str, told: str, column: InstrumentedAttribute[float | None]
+) -> list[_Figure]:
+    """Of the chosen features."""
     query = (
-        select(Ablation.condition, Ablation.seed, func.avg(Ablation.difference))
-        .where(Ablation.study == study, Ablation.condition != "none")
-        .group_by(Ablation.condition, Ablation.seed)
+        select(Ablation.condition, Ablation.seed, column)
+        .where(Ablation.study == study, Ablation.rank_p.is_not(None))
         .order_by(Ablation.condition, Ablation.seed)
     )
     with relational.reading() as session:
         rows = [row._tuple() for row in session.execute(query)]
-    return [(f"reward less the untouched: {name.replace('_', ' ')} at zero", seed, value) for name, seed, value in rows]
+    return [(f"ablation, {name.replace('_', ' ')}: {told}", seed, value) for name, seed, value in rows]

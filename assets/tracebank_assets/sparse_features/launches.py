@@ -8,7 +8,7 @@ import dagster as dg
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import CONFIG
 from tracebank_assets.sparse_features.automation import STUDY_JOB
-from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
+from tracebank_assets.sparse_features.keys import ABLATIONS, DICTIONARIES, FEATURES
 from tracebank_assets.staleness import out_of_date, view_of
 from tracebank_assets.studies import SETTINGS, STUDIES, settings_of
 from tracebank_models.reward_probe.study import Study
@@ -21,6 +21,7 @@ DEMO: Configs = {
     TUNED: {"steps": 16, "checkpoint_every": 8},
     DICTIONARIES: {"demonstration": True},
     FEATURES: {"stored_tokens": 1_024},
+    ABLATIONS: {"draws": 60, "texts": 24},
 }
 """Config of the demo's study: less of everything than the study's own settings, enough to see each part work."""
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 KNOWS_MORE: Final = "tuned_model_knows_more_than_base"
 BEYOND_RANDOM: Final = "ablation_beyond_random_features"
+_RARE: Final = 0.05
 
 
 PROBE_CHECKS: Final = {
@@ -18,8 +19,9 @@ PROBE_CHECKS: Final = {
 }
 """The check of `[sparse_features, probes]`."""
 ABLATION_CHECKS: Final = {
-    BEYOND_RANDOM: "Without what the features that push the reward up write, the mean reward is below that without what"
-    " random features write, for every draw of those; the dictionary's error is kept in both."
+    BEYOND_RANDOM: "Without what the features that push the reward up write, the expected valence of the next token"
+    f" falls, and as far as without at most {_RARE:.0%} of the draws of random features that are as active; the"
+    " dictionary's error is kept."
 }
 """The check of `[sparse_features, ablations]`."""
 
@@ -46,15 +48,23 @@ def knows_more(difference: Mapping[str, Any]) -> dg.AssetCheckResult:
     )
 
 
-def beyond_random(summary: "pl.DataFrame") -> dg.AssetCheckResult:
-    """The check of ablations, of a frame with the columns condition and mean_reward."""
-    means = {
-        condition: summary.filter(condition=condition)["mean_reward"].to_list()
-        for condition in ("none", "reconstruction", "features_error_kept", "random_error_kept")
-    }
+def beyond_random(effects: "pl.DataFrame") -> dg.AssetCheckResult:
+    """The check of ablations, of `RewardAblation.effects`."""
+    row = effects.filter(condition="features_error_kept").row(0, named=True)
+    there = row["effect_high"] < 0 and row["rank_p"] <= _RARE
+    if there:
+        verdict = "there: the valence of the next token falls further than without random features"
+    elif row["effect_high"] < 0:
+        verdict = "not there: the valence of the next token falls no further than without random features"
+    else:
+        verdict = "not there: the valence of the next token does not fall"
     return dg.AssetCheckResult(
         check_name=BEYOND_RANDOM,
-        passed=means["features_error_kept"][0] < min(means["random_error_kept"]),
+        passed=there,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={name: [round(value, 4) for value in values] for name, values in means.items()},
+        metadata={
+            "verdict": verdict,
+            "draws": effects.filter(condition="random_error_kept").height,
+            **{name: row[name] for name in ("effect", "effect_low", "effect_high", "rank_p", "two_sided_p")},
+        },
     )

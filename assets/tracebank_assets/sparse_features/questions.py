@@ -5,7 +5,7 @@ from pathlib import Path
 from tracebank_assets.dialects import written_questions
 
 _SQL = Path(__file__).parent / "sql"
-_NAMES = ("least_matched_reward_features",)
+_NAMES = ("least_matched_reward_features", "features_that_tuning_made")
 
 
 def questions(engine: str) -> dict[str, str]:

@@ -1,239 +1,168 @@
-"""Ablation of features: a site's output becomes its dictionary's reconstruction with chosen features at zero.
+"""The effect of held features on the valence of the next token: exact, teacher-forced over fixed texts.
 
-Beside it run the untouched model, the reconstruction alone, and random features of the same number: what the chosen
-ones do is told apart from what any reconstruction, and any features, do.
+Sums over the vocabulary are averaged over the places of a text, and texts are averaged. Nothing is sampled, so a
+condition costs a forward pass, and many choices of features share one as parts of its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from tracebank_models.activations.capture import site_widths
-from tracebank_models.activations.sites import replaced, resolve_sites
-from tracebank_models.features.sparse_coder import SparseCoder, encoded
+from tracebank_models.activations.sites import Site, replaced, resolve_sites
+from tracebank_models.features.held_at_zero import without_features
+from tracebank_models.features.sparse_coder import SparseCoder
 from tracebank_models.language_model.hooks import evaluating
-from tracebank_models.language_model.sampling import sample_completions
-from tracebank_models.language_model.token_blocks import padded_batch
-from tracebank_models.language_model.tokenizer import padding_id
+from tracebank_models.reward_probe.next_valence import TokenValences
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-Reward = Callable[[Sequence[str]], Sequence[float]]
-"""The reward of each text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """What a run does: `none`, `reconstruction`, `features` or `random_features`."""
-
-    condition: str
-    seed: int | None
-    """Of the random features."""
-    features: Mapping[str, Tensor]
-    """By site, the features at zero, int64; a site that is not here is left alone."""
+_CELLS: Final = 1 << 23
+"""Logits of a forward pass: 32 MiB of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class AblationResult:
-    """What all runs gave."""
+class Condition:
+    """What stands in the place of sites' outputs."""
 
-    generations: pl.DataFrame
-    """Columns condition, seed, prompt (number), text and reward."""
-    summary: pl.DataFrame
-    """Columns condition, seed, features, count, mean_reward, difference (to `none`, over the same prompts) and
-    standard_error (of the difference)."""
+    off: Mapping[str, Tensor]
+    """By site, features at zero, bool (choices, features), with as many choices at every site. A site that is not here
+    is left alone."""
+    error_kept: bool = False
+    """Whether the error of the reconstruction is added again."""
+
+    @property
+    def choices(self) -> int:
+        """How many choices of features there are."""
+        return next((len(off) for off in self.off.values()), 1)
+
+    def part(self, choices: slice) -> Condition:
+        """Some of the choices; with the error kept, sites at which nothing is held are left alone."""
+        off = {site: one[choices] for site, one in self.off.items()}
+        held = {site: one for site, one in off.items() if bool(one.any())}
+        return Condition(held if self.error_kept and held else off, self.error_kept)
 
 
-def ablations(
-    chosen: Mapping[str, Tensor], widths: Mapping[str, int], *, seeds: Sequence[int], among: Mapping[str, Tensor] | None
-) -> Iterator[Ablation]:
-    """The four conditions, the last once a seed.
+class ExpectedValence:
+    """Expected valence of the next token of a model with features held at zero, over fixed texts."""
 
-    Args:
-        chosen: Features to ablate by site.
-        widths: How many features the dictionary of each site has.
-        seeds: Of the random features.
-        among: What random features are drawn from (those that are alive, say); all where it is None. The chosen ones
-            are never drawn.
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        valences: TokenValences,
+        coders: Mapping[str, SparseCoder],
+        texts: Sequence[Sequence[int]],
+    ) -> None:
+        """Take model, dictionaries and texts.
 
-    Raises:
-        ValueError: A feature is beyond its dictionary, is there twice, or there are too few others to draw from.
-    """
-    for site, features in chosen.items():
-        if features.numel() and (int(features.min()) < 0 or int(features.max()) >= widths[site]):
+        Args:
+            model: The model.
+            valences: Of its tokenizer.
+            coders: The dictionary of each site.
+            texts: Token ids, all of one length.
+
+        Raises:
+            ValueError: There is no text, they differ in length, or a site is not known.
+        """
+        lengths = {len(text) for text in texts}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError(f"texts: lengths {sorted(lengths)} are not allowed: at least one text, all of one length")
+        self._model, self._valences, self._coders = model, valences, coders
+        self._sites: dict[str, Site] = {site.name: site for site in resolve_sites(model, list(coders))}
+        self._texts = [list(text) for text in texts]
+
+    @property
+    def tokens(self) -> int:
+        """Places whose next token is looked at."""
+        return sum(map(len, self._texts))
+
+    def of(
+        self, conditions: Mapping[str, Condition], advance: Callable[[int], None] | None = None
+    ) -> dict[str, Tensor]:
+        """By condition, float64 (choices, texts).
+
+        Args:
+            conditions: By name.
+            advance: Told how many choices of a condition were looked at on how many texts, multiplied.
+
+        Raises:
+            ValueError: The model's logits are not finite, or a dictionary is of another width.
+        """
+        parts: dict[str, list[Tensor]] = {name: [] for name in conditions}
+        with evaluating(self._model):
+            for ids, values in self._batches():
+                for name, condition in conditions.items():
+                    found = []
+                    for one in self._portions(condition, values.numel()):
+                        found.append(self._measured(one, ids, values))
+                        if advance is not None:
+                            advance(one.choices * len(ids))
+                    parts[name].append(torch.cat(found))
+        return {name: torch.cat(found, dim=1) for name, found in parts.items()}
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Some texts at a time with the value of every token after each of their tokens, (tokens, vocabulary)."""
+        width = self._logits(torch.tensor([self._texts[0][:1]]), Condition({})).shape[-1]
+        count = max(1, _CELLS // (8 * width * len(self._texts[0])))
+        for first in range(0, len(self._texts), count):
+            texts = self._texts[first : first + count]
+            values = self._valences.of_texts(texts)
+            # Rows of an embedding that are no token of the tokenizer write nothing.
+            values = functional.pad(values, (0, width - values.shape[1]))
+            yield torch.tensor(texts, device=self._model.device), values.to(self._model.device)
+
+    @staticmethod
+    def _portions(condition: Condition, cells: int) -> Iterator[Condition]:
+        count = max(1, _CELLS // cells)
+        for first in range(0, condition.choices, count):
+            yield condition.part(slice(first, first + count))
+
+    def _measured(self, condition: Condition, ids: Tensor, values: Tensor) -> Tensor:
+        chances = self._logits(ids.repeat(condition.choices, 1), condition).float().softmax(-1)
+        expected = torch.einsum("ctv,tv->ct", chances.view(condition.choices, *values.shape), values)
+        if not bool(torch.isfinite(expected).all()):
             raise ValueError(
-                f"features: {features.tolist()[:5]}... of {site!r} is not allowed: 0 to {widths[site] - 1}"
+                f"model: {type(self._model).__name__} gives logits that are not finite: allowed are numbers"
             )
-        if len(set(features.tolist())) != features.numel():
-            raise ValueError(f"features: one of {site!r} is there twice: allowed is each once")
-    yield Ablation("none", None, {})
-    yield Ablation("reconstruction", None, {site: torch.empty(0, dtype=torch.int64) for site in chosen})
-    yield Ablation("features", None, dict(chosen))
-    for seed in seeds:
-        chance = torch.Generator().manual_seed(seed)
-        drawn: dict[str, Tensor] = {}
-        for site, features in chosen.items():
-            pool = among[site] if among is not None else torch.arange(widths[site])
-            others = pool[~torch.isin(pool, features)]
-            if others.numel() < features.numel():
-                raise ValueError(
-                    f"features: {features.numel()} of {site!r} leave {others.numel()} to draw a control from: allowed"
-                    " are at most half"
-                )
-            drawn[site] = others[torch.randperm(others.numel(), generator=chance)[: features.numel()]]
-        yield Ablation("random_features", seed, drawn)
+        return expected.view(condition.choices, *ids.shape).mean(-1).double().cpu()
+
+    def _logits(self, ids: Tensor, condition: Condition) -> Tensor:
+        ids = ids.to(self._model.device)
+        with under(self._model, self._sites, self._coders, condition):
+            logits = self._model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
+        assert isinstance(logits, Tensor)
+        return logits
 
 
-def reconstruct_without(site: str, coder: SparseCoder, features: Tensor) -> Callable[[Tensor], Tensor]:
-    """A function of a site's output (sequences, positions, width): its reconstruction without features.
-
-    Raises:
-        ValueError: (when it is called) the dictionary is of another width.
-    """
-
-    def change(output: Tensor) -> Tensor:
-        flat = output.flatten(0, 1)
-        codes = encoded(site, coder, flat)
-        codes = codes.index_fill(1, features.to(codes.device), 0.0)
-        restored = coder.decode(codes)
-        if restored.shape != flat.shape:
-            raise ValueError(
-                f"dictionary: that of {site!r} gives back {tuple(restored.shape)}: allowed is {tuple(flat.shape)}"
-            )
-        return restored.to(output.dtype).view_as(output)
-
-    return change
-
-
-def generate_greedily(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[int]],
-    *,
-    new_tokens: int,
-    batch: int = 64,
-) -> list[str]:
-    """Continuations of prompts, each token the likeliest one.
+def under(
+    model: PreTrainedModel, sites: Mapping[str, Site], coders: Mapping[str, SparseCoder], condition: Condition
+) -> AbstractContextManager[None]:
+    """Put a model under a condition; a batch has its choices one after the other, each with all the sequences.
 
     Args:
         model: The model.
-        tokenizer: Turns the new tokens into text.
-        prompts: Token ids, one or more each; they are padded on the left and the padding is masked.
-        new_tokens: Tokens to generate.
-        batch: Prompts at once.
-
-    Returns:
-        The new text of each prompt.
-
-    Raises:
-        ValueError: There is no prompt or an empty one, or see `sample_completions`.
-    """
-    if not prompts or any(len(prompt) == 0 for prompt in prompts):
-        raise ValueError("prompts: one is empty or there is none: at least one token in each is needed")
-    rows, texts = [np.asarray(prompt, np.int32) for prompt in prompts], []
-    with evaluating(model):
-        for first in range(0, len(rows), batch):
-            group = padded_batch(rows[first : first + batch], padding_id(tokenizer), left=True)
-            lengths = torch.full((len(group[0]),), new_tokens)
-            texts += sample_completions(model, tokenizer, group, lengths, temperature=0).texts(tokenizer)
-    return texts
-
-
-def ablate(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[Sequence[int]],
-    coders: Mapping[str, SparseCoder],
-    chosen: Mapping[str, Tensor],
-    reward: Reward,
-    *,
-    new_tokens: int = 20,
-    seeds: Sequence[int] = (0, 1, 2),
-    among: Mapping[str, Tensor] | None = None,
-    batch: int = 64,
-    progress: Callable[[int, int], None] | None = None,
-) -> AblationResult:
-    """Generate under every condition and measure the reward of what comes.
-
-    Args:
-        model: The model.
-        tokenizer: Its tokenizer.
-        prompts: Token ids of prompts.
+        sites: By name.
         coders: The dictionary of each site.
-        chosen: Features to ablate, by site.
-        reward: Reward of the new texts.
-        new_tokens: Tokens to generate.
-        seeds: Of the random features: a run each.
-        among: What random features are drawn from.
-        batch: Prompts at once.
-        progress: Told how many conditions are done, and how many there are.
-
-    Raises:
-        ValueError: A site has no dictionary, or see `ablations` and `reconstruct_without`.
+        condition: What is held at zero.
     """
-    missing = [site for site in chosen if site not in coders]
-    if missing or not chosen:
-        raise ValueError(f"features: {missing} have no dictionary: allowed are {', '.join(coders)}")
-    sites = {site.name: site for site in resolve_sites(model, list(chosen))}
-    widths = {site: _features(model, site, coders[site]) for site in chosen}
-    runs = list(ablations(chosen, widths, seeds=seeds, among=among))
-    frames = []
-    for number, run in enumerate(runs):
-        changes = {sites[site]: reconstruct_without(site, coders[site], run.features[site]) for site in run.features}
-        with replaced(model, changes):
-            texts = generate_greedily(model, tokenizer, prompts, new_tokens=new_tokens, batch=batch)
-        frames.append(_rows(run, texts, reward(texts)))
-        if progress is not None:
-            progress(number + 1, len(runs))
-    generations = pl.concat(frames)
-    counts = {(run.condition, run.seed): sum(f.numel() for f in run.features.values()) for run in runs}
-    return AblationResult(generations, _summary(generations, counts))
+    changes = {
+        sites[site]: without_features(site, coders[site], off, error_kept=condition.error_kept)
+        for site, off in condition.off.items()
+    }
+    return replaced(model, changes)
 
 
-def _features(model: PreTrainedModel, site: str, coder: SparseCoder) -> int:
-    """How many features a dictionary has, found by encoding one token; this also tells a wrong width early."""
-    width = site_widths(model, resolve_sites(model, [site]))[site]
-    with torch.no_grad():
-        return int(encoded(site, coder, torch.zeros(1, width, dtype=model.dtype, device=model.device)).shape[1])
-
-
-def _rows(run: Ablation, texts: Sequence[str], rewards: Sequence[float]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "condition": [run.condition] * len(texts),
-            "seed": [run.seed] * len(texts),
-            "prompt": range(len(texts)),
-            "text": list(texts),
-            "reward": list(rewards),
-        },
-        schema={
-            "condition": pl.String,
-            "seed": pl.Int64,
-            "prompt": pl.Int64,
-            "text": pl.String,
-            "reward": pl.Float64,
-        },
-    )
-
-
-def _summary(generations: pl.DataFrame, counts: Mapping[tuple[str, int | None], int]) -> pl.DataFrame:
-    plain = generations.filter(condition="none").select("prompt", pl.col("reward").alias("untouched"))
-    paired = generations.join(plain, on="prompt").with_columns(
-        (pl.col("reward") - pl.col("untouched")).alias("difference")
-    )
-    found = paired.group_by("condition", "seed", maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("count"),
-        pl.col("reward").mean().alias("mean_reward"),
-        pl.col("difference").mean(),
-        (pl.col("difference").std() / pl.len().sqrt()).alias("standard_error"),
-    )
-    numbers = [counts[condition, seed] for condition, seed in found.select("condition", "seed").iter_rows()]
-    return found.insert_column(2, pl.Series("features", numbers, pl.Int64))
+def interval(differences: Tensor, *, seed: int, resamples: int = 2_000) -> tuple[float, float]:
+    """95 % interval of a mean over texts, by the percentiles of resampled texts."""
+    values = differences.numpy()
+    rows = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    low, high = np.quantile(values[rows].mean(1), (0.025, 0.975))
+    return float(low), float(high)

@@ -7,7 +7,7 @@ to the probe's mean prediction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import torch
@@ -36,7 +36,7 @@ def rank_reward_features(weights: pl.DataFrame, activity: pl.DataFrame) -> pl.Da
 
 
 def features_to_ablate(ranking: pl.DataFrame, activity: pl.DataFrame, count: int) -> dict[str, Tensor]:
-    """The strongest features by site, so few of each site that as many others of it are alive for a control.
+    """The strongest features by site, so few of each site that as many others of it are alive to be drawn.
 
     Args:
         ranking: What `rank_reward_features` gives.
@@ -58,30 +58,6 @@ def features_to_ablate(ranking: pl.DataFrame, activity: pl.DataFrame, count: int
         raise ValueError("ranking: no feature pushes the reward up: allowed is a ranking with at least one")
     sites = activity["site"].unique(maintain_order=True).to_list()
     return {site: _numbers(chosen.filter(site=site)["feature"].to_list()) for site in sites}
-
-
-def control_features(activity: pl.DataFrame, chosen: Mapping[str, Tensor], times: int = 3) -> dict[str, Tensor]:
-    """What random features are to be drawn from: of each site the most active others, some times as many as chosen.
-
-    Most features hardly fire, and holding such ones at zero does nothing: against them any active feature would seem
-    to matter.
-
-    Args:
-        activity: What `feature_activity` gives.
-        chosen: What `features_to_ablate` gives.
-        times: How many times as many; fewer where fewer are alive.
-
-    Returns:
-        By site the features, int64, ascending.
-    """
-    active = activity.filter(pl.col("density") > 0).with_columns(
-        (pl.col("density") * pl.col("mean_activation")).alias("mean")
-    )
-    found = {}
-    for site, features in chosen.items():
-        others = active.filter(pl.col("site") == site, ~pl.col("feature").is_in(features.tolist()))
-        found[site] = _numbers(others.sort("mean", descending=True).head(times * features.numel())["feature"].to_list())
-    return found
 
 
 def _numbers(features: Sequence[int]) -> Tensor:

@@ -55,8 +55,8 @@ class Effort:
     """Share of a dictionary's features that an ablation holds at zero."""
     layers: Count = 5
     """Most divergent layers."""
-    random_ablations: Count = 3
-    """Runs of an ablation with random features, a seed each."""
+    random_ablations: Count = 200
+    """Draws of random features that the ablated ones are ranked among."""
     dictionaries: DictionaryPlan = field(default_factory=DictionaryPlan)
     loss_documents: Count = 64
     """Documents that losses are measured on with a dictionary in the model's place."""
@@ -113,7 +113,6 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=100,
         ablation_prompts=500,
         ablated_share=0.05,
-        random_ablations=10,
         dictionaries=DictionaryPlan(l1=0.015, learning_rate=1e-2, epochs=21),
         loss_documents=48,
         stored_tokens=8_192,

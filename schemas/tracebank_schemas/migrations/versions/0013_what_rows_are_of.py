@@ -17,7 +17,7 @@ from alembic import op
 from tracebank_schemas.relational import DEFERRED, IN_HOME, home_of
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
