@@ -24,8 +24,6 @@ class Dictionaries:
     """By site."""
     names: dict[str, str]
     """Full name, by site."""
-    versions: dict[str, str]
-    """Hash of the weights of each, by full name."""
 
 
 def small_dictionaries(relational: RelationalStore, study: Study, side: str, device: "torch.device") -> Dictionaries:
@@ -41,7 +39,6 @@ def small_dictionaries(relational: RelationalStore, study: Study, side: str, dev
     return Dictionaries(
         {row.site: load_dictionary(Path(row.path)).to(device) for row in rows},
         {row.site: row.dictionary for row in rows},
-        {row.dictionary: row.weights_hash or "unknown" for row in rows},
     )
 
 
