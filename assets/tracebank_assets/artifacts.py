@@ -151,6 +151,7 @@ def artifact_by_table(
     deps: Sequence[dg.AssetKey] = (),
     kinds: set[str] | None = None,
     freshness_policy: dg.FreshnessPolicy | None = None,
+    files: Sequence[Path] = (),
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Make a function that writes several tables in one pass an asset for each table, `[group, table]`.
@@ -163,12 +164,13 @@ def artifact_by_table(
         deps: what each is made of.
         kinds: of each.
         freshness_policy: of each.
+        files: see `artifact`.
         options: of `dg.multi_asset`.
     """
     keys = {table.name: dg.AssetKey([group, table.name]) for table in tables}
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        version = code_version(function)
+        version = code_version(function, files)
         specs = [
             dg.AssetSpec(
                 keys[table.name], deps=deps, description=table.doc, group_name=group, code_version=version,

@@ -51,16 +51,33 @@ class _Module:
             self._definitions[name] = " ".join(said), list(uses)
         return self._definitions[name]
 
-    def found(self, name: str, attribute: str) -> "tuple[_Module, str] | None":
-        """Where a name of this module, or an attribute of a module that it names, is defined or imported from."""
+    def found(self, name: str, attribute: str) -> "Iterator[tuple[_Module, str]]":
+        """Where a name of this module, or an attribute of a module that it names, is defined or imported from.
+
+        Both, where a function imports what has the name of something of the module.
+        """
         if not attribute and name in self.defined:
-            return self, name
-        if name not in self.imported:
-            return None
-        source, original = self.imported[name]
-        wanted = attribute or original
-        other = _module(f"{source}.{original}" if attribute and original else source)
-        return (other, wanted) if other and wanted else None
+            yield self, name
+        if name in self.imported:
+            source, original = self.imported[name]
+            wanted = attribute or original
+            other = _module(f"{source}.{original}" if attribute and original else source)
+            if other and wanted:
+                yield other, wanted
+
+    def imported_by_name(self, name: str) -> "Iterator[tuple[_Module, str]]":
+        """All of the modules that a definition imports as f"package.{name}": those that a list names, or all of it."""
+        _, uses = self.definition(name)
+        if not {("importlib", "import_module"), ("import_module", "")} & set(uses):
+            return
+        lists = [node for use, _ in uses for one in self.defined.get(use, ()) for node in ast.walk(one)]
+        named = {one.value for one in lists if isinstance(one, ast.Constant)}
+        for node in (node for statement in self.defined[name] for node in ast.walk(statement)):
+            if isinstance(node, ast.JoinedStr) and (folder := _module_folder(node, self.package)):
+                package, stems = folder
+                for stem in stems & named or stems:
+                    other = _module(f"{package}.{stem}")
+                    yield from ((other, one) for one in other.defined) if other else ()
 
     def _source(self, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -115,6 +132,17 @@ def forget_sources() -> None:
     _module.cache_clear()
 
 
+def _module_folder(text: ast.JoinedStr, package: str) -> tuple[str, set[str]] | None:
+    """The package in f"{__package__}.package.{name}" or f"package.{name}", and the modules in it."""
+    said = [part.value for part in text.values]  # type: ignore[attr-defined]
+    own = [package if isinstance(one, ast.Name) and one.id == "__package__" else one for one in said]
+    prefix = "".join(one for one in own if isinstance(one, str)).removesuffix(".")
+    room, _, inside = prefix.partition(".")
+    folders = [base.joinpath(*inside.split(".")) for base in _folders(room)] if room in ROOMS and inside else []
+    found = {path.stem for folder in folders for path in folder.glob("[!_]*.py")}
+    return (prefix, found) if found else None
+
+
 def _folders(room: str) -> list[Path]:
     return [Path(folder) for folder in importlib.import_module(room).__path__]
 
@@ -123,11 +151,12 @@ def code_version(function: Callable[..., Any], files: Iterable[Path] = ()) -> st
     """Hash of a function's code and of what it uses: 16 hexadecimal digits.
 
     Args:
-        function: has a source file.
+        function: has a source file; of one that is wrapped, the inner.
         files: that it reads beside it, or folders of such, as queries are.
     """
+    function = inspect.unwrap(function)
     module = _Module(function.__module__, Path(inspect.getfile(function)))
-    for statement in module.defined.get(function.__name__, []):
+    for statement in module.defined[function.__name__]:
         if isinstance(statement, ast.FunctionDef):
             statement.decorator_list = []  # how Dagster shows and runs it is not what it computes
     found = dict(_definitions(module, function.__name__))
@@ -148,10 +177,11 @@ def _definitions(start: _Module, name: str) -> Iterator[tuple[tuple[str, str], s
         if name in module.defined:
             said, uses = module.definition(name)
             yield (module.name, name), said
-        for found in (module.found(*use) for use in uses):
-            if found and (key := (found[0].name, found[1])) not in seen:
+        found = [one for use in uses for one in module.found(*use)]
+        for one in [*found, *(module.imported_by_name(name) if name in module.defined else ())]:
+            if (key := (one[0].name, one[1])) not in seen:
                 seen.add(key)
-                todo.append(found)
+                todo.append(one)
 
 
 def _read(node: ast.AST, said: list[str], uses: dict[tuple[str, str], None]) -> None:

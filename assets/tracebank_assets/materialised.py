@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final, overload
 
 import dagster as dg
+from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_TAG
 from sqlalchemy import ColumnElement
 
 from tracebank import ledger
@@ -77,6 +78,21 @@ class Materialised:
         """Make the rows visible and enter them in the ledger; the end of the `with` block does it."""
         self._entry = self._told()
         self._writing.commit(self._stores.ledger, self._entry, self._meter)
+
+    def stands_for(self, partitions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Tell, after the `with` block, that other partitions stand for the same rows: those told otherwise are behind.
+
+        Args:
+            partitions: metadata of each, as its own materialisation would have it.
+        """
+        entry = self._entry
+        assert entry is not None, "stands_for() comes after the with block"
+        tags = {DATA_VERSION_TAG: entry.data_version, CODE_VERSION_TAG: entry.code_version}
+        for name, metadata in partitions.items():
+            if self._stores.ledger.latest_version(entry.asset_key, name) != entry.data_version:
+                told = {**metadata, **self._configured()}
+                self._context.log_event(dg.AssetMaterialization(self.key, "", told, name, tags))
+                self._stores.ledger.enter(Materialization(**{**entry.row(), "partition": name}))
 
     def result(
         self, figures: Mapping[str, Figure] | None = None, checks: Iterable[dg.AssetCheckResult] = ()

@@ -1,22 +1,29 @@
 """Reward studies as partitions, a key for each study and seed; and what every asset of a study has in common."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, wraps
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 import msgspec
 import polars as pl
 
+from tracebank.resources import Stores
 from tracebank.settings import Settings, SettingsError
 from tracebank_assets.artifacts import DeclaredTable, artifact
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.materialised import Materialised, materialised
 from tracebank_assets.staleness import OutOfDate
 from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.reward_probe.study import Study, ladder_studies
 from tracebank_models.reward_probe.study_file import read_studies
+
+if TYPE_CHECKING:
+    import torch
 
 STUDIES: Final = dg.DynamicPartitionsDefinition(name="studies")
 """A partition for each study and seed that somebody asked for: `small-ppo-seed0`."""
@@ -52,10 +59,40 @@ def study_of(context: dg.AssetExecutionContext) -> Study:
         dg.Failure: the partition's key names no study.
     """
     key = context.partition_key
-    found = _KEY.fullmatch(key)
-    if found is None or found["name"] not in studies():
+    if (study := _named(key)) is None:
         raise dg.Failure(f"partition: {key!r} is not allowed: NAME-seedN, NAME one of {', '.join(studies())}")
-    return replace(studies()[found["name"]], seed=int(found["seed"]))
+    return study
+
+
+def _named(key: str) -> Study | None:
+    found = _KEY.fullmatch(key)
+    known = found and studies().get(found["name"])
+    return replace(known, seed=int(found["seed"])) if found and known else None
+
+
+@contextmanager
+def made_of_study(
+    context: dg.AssetExecutionContext, stores: Stores
+) -> "Iterator[tuple[Materialised, Study, torch.device]]":
+    """Materialise an asset of a run's study, computed on the device of the settings: see `materialised`.
+
+    Raises:
+        dg.Failure: see `study_of`.
+        ValueError: there is no such device here.
+    """
+    study = study_of(context)
+    device = prepared_device(stores.settings, study.effort.threads)
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        yield made, study, device
+
+
+def sharing_base(context: dg.AssetExecutionContext, base: str) -> dict[str, dict[str, str]]:
+    """Partitions of an asset whose studies have a base, each with the metadata that assets of studies have."""
+    made = context.instance.get_materialized_partitions(context.asset_key)
+    found = {key: study for key in sorted(made - {context.partition_key}) if (study := _named(key))}
+    reads = context.assets_def.metadata_by_key[context.asset_key][READS]
+    return {key: {SETTINGS: settings_of(study, reads)} for key, study in found.items() if study.base.name == base}
 
 
 def of_study(study: Study) -> dict[str, str | int]:

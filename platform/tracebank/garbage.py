@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from tracebank.stores.series_store import SeriesStore
     from tracebank_schemas.series import Partition, SeriesTable
 
-KINDS: Final = {"language_models": 3, "sparse_autoencoders": 2, "activations": 1}
+FRONTIERS: Final = "frontiers"
+"""Folder of pictures, which are named for their models and stay as long as these."""
+KINDS: Final = {"language_models": 3, "sparse_autoencoders": 2, "activations": 1, FRONTIERS: 1}
 """Folders of the home, and how deep in each a thing lies that goes or stays as one: a checkpoint of a training of a
-model, a training of dictionaries, the shards of one site."""
+model, a training of dictionaries, the shards of one site, a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Home:
                 raise holds.Held(f"gc: {who} computes a run of {self._home}; wait until it has ended, or stop it")
 
     def _folders(self, session: Session) -> Iterator[Path]:
-        named = set(_referred_to(session))
+        pictures = {self._home / FRONTIERS / f"{model}.svg" for model in _models(session)}
+        named = {*_referred_to(session), *(Path(os.path.realpath(path)) for path in pictures)}
         for kind, depth in KINDS.items():
             yield from _unneeded(self._home / kind, depth, named, {above for path in named for above in path.parents})
 

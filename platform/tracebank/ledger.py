@@ -114,6 +114,11 @@ class Ledger:
         self._relational.upsert(session, Materialization, [entry.row()])
         session.execute(delete(PendingMaterialization).where(_same(entry)))
 
+    def enter(self, entry: Materialization) -> None:
+        """Enter as done what another entry wrote."""
+        with self._relational.session() as session:
+            self.settle(session, entry)
+
     def forget(self, entry: Materialization) -> None:
         """Leave an entry of this process to be judged as a dead writer's is: it was settled, or its write failed."""
         _writing.discard(_key(entry))

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tracebank_assets.code_version import _definitions, _module, code_version
+from tracebank_assets.definitions import defs
+from tracebank_assets.language_models import assets as model_assets
+from tracebank_assets.language_models import frontier as frontiers
+from tracebank_assets.sparse_features import (
+    ablations,
+    capture,
+    dictionaries,
+    dynamics,
+    explanations,
+    features,
+    probes,
+)
 
 SOURCE = '''"""A module."""
 import math
@@ -90,3 +103,53 @@ def test_rooms_that_compute_are_followed_and_the_platform_is_not() -> None:
         "tracebank_assets.materialised",
         "tracebank_assets.artifacts",
     }
+
+
+ROOMS_OF_STUDIES = [
+    (model_assets.base, "language_model.base_training", "train_base_model"),
+    (model_assets.base, "language_model.recipes", "RECIPES"),
+    (model_assets.base, "language_model.pretraining", "_optimizer"),
+    (model_assets.tuned, "language_model.tuning", "tune"),
+    (model_assets.tuned, "language_model.policy_evaluation", "PolicyEvaluation"),
+    (model_assets.layer_divergences, "language_model.layer_divergence", "weight_divergence"),
+    (frontiers.frontier, "language_model.tuning", "frontier"),  # a name that the asset has too
+    (capture.activations, "activations.shard_capture", "capture_shards"),
+    (dictionaries.dictionaries, "features.dictionary_study", "study_of_dictionaries"),
+    (dictionaries.dictionaries, "sparse_autoencoder.architectures.batchtopk", "ARCHITECTURE"),  # imported by its name
+    (features.features, "features.one_pass", "FeaturePass"),
+    (explanations.explanations, "features.executable_explanations", "ScoringPass"),
+    (probes.probes, "reward_probe.study_probes", "probe_study"),
+    (ablations.ablations, "reward_probe.reward_ablation", "ablate_reward_features"),
+    (ablations.ablations, "sparse_autoencoder.architectures.tied_relu", "ARCHITECTURE"),
+    (dynamics.dynamics, "reward_probe.tuning_dynamics", "follow_tuning"),
+]
+
+
+@pytest.mark.parametrize(("asset", "room", "name"), ROOMS_OF_STUDIES)
+def test_an_asset_follows_what_it_calls_in_its_room(
+    asset: Any, room: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = asset.op.compute_fn.decorated_fn
+    before = code_version(function)
+    assert before == asset.specs_by_key[asset.key].code_version
+    for changed in ((room, name), ("reward_probe.study", "EFFORTS")):
+        module = _module(f"tracebank_models.{changed[0]}")
+        assert module is not None
+        said, uses = module.definition(changed[1])
+        with monkeypatch.context() as patch:
+            patch.setitem(module._definitions, changed[1], (f"{said} Pass", uses))
+            assert code_version(function) != before, changed
+
+
+def test_every_asset_has_a_version_of_its_own() -> None:
+    specs = [spec for spec in defs.resolve_all_asset_specs() if spec.key.path[0] != "market"]
+    assert len({spec.code_version for spec in specs}) == len(specs) > 10
+
+
+def test_readers_and_mappings_of_files_are_followed() -> None:
+    start = _module("tracebank_assets.market.assets")
+    assert start is not None
+    for asset in ("raw_files", "market_tables"):
+        found = {name for name, _ in _definitions(start, asset)}
+        assert ("tracebank_models.market.lobster", "read") in found
+        assert not any("synthetic" in module for module, _ in found)

@@ -15,7 +15,6 @@ from tracebank_models.language_model.layer_divergence import (
     layer_divergence,
     output_divergence,
     swap_divergence,
-    top_layers,
     weight_divergence,
 )
 from tracebank_models.language_model.token_blocks import padded_texts
@@ -25,7 +24,7 @@ TEXTS = ["Review of a kettle.", "It came in red and the lid was dull.", "We love
 
 @pytest.fixture
 def batch(tokenizer: PreTrainedTokenizerFast) -> Batch:
-    return padded_texts(tokenizer, TEXTS)
+    return padded_texts(tokenizer, TEXTS)[0]
 
 
 @pytest.fixture
@@ -77,7 +76,6 @@ def test_weights_have_the_norms_of_what_was_added(model: GPTNeoXForCausalLM, bat
     whole = _value(frame, 1, "weight_l2")
     assert _value(frame, 1, "weight_relative") == pytest.approx(whole / block, rel=1e-5)
     assert [_value(frame, layer, "weight_l2_sum") for layer in (0, 2)] == [0, 0]
-    assert top_layers(frame, count=1) == [1]
     assert _value(frame, 0, "block_activation_relative") == 0
     assert _value(frame, 1, "mlp_activation_relative") > 0
 
@@ -145,7 +143,8 @@ def test_gpt2_blocks_are_found(batch: Batch) -> None:
     second = copy.deepcopy(first)
     with torch.no_grad():
         second.transformer.h[1].mlp.c_fc.bias += 1
-    assert top_layers(layer_divergence(first, second, [batch]), count=1) == [1]
+    frame = layer_divergence(first, second, [batch])
+    assert _value(frame, 1, "weight_l2_sum") > 0 == _value(frame, 0, "weight_l2_sum")
 
 
 def test_bad_input_is_refused(
@@ -160,11 +159,6 @@ def test_bad_input_is_refused(
         layer_divergence(model, tuned, [(batch[0], torch.zeros_like(batch[1]))])
     with pytest.raises(ValueError, match=r"batches: ids .* and mask .* of batch 0 are not allowed"):
         activation_divergence(model, tuned, [(batch[0], batch[1][:, :2])])
-    frame = layer_divergence(model, tuned, [batch], swaps=False)
-    with pytest.raises(ValueError, match="definition: 'swap_kl' is not allowed; allowed: block_activation_cosine, "):
-        top_layers(frame, "swap_kl")
-    with pytest.raises(ValueError, match="count: 5 is not allowed; allowed: a whole number from 1 to 3"):
-        top_layers(frame)
     coded = copy.deepcopy(tuned)
     coded.lm_head.weight = torch.nn.Parameter(coded.lm_head.weight.to(torch.int8), requires_grad=False)
     with pytest.raises(ValueError, match=r"weights: 'lm_head.weight' is torch.int8; allowed: float32"):

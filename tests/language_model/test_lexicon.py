@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tracebank_models.language_model.lexicon import (
     Lexicon,
     LexiconReward,
-    lexicon_words_in,
     load_vader_lexicon,
     word_tokens,
 )
@@ -65,8 +64,3 @@ def test_a_bad_line_is_named(tmp_path: Path) -> None:
 def test_bad_lexicons_are_refused(valences: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"Lexicon\.valences.*allowed"):
         Lexicon("bad", valences)
-
-
-def test_words_of_texts_are_counted(lexicon: Lexicon) -> None:
-    frame = lexicon_words_in(["Great! great trap", "nothing"], lexicon)
-    assert frame.rows() == [("great", 3.0, 2), ("trap", -1.3, 1)]

@@ -64,6 +64,6 @@ def test_padding_stands_where_it_is_wanted() -> None:
     assert (ids.tolist(), mask.tolist()) == ([[5, 6], [7, 1]], [[1, 1], [1, 0]])
     ids, mask = padded_batch(sequences, 1, left=True)
     assert (ids.tolist(), mask.tolist()) == ([[5, 6], [1, 7]], [[1, 1], [0, 1]])
-    assert padded_texts(BYTES, ["abc", "a"], longest=2)[1].tolist() == [[1, 1], [1, 0]]
+    assert padded_texts(BYTES, ["abc", "a"], longest=2)[0][1].tolist() == [[1, 1], [1, 0]]
     with pytest.raises(ValueError, match="sequences: an empty one"):
         padded_texts(BYTES, ["abc", ""])

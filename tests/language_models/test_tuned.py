@@ -112,6 +112,6 @@ def test_the_frontier_is_stored_and_drawn(
         assert {(row.beta, row.split) for row in rows} == {(b, s) for b in (0.0, 0.5) for s in ("choice", "report")}
         kls = {row.beta: row.kl for row in rows if row.split == "report"}
     assert checks["kl_falls_with_its_price"].passed == (kls[0.0] >= kls[0.5])
-    picture = (home / "language_models" / STUDY / "frontier" / "frontier.svg").read_text(encoding="utf-8")
+    picture = (home / "frontiers" / f"{STUDY}.svg").read_text(encoding="utf-8")
     assert "beta 0.5" in picture
     assert "nats per response" in picture

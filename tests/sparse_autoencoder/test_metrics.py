@@ -11,7 +11,7 @@ import torch
 
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, build
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
-from tracebank_models.sparse_autoencoder.matching import match_features, mmcs, pw_mcc
+from tracebank_models.sparse_autoencoder.matching import match_features, mmcs
 from tracebank_models.sparse_autoencoder.metrics import METRIC_SCHEMA, LossRecovered, ReconstructionMetrics
 
 
@@ -173,14 +173,9 @@ def test_a_shuffled_and_rescaled_dictionary_is_the_same_one() -> None:
     order = torch.randperm(12)
     frame = match_features(rows, rows[order] * 3).sort("feature")
     assert frame["matched_feature"].to_list() == order.argsort().tolist()
-    assert pw_mcc([rows, rows[order], rows * 2]) == pytest.approx(1, abs=1e-6)
+    assert mmcs(rows, rows[order] * 2) == pytest.approx(1, abs=1e-6)
 
 
-def test_pw_mcc_is_the_mean_over_pairs() -> None:
-    three = [torch.randn(4, 5) for _ in range(3)]
-    pairs = [mmcs(a, b) for a, b in itertools.combinations(three, 2)]
-    assert pw_mcc(three) == pytest.approx(np.mean(pairs))
-    with pytest.raises(ValueError, match="at least two seeds"):
-        pw_mcc(three[:1])
+def test_dictionaries_of_two_widths_are_not_matched() -> None:
     with pytest.raises(ValueError, match="must agree in width"):
-        mmcs(three[0], torch.ones(4, 6))
+        mmcs(torch.ones(4, 5), torch.ones(4, 6))

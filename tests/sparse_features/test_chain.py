@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shutil
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import dagster as dg
 import polars as pl
 import pytest
 import torch
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
@@ -33,6 +34,7 @@ from tracebank_assets.language_models.catalogue import (
     model_row,
     models_of,
 )
+from tracebank_assets.language_models.keys import BASE
 from tracebank_assets.sparse_features.ablations import ablations
 from tracebank_assets.sparse_features.automation import STUDY_ASSETS
 from tracebank_assets.sparse_features.capture import activations
@@ -67,6 +69,7 @@ from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
 from tracebank_models.sparse_autoencoder.plan import DictionaryPlan
 from tracebank_schemas.activations import ActivationShard
+from tracebank_schemas.catalogue import METADATA
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
     Corpus,
@@ -79,6 +82,7 @@ from tracebank_schemas.ledger import Materialization
 from tracebank_schemas.sparse_autoencoder import DictionaryMetric, DictionarySimilarity, Feature, SparseAutoencoder
 
 PPO, DPO = "small-ppo-seed0", "small-dpo-seed0"
+MODELS = LanguageModel.__tablename__
 STUDY = ladder_studies()["small-ppo"]
 SIZE = ModelSize(hidden_size=16, layers=3, attention_heads=2, vocabulary_size=500, context_length=128)
 RECIPE = recipes.Recipe(
@@ -132,6 +136,8 @@ class Chain:
     instance: dg.DagsterInstance
     checks: dict[tuple[str, str, str], bool]
     """By asset, partition and check."""
+    reads: dict[dg.AssetKey, set[str]]
+    """Relational tables that each asset's body read; of `language_models` whether the base's rows or the tuned's."""
 
     @contextmanager
     def environment(self) -> Iterator[pytest.MonkeyPatch]:
@@ -206,9 +212,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     )
     upgrade(settings)
     relational = open_relational(settings)
-    with dg.instance_for_test() as instance:
-        made = Chain(settings, relational, instance, {})
+    with dg.instance_for_test() as instance, ExitStack() as listening:
+        made = Chain(settings, relational, instance, {}, defaultdict(set))
         instance.add_dynamic_partitions(str(STUDIES.name), [PPO, DPO, "medium-ppo-seed0"])
+        listening.enter_context(_noted_reads(made.reads))
         for study in (PPO, DPO):
             made.make(base, study)
             made.make(tuned, study)
@@ -217,6 +224,30 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         made.make(dictionaries, PPO)
         yield made
     relational.close()
+
+
+@contextmanager
+def _noted_reads(reads: dict[dg.AssetKey, set[str]]) -> Iterator[None]:
+    """Note what bodies of assets select, of either database: there is one place where statements go out."""
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        try:
+            asset = dg.AssetExecutionContext.get().asset_key
+        except dg.DagsterInvariantViolationError:
+            return  # no body runs: it is the test that looks
+        tables = set(re.findall(r"\b(?:FROM|JOIN) (\w+)", statement)) if statement.startswith("SELECT") else set()
+        if MODELS in tables:
+            sides = {
+                "base" if one.split("@")[0] == STUDY.base.name else "tuned"
+                for one in map(str, parameters)
+                if "small" in one
+            }
+            tables = tables - {MODELS} | {f"{MODELS} of {side}" for side in sides}
+        reads[asset] |= tables
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_the_catalogue_names_every_model_with_its_parent(chain: Chain) -> None:
@@ -368,8 +399,8 @@ def test_the_ledger_says_what_was_made_of_what(chain: Chain) -> None:
         "sparse_features/activations": 1,
         "sparse_features/dictionaries": 1,
     }
-    parent = catalogued(chain.relational, "small").weights_hash
-    assert last["language_models/tuned", PPO].input_versions["small"] == parent
+    parent = last["language_models/base", PPO].data_version
+    assert last["language_models/tuned", PPO].input_versions["language_models/base"] == parent
     compared = last["language_models/layer_divergences", PPO]
     deps = ("language_models/base", "language_models/tuned", "language_models/layer_divergences")
     assert compared.input_versions == {key: last[key, PPO].data_version for key in deps[:2]}
@@ -646,22 +677,66 @@ def test_settings_follow_what_files_hold_and_not_where_they_lie(tmp_path: Path) 
     assert settings("a.tsv", "fine\t2\npoor\t-1\n") != told
 
 
-def test_what_hangs_on_dictionaries_is_stale_when_they_were_trained_otherwise(chain: Chain) -> None:
-    def stale() -> set[str]:
-        with chain.environment():
-            view = view_of(defs, chain.instance)
-            keys = STUDY_ASSETS.resolve(view.asset_graph)
-            return {key.path[-1] for key in keys if out_of_date(view, key, [PPO])}
+def _stale(chain: Chain) -> set[str]:
+    with chain.environment():
+        view = view_of(defs, chain.instance)
+        keys = STUDY_ASSETS.resolve(view.asset_graph)
+        return {key.path[-1] for key in keys if out_of_date(view, key, [PPO])}
+
+
+def test_bodies_read_what_their_deps_write_and_their_deps_are_what_they_read(chain: Chain) -> None:
+    def written(asset: dg.AssetKey) -> set[str]:
+        metadata = graph.get(asset).metadata
+        tables = metadata.get("tables") or [metadata["dagster/relation_identifier"]]
+        names = {str(table).removeprefix("relational.") for table in getattr(tables, "value", tables)}
+        return names - {MODELS} | {f"{MODELS} of {asset.path[-1]}" for _ in names & {MODELS}}
 
     _launched(chain)
-    assert stale() == set()
+    graph = defs.resolve_asset_graph()
+    ledger = {"materializations", "pending_materializations"}
+    wrong = []
+    for asset in STUDY_ASSETS.resolve(graph):
+        declared = {dep: written(dep) for dep in graph.get(asset).parent_keys}
+        read = {one for one in chain.reads[asset] if one.split(" ")[0] in METADATA.tables.keys() - ledger}
+        beyond = read - written(asset) - set().union(*declared.values())
+        unread = {dep.path[-1] for dep, tables in declared.items() if not tables & read}
+        wrong += [(asset.path[-1], beyond, unread)] * bool(beyond or unread)
+    assert wrong == []
+
+
+def test_a_base_that_another_seed_trained_otherwise_is_another_for_all_who_share_it(chain: Chain) -> None:
+    _launched(chain)
+    assert _stale(chain) == set()
+    other = "small-ppo-seed1"
+    chain.instance.add_dynamic_partitions(str(STUDIES.name), [other])
+    chain.make(base, other)
+    assert _stale(chain) == set(), "the same again is no other version"
+    chain.make(base, other, steps=3)
+    assert {"tuned", "layer_divergences", "activations", "dictionaries", "probes"} <= _stale(chain)
+    assert "base" not in _stale(chain), "it is there, as another"
+    versions = {row.data_version for row in _newest(chain, "language_models/base")}
+    assert len(versions) == 1, "the ledger tells the same"
+    with chain.environment():
+        assert BASE in to_make(STUDY, defs, chain.instance, {}), "made with other steps than are asked for now"
+    chain.make(base, other)
+    assert _stale(chain) == set()
+
+
+def _newest(chain: Chain, asset: str) -> list[Materialization]:
+    rows = chain.rows(Materialization, Materialization.asset_key == asset)
+    return list({row.partition: row for row in sorted(rows, key=lambda row: row.finished_at)}.values())
+
+
+def test_what_hangs_on_dictionaries_is_stale_when_they_were_trained_otherwise(chain: Chain) -> None:
+    _launched(chain)
+    assert _stale(chain) == set()
     chain.make(dictionaries, PPO)
-    assert stale() == set(), "the same again is no other version"
+    assert _stale(chain) == set(), "the same again is no other version"
     chain.make(dictionaries, PPO, l1=0.3)
-    assert stale() == {"features", "explanations", "probes", "ablations", "dynamics"}
+    assert _stale(chain) == {"features", "explanations", "probes", "ablations", "dynamics"}
     with chain.environment():
         asked = dg.evaluate_automation_conditions(defs, chain.instance, STUDY_ASSETS)
         wanted = {
             key.path[-1] for key in STUDY_ASSETS.resolve(defs.resolve_asset_graph()) if asked.get_num_requested(key)
         }
-    assert wanted >= stale()
+    assert wanted >= _stale(chain)

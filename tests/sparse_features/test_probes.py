@@ -31,7 +31,8 @@ def test_probes_of_both_models_are_kept_with_their_differences(home: Any) -> Non
         metrics = {row.metric: row for row in session.scalars(select(ProbeMetric).where(ProbeMetric.probe == ridge))}
         more = {row.metric: row for row in session.scalars(select(ProbeDifference).filter_by(probe=ridge))}
         entry = session.scalars(select(Materialization)).one()
-        assert {"base", "tuned"} < set(entry.input_versions)
+        deps = ("language_models/base", "language_models/tuned", "sparse_features/dictionaries")
+        assert set(entry.input_versions) == set(deps)
         session.expunge_all()
     assert {(row.model, row.task) for row in rows.values()} == {
         (model, task) for model in ("small", "small-ppo-seed0") for task in ("reward", "replication")

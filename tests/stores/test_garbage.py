@@ -74,6 +74,7 @@ def _file(path: Path) -> str:
 
 def _study(home: Path, relational: RelationalStore, key: str) -> None:
     model = _file(home / f"language_models/{key}/1/checkpoint-00000008/model.safetensors")
+    _file(home / f"frontiers/{key}.svg")
     trained = home / f"sparse_autoencoders/{key}/2"
     _file(trained / "curve.parquet")
     _file(trained / "dictionaries/state.json")
@@ -149,6 +150,7 @@ def test_of_a_dropped_study_all_goes_and_nothing_else(
         ("sparse_autoencoders", f"sparse_autoencoders/{gone}", 3, 12),
         ("activations", f"activations/b on {gone}", 2, 8),
         ("activations", f"activations/{gone} on {gone}", 2, 8),
+        ("frontiers", f"frontiers/{gone}.svg", 1, 4),
     }
     rows = {one.kind: one.rows for one in found if one.rows}
     assert rows == {

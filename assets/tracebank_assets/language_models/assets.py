@@ -27,7 +27,7 @@ from tracebank_assets.language_models.keys import BASE, GROUP, TUNED
 from tracebank_assets.language_models.tuned_models import tuned_elsewhere, tuned_here
 from tracebank_assets.language_models.tuning_tasks import evaluation_rows, tuning_configuration
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import made_of_study, sharing_base, study_artifact, study_of
 from tracebank_models.reward_probe.study import ModelSource, Study
 from tracebank_schemas.language_model import (
     TRAINING_CURVES,
@@ -61,8 +61,8 @@ class TunedConfig(dg.Config):
 def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) -> dg.MaterializeResult:
     """A base model: trained here from text found on any machine, or loaded from the Hub or a folder.
 
-    Studies of one base share it: what is trained is found, and not trained again. A killed training goes on from its
-    last checkpoint.
+    Studies of one base share it: what is trained is found, and not trained again. Where it becomes another, what other
+    studies made of it is out of date. A killed training goes on from its last checkpoint.
     """
     from tracebank_models.language_model.lexicon import load_vader_lexicon
     from tracebank_models.reward_probe.study_needs import check_model
@@ -70,18 +70,17 @@ def base(context: dg.AssetExecutionContext, config: BaseConfig, stores: Stores) 
     source = study_of(context).base
     # Pretraining's batches are large enough to share, whatever the model's size.
     device = prepared_device(stores.settings)
-    with (
-        held(stores.settings.home, f"models/{source.name}"),
-        materialised(context, stores, LanguageModel, models_of(source.name)) as made,
-    ):
-        made.device = str(device)
-        loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
-        if not source.trained_here:
-            check_model(loaded, source.effort, load_vader_lexicon().word_valences())
-        if curve is not None:
-            rows = long_curve(curve, run=source.name, method=origin.method)
-            made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
-        made.write([model_row(loaded.facts, origin)])
+    with held(stores.settings.home, f"models/{source.name}"):
+        with materialised(context, stores, LanguageModel, models_of(source.name)) as made:
+            made.device = str(device)
+            loaded, origin, curve = _base(source, config, _folder(stores, source.name), device)
+            if not source.trained_here:
+                check_model(loaded, source.effort, load_vader_lexicon().word_valences())
+            if curve is not None:
+                rows = long_curve(curve, run=source.name, method=origin.method)
+                made.into(TRAINING_CURVES, {"run": source.name}).write(rows)
+            made.write([model_row(loaded.facts, origin)])
+        made.stands_for(sharing_base(context, source.name))
     figures: dict[str, Figure] = {"parameters": loaded.facts.parameters, "path": origin.path}
     return made.result(figures | _last(curve), checks.base_checks(loaded, curve))
 
@@ -140,16 +139,10 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
     from tracebank_models.reward_probe.study_needs import check_model, check_space, needed_bytes
     from tracebank_models.reward_probe.study_report import study_report
 
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    settings = tuning_configuration(study, {**config.model_dump(), "seed": study.seed})
-    with materialised(context, stores, LanguageModel, models_of(study.key)) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
+        settings = tuning_configuration(study, {**config.model_dump(), "seed": study.seed})
         parent = load_catalogued(stores.relational, study.base.name, device)
-        made.inputs |= {
-            study.base.name: parent.facts.weights_hash,
-            "data": study.data.content_hash(),
-        }  # tuning changes the parent's weights in place
+        made.inputs["data"] = study.data.content_hash()
         study_report(study)  # all that is read, before anything is trained on a part of it
         check_model(parent, study.effort, study.data.lexicon().word_valences())
         check_space(stores.settings.home, needed_bytes(parent, study.effort, study.method))
@@ -161,7 +154,7 @@ def tuned(context: dg.AssetExecutionContext, config: TunedConfig, stores: Stores
         if done.curve is not None:
             rows = long_curve(done.curve, run=study.key, method=study.method, seed=study.seed)
             made.into(TRAINING_CURVES, {"run": study.key}).write(rows)
-        made.write(done.models)
+        made.into(LanguageModel, models_of(study.key)).write(done.models)
         evaluations = evaluation_rows(done.evaluations, study, settings, "tuned", done.chosen)
         made.into(PolicyEvaluation, {"model": study.key, "asset": "tuned"}).write(evaluations)
     figures = done.figures | {"checkpoints": len(done.models), "path": str(done.models[-1]["path"])}
@@ -182,10 +175,7 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     Activations and outputs are measured on reviews that neither model was trained on. What one swapped layer does to
     the output is measured for the tuned model alone.
     """
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         frame, tensors = _divergences(stores, study, device)
         for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
             checkpoint = table.model.startswith(f"{study.key}@", autoescape=True)
@@ -204,9 +194,7 @@ def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[
 
     parent = load_catalogued(stores.relational, study.base.name, device)
     texts = [document.text for document in study.data.documents("comparison", study.effort.loss_documents)]
-    batches = [
-        padded_texts(parent.tokenizer, texts[at : at + 32], study.effort.max_tokens) for at in range(0, len(texts), 32)
-    ]
+    batches = padded_texts(parent.tokenizer, texts, study.effort.max_tokens)
     models = checkpoints_of(stores.relational, study.key)
     found, tensors = [], []
     with track(f"comparing layers of {study.key}", len(models)) as advance:

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from tracebank.garbage import FRONTIERS
 from tracebank.resources import Stores
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.language_models.curves import step_bar
 from tracebank_assets.language_models.frontier_plot import draw, frontier_markdown
 from tracebank_assets.language_models.keys import BASE, GROUP
 from tracebank_assets.language_models.tuning_tasks import evaluation_rows, tuning_configuration, tuning_task
-from tracebank_assets.materialised import materialised
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import made_of_study, study_artifact
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.language_model import PolicyEvaluation
 
@@ -46,20 +45,16 @@ class FrontierConfig(dg.Config):
 )
 def frontier(context: dg.AssetExecutionContext, config: FrontierConfig, stores: Stores) -> dg.MaterializeResult:
     """Reward and KL of models that are tuned alike but for the price of KL, which is held; nothing waits for it."""
-    study = study_of(context)
-    if study.tuned is not None:
-        raise dg.Failure(f"study {study.name!r}: its model is loaded; allowed: one that is tuned here")
-    device = prepared_device(stores.settings, study.effort.threads)
-    settings = tuning_configuration(study, {"steps": config.steps, "seed": study.seed})
-    betas = config.betas or [settings.beta * price for price in PRICES]
-    folder = stores.settings.home / GROUP / study.key / "frontier"
-    with materialised(context, stores, PolicyEvaluation, {"model": study.key, "asset": "frontier"}) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
+        if study.tuned is not None:
+            raise dg.Failure(f"study {study.name!r}: its model is loaded; allowed: one that is tuned here")
+        settings = tuning_configuration(study, {"steps": config.steps, "seed": study.seed})
+        betas = config.betas or [settings.beta * price for price in PRICES]
         parent = load_catalogued(stores.relational, study.base.name, device)
-        made.inputs[study.base.name] = parent.facts.weights_hash
+        folder = stores.settings.home / GROUP / study.key / "frontier"
         rows = _frontier(study, parent, settings, sorted(betas), folder)
-        made.write(rows)
-    picture = draw(rows, study.key, folder / "frontier.svg")
+        made.into(PolicyEvaluation, {"model": study.key, "asset": "frontier"}).write(rows)
+    picture = draw(rows, study.key, stores.settings.home / FRONTIERS / f"{study.key}.svg")
     kls = [float(str(row["kl"])) for row in rows if row["split"] == "report"]
     falls = kls == sorted(kls, reverse=True)
     check = dg.AssetCheckResult(check_name=_CHECK, passed=falls, severity=dg.AssetCheckSeverity.WARN)

@@ -23,6 +23,7 @@ from tracebank_assets.market.closing_books import Books, closing_rows, opening_b
 from tracebank_assets.market.keys import GROUP, RAW_FILES, market_key
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, add_to, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
+from tracebank_models.market import mapping
 from tracebank_models.market.accounting import LineAccounting
 from tracebank_models.market.order_books import Gap
 from tracebank_schemas.ingest import ClosingBook, IngestFile
@@ -59,7 +60,7 @@ class RawFilesConfig(dg.Config):
     """Share of unreadable lines above which a file is refused and nothing of it is written."""
 
 
-@artifact(GROUP, IngestFile, kinds={"python"})
+@artifact(GROUP, IngestFile, kinds={"python"}, files=[mapping.FOLDER])
 def raw_files(
     context: dg.AssetExecutionContext, config: RawFilesConfig, stores: Stores
 ) -> Iterator[dg.MaterializeResult]:
@@ -111,6 +112,7 @@ def _usual_folders(settings: Settings) -> list[Path]:
     kinds={"table"},
     partitions_def=DAY_BY_SYMBOL,
     freshness_policy=DAILY,
+    files=[mapping.FOLDER],
 )
 def market_tables(context: dg.AssetExecutionContext, stores: Stores) -> Iterator[dg.MaterializeResult]:
     """What the registered files hold of one day and symbol, table by table, read in one pass."""

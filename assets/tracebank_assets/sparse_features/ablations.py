@@ -8,19 +8,15 @@ from pydantic import Field
 
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.language_models.keys import TUNED
-from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP, PROBES
 from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyond_random
 from tracebank_assets.sparse_features.probe_rows import weights_of
 from tracebank_assets.sparse_features.study_data import study_documents
-from tracebank_assets.sparse_features.study_readers import (
-    Dictionaries,
-    small_dictionaries,
-)
-from tracebank_assets.studies import of_study, study_artifact, study_of, with_study
+from tracebank_assets.sparse_features.study_readers import Dictionaries, small_dictionaries
+from tracebank_assets.studies import made_of_study, of_study, study_artifact, with_study
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
 
@@ -58,15 +54,11 @@ def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores
 
     Features are chosen by probe weight times mean activation; see `tracebank_models.reward_probe.reward_features`.
     """
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores, Ablation, of_study(study)) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         tuned = load_catalogued(stores.relational, study.key, device)
         read = small_dictionaries(stores.relational, study, "tuned", device)
-        made.inputs |= {"tuned": tuned.facts.weights_hash, **read.versions}
         found = _ablated(stores, study, config, tuned, read)
-        made.write(with_study(found.effects, study))
+        made.into(Ablation, of_study(study)).write(with_study(found.effects, study))
         made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
         texts = with_study(found.texts, study).select(ABLATION_TEXTS.polars_schema.names())
         made.into(ABLATION_TEXTS, of_study(study)).write(texts)

@@ -9,15 +9,14 @@ from sqlalchemy import ColumnElement
 
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued, require_one_tokenizer
 from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
-from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features import checks
 from tracebank_assets.sparse_features.keys import GROUP
 from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of, study_documents
 from tracebank_assets.sparse_features.study_readers import advancing
-from tracebank_assets.studies import of_study, study_artifact, study_of
+from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, CorpusDocument
@@ -58,13 +57,10 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     All sites of a model come out of one forward pass. Shards that are there already are left as they are, so that a
     killed capture goes on at its shard, and studies with one base share the base's.
     """
-    study = study_of(context)
-    base, tuned = (catalogued(stores.relational, model_of(study, side)) for side in SIDES)
-    require_one_tokenizer(tuned.model, tuned.tokenizer_hash, base.model, base.tokenizer_hash)
-    device = prepared_device(stores.settings, study.effort.threads)
-    sites = config.sites or sites_of(stores.relational, study)
-    with materialised(context, stores) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
+        base, tuned = (catalogued(stores.relational, model_of(study, side)) for side in SIDES)
+        require_one_tokenizer(tuned.model, tuned.tokenizer_hash, base.model, base.tokenizer_hash)
+        sites = config.sites or sites_of(stores.relational, study)
         models = [load_catalogued(stores.relational, one.model, device) for one in (base, tuned)]
         corpora = made.into(Corpus, of_study(study))
         shards = []

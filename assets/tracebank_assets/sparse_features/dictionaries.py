@@ -11,11 +11,10 @@ from pydantic import Field
 
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.curves import long_curve
 from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
-from tracebank_assets.materialised import Figure, Materialised, materialised
+from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features import dictionary_checks as checks
 from tracebank_assets.sparse_features.keys import ACTIVATIONS, GROUP
 from tracebank_assets.sparse_features.study_data import (
@@ -26,7 +25,7 @@ from tracebank_assets.sparse_features.study_data import (
     study_documents,
 )
 from tracebank_assets.sparse_features.study_readers import advancing
-from tracebank_assets.studies import of_study, study_artifact, study_of
+from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import HELD_OUT, SIDES, Study
 from tracebank_models.sparse_autoencoder.plan import DictionaryPlan, demonstration
 from tracebank_schemas.language_model import TRAINING_CURVES
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
     from tracebank_models.features.dictionary_study import DictionaryInputs, DictionaryStudy, Texts
     from tracebank_models.features.paired_stream import PairedShards
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
-
-_LOSS_BATCH = 16
-"""Texts of a forward pass."""
 
 
 class DictionariesConfig(dg.Config):
@@ -74,17 +70,14 @@ def dictionaries(context: dg.AssetExecutionContext, config: DictionariesConfig, 
     """
     from tracebank_models.features.dictionary_study import study_of_dictionaries
 
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    plan = _plan(study, config)
-    with materialised(context, stores) as made:
-        made.device = str(device)
-        made.inputs |= {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
+    with made_of_study(context, stores) as (made, study, device):
+        plan = _plan(study, config)
+        weights = {side: catalogued(stores.relational, model_of(study, side)).weights_hash for side in SIDES}
         given = _inputs(stores, study, device)
         folder = stores.settings.home / "sparse_autoencoders" / study.key
         with track("training dictionaries", given.stream.batches(plan.batch_tokens, plan.epochs)) as advance:
             found = study_of_dictionaries(given, plan, folder, study.seed, progress=advancing(advance))
-        _write(made, study, found)
+        _write(made, study, found, weights)
     return made.result(_figures(plan, found), checks.dictionary_checks(plan, found.metrics, found.similarities))
 
 
@@ -126,10 +119,7 @@ def _reader(
     from tracebank_models.language_model.token_blocks import padded_texts
 
     loaded = load_catalogued(stores.relational, model_of(study, side), device)
-    starts = range(0, len(texts), _LOSS_BATCH)
-    return loaded.model, [
-        padded_texts(loaded.tokenizer, texts[at : at + _LOSS_BATCH], study.effort.max_tokens) for at in starts
-    ]
+    return loaded.model, padded_texts(loaded.tokenizer, texts, study.effort.max_tokens)
 
 
 def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
@@ -145,8 +135,8 @@ def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range)
     )
 
 
-def _write(made: Materialised, study: Study, found: "DictionaryStudy") -> None:
-    rows = [_row(study, found, one, made.inputs) for one in found.dictionaries.values()]
+def _write(made: Materialised, study: Study, found: "DictionaryStudy", weights: dict[str, str]) -> None:
+    rows = [_row(study, found, one, weights) for one in found.dictionaries.values()]
     made.into(SparseAutoencoder, of_study(study)).write(rows)
     metrics = _named(study, found.metrics.rename({"seed": "init_seed"})).with_columns(pl.col("value").fill_nan(None))
     for model, frame in ((DictionaryMetric, metrics), (DictionarySimilarity, _named(study, found.similarities))):

@@ -6,20 +6,14 @@ import dagster as dg
 
 from tracebank.progress import track
 from tracebank.resources import Stores
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, checkpoints_of, load_catalogued
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.probe_rows import write_probes
 from tracebank_assets.sparse_features.study_data import study_documents
-from tracebank_assets.sparse_features.study_readers import (
-    Dictionaries,
-    rounded,
-    small_dictionaries,
-    study_triples,
-)
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.sparse_features.study_readers import Dictionaries, rounded, small_dictionaries
+from tracebank_assets.studies import made_of_study, study_artifact
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.reward_probe import FeatureDynamic, Probe
@@ -50,16 +44,12 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
     """
     from tracebank_models.reward_probe import probe_tables
 
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    mine = FeatureDynamic.dictionary.startswith(f"{study.key}/", autoescape=True)
-    with materialised(context, stores, FeatureDynamic, mine) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         models = _models(stores, study)
         read = small_dictionaries(stores.relational, study, "tuned", device)
-        made.inputs |= {row.model: row.weights_hash for row in models} | read.versions
         found = _followed(stores, study, models, read, device)
-        made.write(found.features)
+        mine = FeatureDynamic.dictionary.startswith(f"{study.key}/", autoescape=True)
+        made.into(FeatureDynamic, mine).write(found.features)
         write_probes(made, study, [probe_tables.DYNAMICS], found.probes)
     return made.result(_figures(found))
 
@@ -76,9 +66,9 @@ def _models(stores: Stores, study: Study) -> list[LanguageModel]:
 def _followed(
     stores: Stores, study: Study, models: list[LanguageModel], read: Dictionaries, device: "torch.device"
 ) -> "TuningDynamics":
+    from tracebank_models.reward_probe.probed_study import study_triples
     from tracebank_models.reward_probe.tuning_dynamics import follow_tuning
 
-    lexicon = study.data.lexicon()
     texts = [document.text for document in study_documents(study, HELD_OUT)[:_HELD_OUT_REVIEWS]]
     with track(f"Dynamics of {study.key}", total=len(models)) as advance:
         return follow_tuning(
@@ -88,8 +78,8 @@ def _followed(
             read.coders,
             read.names,
             texts,
-            study_triples(study, lexicon, MOST_TRIPLES),
-            lexicon.word_valences(),
+            study_triples(study, MOST_TRIPLES),
+            study.data.lexicon().word_valences(),
             max_tokens=study.effort.max_tokens,
             seed=study.seed,
             on_checkpoint=lambda _checkpoint: advance(1),

@@ -11,9 +11,8 @@ from sqlalchemy import select
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.devices import prepared_device
-from tracebank_assets.language_models.keys import TUNED
-from tracebank_assets.materialised import Figure, Materialised, materialised
+from tracebank_assets.language_models.keys import BASE, TUNED
+from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.explainer import (
     EXPLANATION_COLUMNS,
@@ -24,7 +23,7 @@ from tracebank_assets.sparse_features.explainer import (
 )
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
 from tracebank_assets.sparse_features.keys import ACTIVATIONS, DICTIONARIES, FEATURES, GROUP
-from tracebank_assets.studies import study_artifact, study_of
+from tracebank_assets.studies import made_of_study, study_artifact
 from tracebank_models.reward_probe.study import Study
 from tracebank_schemas.sparse_autoencoder import (
     Feature,
@@ -53,19 +52,16 @@ _TOKEN = {
     FeatureScore,
     checks=checks.EXPLANATION_CHECKS,
     reads=(),
-    deps=[TUNED, ACTIVATIONS, DICTIONARIES, FEATURES],
+    deps=[BASE, TUNED, ACTIVATIONS, DICTIONARIES, FEATURES],
 )
 def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, stores: Stores) -> dg.MaterializeResult:
     """An executable explanation of every feature that fires, and the endpoint's of the best matched, with their scores.
 
     Explanations are made from documents with an even number and scored on the others.
     """
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         held = open_held_out(stores.relational, study, device)
-        made.inputs |= {"corpus": held.corpus_hash, "explainer": explainer_of(stores.settings)}
+        made.inputs["explainer"] = explainer_of(stores.settings)
         explained, scores = _executable(stores.relational, study, held)
         asked, answered = endpoint_explanations(stores, study, held, config)
         _write(made, study, pl.concat([explained, asked]), pl.concat([scores, answered]))

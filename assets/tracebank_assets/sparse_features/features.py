@@ -11,16 +11,15 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
 from tracebank.writing import SeriesRows
-from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.feature_tables import example_rows, of_table, write_features
 from tracebank_assets.sparse_features.held_out import HeldOut, open_held_out
 from tracebank_assets.sparse_features.keys import ACTIVATIONS, DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.study_data import model_of
-from tracebank_assets.studies import of_study, study_artifact, study_of
+from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_ACTIVATIONS,
@@ -76,12 +75,8 @@ def features(context: dg.AssetExecutionContext, config: FeaturesConfig, stores: 
     """
     from tracebank_models.features.rows import token_rows
 
-    study = study_of(context)
-    device = prepared_device(stores.settings, study.effort.threads)
-    with materialised(context, stores) as made:
-        made.device = str(device)
+    with made_of_study(context, stores) as (made, study, device):
         held = open_held_out(stores.relational, study, device)
-        made.inputs["corpus"] = held.corpus_hash
         texts, written = _vocabulary(stores.relational, study, held, config)
         codes = made.into(FEATURE_ACTIVATIONS, of_study(study))
         described = _describe(study, held, config, len(texts), codes)

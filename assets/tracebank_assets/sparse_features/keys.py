@@ -7,7 +7,6 @@ GROUP = "sparse_features"
 ACTIVATIONS = dg.AssetKey([GROUP, "activations"])
 DICTIONARIES = dg.AssetKey([GROUP, "dictionaries"])
 FEATURES = dg.AssetKey([GROUP, "features"])
-EXPLANATIONS = dg.AssetKey([GROUP, "explanations"])
 PROBES = dg.AssetKey([GROUP, "probes"])
 ABLATIONS = dg.AssetKey([GROUP, "ablations"])
 DYNAMICS = dg.AssetKey([GROUP, "dynamics"])

@@ -1,9 +1,9 @@
-"""Models of a study with the small dictionaries that probes read them through, and reviews that neither has seen."""
+"""Models of a study with the small dictionaries that probes read them through."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tracebank.progress import Advance
 from tracebank.stores.relational import RelationalStore
@@ -13,11 +13,7 @@ from tracebank_models.reward_probe.study import Study
 if TYPE_CHECKING:
     import torch
 
-    from tracebank_models.language_model.lexicon import Lexicon
-    from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
-
-_TRIPLE_SEED: Final = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +24,6 @@ class Dictionaries:
     """By site."""
     names: dict[str, str]
     """Full name, by site."""
-    versions: dict[str, str]
-    """Hash of the weights of each, by full name."""
 
 
 def small_dictionaries(relational: RelationalStore, study: Study, side: str, device: "torch.device") -> Dictionaries:
@@ -45,15 +39,7 @@ def small_dictionaries(relational: RelationalStore, study: Study, side: str, dev
     return Dictionaries(
         {row.site: load_dictionary(Path(row.path)).to(device) for row in rows},
         {row.site: row.dictionary for row in rows},
-        {row.dictionary: row.weights_hash or "unknown" for row in rows},
     )
-
-
-def study_triples(study: Study, lexicon: "Lexicon", limit: int) -> "list[ContrastiveTriple]":
-    """The first triples of a study: the same ones whoever asks, so that fewer are a part of more."""
-    from tracebank_models.reward_probe.study_triples import triples_of
-
-    return triples_of(study.data, lexicon, study.effort.triples, seed=_TRIPLE_SEED)[:limit]
 
 
 def advancing(advance: Advance) -> Callable[[int, int], None]:

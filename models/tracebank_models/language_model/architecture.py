@@ -8,7 +8,8 @@ from typing import Final
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerBase
 
-from .field_checks import require, whole
+from tracebank_models.checked_settings import require, whole
+
 from .tokenizer import padding_id
 
 

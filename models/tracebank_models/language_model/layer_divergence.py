@@ -61,22 +61,6 @@ def layer_divergence(
     return pl.concat(parts).sort("definition", "layer")
 
 
-def top_layers(divergence: pl.DataFrame, definition: str = "weight_l2_sum", count: int = 5) -> list[int]:
-    """The layers that differ most by a definition, in order of the layer.
-
-    Raises:
-        ValueError: The definition was not measured, or there are fewer layers.
-    """
-    rows = divergence.filter(pl.col("definition") == definition)
-    if rows.is_empty():
-        measured = ", ".join(sorted(divergence["definition"].unique()))
-        raise ValueError(f"definition: {definition!r} is not allowed; allowed: {measured}")
-    if not 1 <= count <= rows.height:
-        raise ValueError(f"count: {count} is not allowed; allowed: a whole number from 1 to {rows.height}")
-    chosen = rows.sort("value", "layer", descending=[True, False]).head(count)["layer"]
-    return sorted(chosen.to_list())
-
-
 def weight_divergence(parent: PreTrainedModel, tuned: PreTrainedModel) -> pl.DataFrame:
     """Differences of weights, in fp32 with sums in fp64.
 

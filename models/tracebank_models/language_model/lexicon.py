@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,17 +135,3 @@ class LexiconReward:
         """Rewards, shape [len(texts)]."""
         sums = np.fromiter((self.lexicon.valence_sum(text) for text in texts), dtype=np.float64, count=len(texts))
         return np.clip(sums / self.scale, -self.clip, self.clip)
-
-
-def lexicon_words_in(texts: Iterable[str], lexicon: Lexicon) -> pl.DataFrame:
-    """How often a lexicon's words occur in texts: `word`, `valence`, `count`, most frequent first."""
-    counts: dict[str, int] = {}
-    for text in texts:
-        for word in word_tokens(text):
-            if word in lexicon.valences:
-                counts[word] = counts.get(word, 0) + 1
-    words = sorted(counts, key=lambda word: (-counts[word], word))
-    return pl.DataFrame(
-        {"word": words, "valence": [lexicon.valence(w) for w in words], "count": [counts[w] for w in words]},
-        schema={"word": pl.String, "valence": pl.Float64, "count": pl.Int64},
-    )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from tracebank_models.checked_settings import require, whole
+
 from .corpus import checked_corpus, corpus_frame
-from .field_checks import require, whole
 from .lexicon import Lexicon
 from .product_reviews import ProductReviews, ReviewStyle
 from .standard_library import standard_library_documents

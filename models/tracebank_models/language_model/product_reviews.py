@@ -10,8 +10,9 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tracebank_models.checked_settings import in_range, whole
+
 from .corpus import Document
-from .field_checks import in_range, whole
 from .lexicon import Lexicon
 from .review_words import ADJECTIVES, FACTS, INTENSIFIERS, NOUNS, PRODUCTS, SLOTS, VERBS
 
@@ -87,10 +88,6 @@ class ProductReviews:
         self.seed = seed
         self.style = style or ReviewStyle()
         self._classes = _word_classes(lexicon, seed, self.style.frequency_exponent)
-
-    def opinion_words(self) -> list[str]:
-        """Every opinion word that the grammar can write, sorted."""
-        return sorted({word for group in self._classes.values() for word in group.words})
 
     def documents(self, count: int, start: int = 0) -> Iterator[Document]:
         """Reviews `start` to `start + count - 1`.

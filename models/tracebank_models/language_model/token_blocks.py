@@ -128,11 +128,12 @@ def padded_batch(
 
 
 def padded_texts(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], longest: int = 256
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Texts as one right-padded batch, each cut at `longest` tokens; ids and mask as in `padded_batch`.
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], longest: int = 256, rows: int = 16
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Texts as right-padded batches of so many rows, each text cut at `longest` tokens; see `padded_batch`.
 
     Raises:
-        ValueError: There is no text, or one has no token.
+        ValueError: A text has no token.
     """
-    return padded_batch([ids[:longest] for ids in encode_documents(tokenizer, texts)], padding_id(tokenizer))
+    ids, padding = [one[:longest] for one in encode_documents(tokenizer, texts)], padding_id(tokenizer)
+    return [padded_batch(ids[at : at + rows], padding) for at in range(0, len(ids), rows)]

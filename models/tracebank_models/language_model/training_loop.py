@@ -130,13 +130,6 @@ def checkpoints(directory: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found)
 
 
-def metric_rows(curve: pl.DataFrame) -> pl.DataFrame:
-    """A curve in long form: `step`, `metric`, `value`; measurements not made at a step have no row."""
-    values = curve.with_columns(pl.exclude("step").cast(pl.Float64))
-    long = values.unpivot(index="step", variable_name="metric", value_name="value")
-    return long.filter(pl.col("value").is_not_null()).sort("step", "metric")
-
-
 @contextmanager
 def _random_state_of_its_own(device: torch.device, seed: int) -> Iterator[None]:
     devices = [device] if device.type == "cuda" else []

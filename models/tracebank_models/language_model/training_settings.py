@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from .field_checks import in_range, require, whole
+from tracebank_models.checked_settings import in_range, require, whole
 
 CLEAR_GAP: Final = 0.5
 """Difference in reward from which a pair says something about valence: about that of one strong word."""

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from tracebank_models.language_model.checked_settings import check_settings
+from tracebank_models.checked_settings import check_settings
 from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import (

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
-from tracebank_models.language_model.checked_settings import changed_settings, check_names, read_settings
+from tracebank_models.checked_settings import changed_settings, check_names, read_settings
 from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
 from tracebank_models.language_model.preference_sets import PreferenceEntry, SampledPreferences
 from tracebank_models.language_model.recipes import RECIPES

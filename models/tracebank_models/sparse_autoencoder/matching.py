@@ -7,8 +7,6 @@ finds cosines well above 0 in anything, so that neither says much without its ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
 from typing import Final
 
 import polars as pl
@@ -48,18 +46,6 @@ def match_features(first: Tensor, second: Tensor) -> pl.DataFrame:
 def mmcs(first: Tensor, second: Tensor) -> float:
     """Return the mean of the matched cosines of two dictionaries, (features, width) each."""
     return float(match_features(first, second)["cosine"].mean())  # type: ignore[arg-type]
-
-
-def pw_mcc(dictionaries: Sequence[Tensor]) -> float:
-    """Return the mean MMCS over all pairs of dictionaries, which differ in their seed.
-
-    Raises:
-        ValueError: There are fewer than two.
-    """
-    if len(dictionaries) < 2:
-        raise ValueError(f"dictionaries: {len(dictionaries)} given, PW-MCC needs at least two seeds")
-    pairs = [mmcs(first, second) for first, second in combinations(dictionaries, 2)]
-    return float(torch.tensor(pairs, dtype=torch.float64).mean())
 
 
 def chance(sizes: tuple[int, int], covariances: tuple[Tensor, Tensor]) -> float:

@@ -13,8 +13,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from tracebank_models.language_model.checked_settings import check_settings
-from tracebank_models.language_model.field_checks import require
+from tracebank_models.checked_settings import check_settings, require
 from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
 
 SIDES: Final = ("base", "tuned")

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass, field
 from datetime import date
 
-from .field_checks import NAME, in_range, require
+from tracebank_models.checked_settings import in_range, require
+
+from .field_checks import NAME
 from .instrument import Instrument
 from .order_flow import OrderFlow
 
@@ -49,10 +51,10 @@ class FeedDefects:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
         for name in ("gaps", "duplicates", "late", "unreadable"):
-            in_range(self, name, 0, 0.5)
-        in_range(self, "ties", 0, 1)
-        in_range(self, "gap_lines", 1, 10_000)
-        in_range(self, "late_ms", 1, 60_000)
+            in_range(self, 0, 0.5, name)
+        in_range(self, 0, 1, "ties")
+        in_range(self, 1, 10_000, "gap_lines")
+        in_range(self, 1, 60_000, "late_ms")
 
 
 BTC = Instrument("SYNBTC")
@@ -101,12 +103,12 @@ class SyntheticMarket:
         """
         self._check_names()
         require(self, "day", "a date from 1971-01-01 to 2200-01-01", date(1971, 1, 1) <= self.day <= date(2200, 1, 1))
-        in_range(self, "seed", 0, 2**63 - 1)
+        in_range(self, 0, 2**63 - 1, "seed")
         require(self, "seed", "a whole number", isinstance(self.seed, int))
-        in_range(self, "duration_s", 1, _DAY_SECONDS)
+        in_range(self, 1, _DAY_SECONDS, "duration_s")
         require(self, "duration_s", "a whole number", isinstance(self.duration_s, int))
-        in_range(self, "market_order_rate", 0.01, 1_000)
-        in_range(self, "annual_volatility", 0, 3)
+        in_range(self, 0.01, 1_000, "market_order_rate")
+        in_range(self, 0, 3, "annual_volatility")
         interval = self.snapshot_interval_ms
         ok = isinstance(interval, int) and interval >= 1 and (1_000 % interval == 0 or interval % 1_000 == 0)
         ok = ok and interval <= self.duration_s * 1_000
@@ -128,8 +130,8 @@ class SyntheticMarket:
     def _check_signal(self) -> None:
         if self.signal_r2 is None:
             return
-        in_range(self, "signal_r2", 0, 0.9)
-        in_range(self, "signal_horizon_s", 1, _DAY_SECONDS)
+        in_range(self, 0, 0.9, "signal_r2")
+        in_range(self, 1, _DAY_SECONDS, "signal_horizon_s")
         horizon, interval = self.signal_horizon_s * 1_000, self.snapshot_interval_ms
         ok = isinstance(self.signal_horizon_s, int) and horizon % interval == 0
         require(self, "signal_horizon_s", f"whole seconds, a multiple of {interval} ms", ok)

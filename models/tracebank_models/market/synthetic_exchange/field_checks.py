@@ -1,33 +1,14 @@
-"""Checks that the configuration dataclasses make of their own fields. One clear line per refusal; no defaults here."""
+"""Checks of names and decimals, beside those of `checked_settings`. One clear line per refusal; no defaults here."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
 
+from tracebank_models.checked_settings import require
+
 NAME = re.compile(r"[A-Za-z0-9_]{1,32}")
 """Names of symbols and venues."""
-
-
-def require(owner: object, name: str, allowed: str, ok: bool) -> None:
-    """Refuse a field.
-
-    Raises:
-        ValueError: `ok` is false; the line names the dataclass, the field, its value and what is allowed.
-    """
-    if not ok:
-        raise ValueError(f"{type(owner).__name__}.{name}: {getattr(owner, name)!r} is not allowed; allowed: {allowed}")
-
-
-def in_range(owner: object, name: str, low: float, high: float) -> None:
-    """Refuse a field that is not a number within bounds.
-
-    Raises:
-        ValueError: As `require`.
-    """
-    value = getattr(owner, name)
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-    require(owner, name, f"a number from {low:g} to {high:g}", ok)
 
 
 def check_decimal(owner: object, name: str, highest: Decimal) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from .field_checks import NAME, check_decimal, decimals_of, in_range, require
+from tracebank_models.checked_settings import in_range, require
+
+from .field_checks import NAME, check_decimal, decimals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Instrument:
         check_decimal(self, "tick_size", Decimal(1_000_000))
         check_decimal(self, "lot_size", Decimal(1_000_000))
         check_decimal(self, "base_price", Decimal(1_000_000_000))
-        in_range(self, "mean_order_lots", 2, 100_000)
+        in_range(self, 2, 100_000, "mean_order_lots")
         require(self, "base_price", "1,000 to 1,000,000,000 ticks", 1_000 <= self.base_ticks <= 1_000_000_000)
 
     @property

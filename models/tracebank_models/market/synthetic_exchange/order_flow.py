@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from .field_checks import in_range, require
+from tracebank_models.checked_settings import in_range, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class OrderFlow:
         limits |= {"imbalance_response": (0, 10), "venue_pull": (0, 10), "drift_ratio": (0, 1)}
         for one in fields(self):
             low, high = limits.get(one.name, (1e-3, 1e5))
-            in_range(self, one.name, low, high)
+            in_range(self, low, high, one.name)
         require(self, "hawkes_self", "hawkes_self + hawkes_cross below 0.95", self.branching < 0.95)
 
     @property

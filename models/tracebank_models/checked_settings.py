@@ -1,6 +1,7 @@
 """Settings whose annotations say what is allowed (`msgspec.Meta`): checked when they are made, and read out of tables.
 
-A table is what TOML gives. What is wrong is one line: the path of the field, the value and what is allowed.
+A table is what TOML gives. What is wrong is one line: the path of the field, the value and what is allowed. What a
+field may be beside others is checked by `require`, `in_range` and `whole`.
 """
 
 from __future__ import annotations
@@ -128,3 +129,37 @@ def _short(value: Any) -> str:
 @cache
 def _hints(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
+
+
+def require(owner: object, name: str, allowed: str, ok: bool) -> None:
+    """Refuse a field.
+
+    Raises:
+        ValueError: `ok` is false; the line names the dataclass, the field, its value and what is allowed.
+    """
+    if not ok:
+        raise ValueError(f"{type(owner).__name__}.{name}: {getattr(owner, name)!r} is not allowed; allowed: {allowed}")
+
+
+def in_range(owner: object, low: float, high: float, *names: str) -> None:
+    """Refuse fields that are not numbers within bounds.
+
+    Raises:
+        ValueError: As `require`.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        ok = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+        require(owner, name, f"a number from {low:g} to {high:g}", ok)
+
+
+def whole(owner: object, low: int, high: int, *names: str) -> None:
+    """Refuse fields that are not whole numbers within bounds.
+
+    Raises:
+        ValueError: As `require`.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        require(owner, name, f"a whole number from {low} to {high}", ok)
