@@ -45,6 +45,9 @@ def test_dictionaries_that_learned_pass_everything() -> None:
     found = _found(PLAN, _metrics(), _similarities(0.25))
     assert all(one.passed for one in found.values())
     assert found["seeds_agree"].metadata["difference"].value == pytest.approx(0.25)
+    assert found["seeds_agree"].metadata["sites_below"].value == "base/layers.0.mlp, tuned/layers.0.mlp"
+    better = _found(PLAN, _metrics(), _similarities(0.35))["seeds_agree"]
+    assert better.metadata["sites_below"].value == "none"
 
 
 @pytest.mark.parametrize(

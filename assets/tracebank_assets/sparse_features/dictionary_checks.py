@@ -56,16 +56,20 @@ def dictionary_checks(
 
 
 def _agreement(plan: DictionaryPlan, similarities: pl.DataFrame) -> dg.AssetCheckResult:
-    """The worse of the two models, on average over its sites."""
+    """The worse of the two models, on average over its sites; sites that are below on their own are named."""
     small = similarities.filter(
         pl.col("comparison") == "seed", pl.col("dictionary").str.contains(f"-small-{plan.architecture}-", literal=True)
     )
-    sides = small.group_by(pl.col("dictionary").str.extract(r"^(\w+)-").alias("side"))
-    means = sides.agg(pl.col("mmcs", "chance", "difference").mean()).sort("difference", "side")
+    parts = pl.col("dictionary").str.extract_groups(r"^(?<side>\w+?)-(?<site>.+)-small-").struct
+    site = pl.concat_str(parts.field("side"), parts.field("site"), separator="/").alias("site")
+    sites = small.group_by(parts.field("side"), site).agg(pl.col("mmcs", "chance", "difference").mean())
+    means = sites.group_by("side").agg(pl.col("mmcs", "chance", "difference").mean()).sort("difference", "side")
     if means.is_empty():
         return _result(_AGREE, False, plan, {"pairs": 0, "way_out": "train 2 initialisations or more"})
     side, alike, chance, difference = means.row(0)
+    below = sites.filter(pl.col("difference") <= LEAST_AGREEMENT).sort("site")["site"].to_list()
     figures: dict[str, str | float] = {"worst": side, "pw_mcc": alike, "chance": chance, "difference": difference}
+    figures["sites_below"] = ", ".join(below) or "none"
     return _result(_AGREE, difference > LEAST_AGREEMENT, plan, figures)
 
 
