@@ -39,8 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put the tests' folders in memory where there is room: thousands of small commits wait for a disk otherwise."""
     if hasattr(config, "workerinput") or config.option.basetemp or not os.access(_MEMORY, os.W_OK):
         return
+    for left in _MEMORY.glob("tracebank-tests-*-*"):  # by runs that were killed
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
     if shutil.disk_usage(_MEMORY).free > _ENOUGH:
-        config.option.basetemp = folder = tempfile.mkdtemp(prefix="tracebank-tests-", dir=_MEMORY)
+        config.option.basetemp = folder = tempfile.mkdtemp(prefix=f"tracebank-tests-{os.getpid()}-", dir=_MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 

@@ -134,7 +134,8 @@ def test_an_odd_request_is_told_so(request_: bytes, said: bytes, store: ClickHou
     store.info()
     assert store.folder is not None
     before = owner_of(store.folder)
-    assert said in _said(store.folder, request_).split(b"\r\n")[0]
+    answer = _said(store.folder, request_)
+    assert said in answer.split(b"\r\n")[0], answer
     assert owner_of(store.folder) == before
     assert beside(store.folder, "reader.sock").exists()
 
