@@ -8,4 +8,4 @@ INNER JOIN relational.sparse_autoencoders AS a ON a.dictionary = f.dictionary
 WHERE f.nearest_base_p <= 0.05
     OR (f.relative_norm_difference > 0.9 AND abs(f.nu_error) < 0.2 AND abs(f.nu_reconstruction) < 0.5)
 ORDER BY coalesce(f.nearest_base_cosine, -1), abs(f.nu_error), dictionary, feature
-LIMIT 10
+LIMIT 5
