@@ -18,7 +18,7 @@ Configs = Mapping[dg.AssetKey, Mapping[str, Any]]
 
 DEMO: Configs = {
     BASE: {"steps": 80},
-    TUNED: {"steps": 16, "checkpoint_every": 8},
+    TUNED: {"steps": 24, "checkpoint_every": 8},
     DICTIONARIES: {"demonstration": True},
     FEATURES: {"stored_tokens": 1_024},
     ABLATIONS: {"draws": 60, "texts": 24},
