@@ -200,7 +200,7 @@ def test_other_settings_train_in_another_folder(shards: PairedShards, tmp_path: 
 def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model: Any, tmp_path: Path) -> None:
     plan = DictionaryPlan(batch_tokens=300, epochs=1, k=4, initialisations=1, extra_architectures=("crosscoder",))
     found = _trained(shards, tmp_path, plan).load()
-    restored = reconstruction_of(found, shards, 250)
+    restored = reconstruction_of(found, shards, 2, 250)
     metrics = restored.metrics
     assert set(metrics["dictionary"]) == set(found)
     found_covariances = covariances(shards, 250)
@@ -214,6 +214,8 @@ def test_dictionaries_are_measured_on_what_they_read(shards: PairedShards, model
         assert fvu == pytest.approx(oracle, rel=1e-4)
         assert metrics.filter(dictionary=name, metric="fvu")["tokens"].item() == shards.tokens
         values = dict(metrics.filter(dictionary=name).select("metric", "value").iter_rows())
+        assert values["fvu_at_one_l0"] != values["fvu"]
+        assert values["l0_at_one_l0"] <= min(2, values["l0"])
         assert values["active_share"] == pytest.approx(values["l0"] / dictionary.config.d_sae)
         assert len(restored.alive[name]) == round((1 - values["dead_share"]) * dictionary.config.d_sae)
         start, living = build(dictionary.config).encoder_rows().detach(), restored.alive[name]

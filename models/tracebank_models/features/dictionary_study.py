@@ -83,7 +83,7 @@ def study_of_dictionaries(
         given.stream, configs, plan, directory, inputs=given.content, device=str(given.device), progress=progress
     )
     found = trained.load()
-    restored = reconstruction_of(found, given.held_out)
+    restored = reconstruction_of(found, given.held_out, plan.compared_l0)
     metrics = [restored.metrics]
     for side in SIDES:
         model, texts = given.reader(side)

@@ -26,6 +26,8 @@ START_COSINE: Final = "start_cosine"
 """Metric: mean cosine of a living feature's encoder row to the one that it began with; near 1 nothing was learned."""
 ACTIVE_SHARE: Final = "active_share"
 """Metric: L0 over the features."""
+AT_ONE_L0: Final = "_at_one_l0"
+"""Suffix of FVU and L0 where each token keeps at most the same number of codes in every dictionary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,31 @@ class Reconstruction:
     """How well dictionaries say again what they read."""
 
     metrics: pl.DataFrame
-    """Rows of `metrics.METRIC_SCHEMA`: FVU, L0, dead share and the like, `START_COSINE` and `ACTIVE_SHARE`."""
+    """Rows of `metrics.METRIC_SCHEMA`: FVU, L0, dead share and the like, the first two also `AT_ONE_L0`,
+    `START_COSINE` and `ACTIVE_SHARE`."""
     alive: dict[str, Tensor]
     """Features that fired at least once, by dictionary."""
 
 
 def reconstruction_of(
-    dictionaries: Mapping[str, Dictionary], shards: PairedShards, batch_tokens: int = 4_096
+    dictionaries: Mapping[str, Dictionary], shards: PairedShards, compared_l0: int, batch_tokens: int = 4_096
 ) -> Reconstruction:
-    """Read all tokens once through every dictionary."""
+    """Read all tokens once through every dictionary.
+
+    Args:
+        dictionaries: By name.
+        shards: Tokens of the sites that they read.
+        compared_l0: Most codes of a token where dictionaries are compared at one L0.
+        batch_tokens: Tokens that are read at once.
+    """
     states = {name: ReconstructionMetrics(dictionary) for name, dictionary in dictionaries.items()}
+    compared = [ReconstructionMetrics(dictionary, compared_l0) for dictionary in dictionaries.values()]
     for batch in shards.in_order(batch_tokens):
-        for state in states.values():
+        for state in (*states.values(), *compared):
             state.update(inputs_of(state.dictionary, batch.activations))
-    rows = pl.concat(state.rows() for state in states.values())
+    whole = [state.rows() for state in states.values()]
+    at_one = [state.rows().filter(pl.col("metric").is_in(["fvu", "l0"])) for state in compared]
+    rows = pl.concat([*whole, *(part.with_columns(pl.col("metric") + AT_ONE_L0) for part in at_one)])
     l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
     alive = {name: state.fired.nonzero()[:, 0] for name, state in states.items()}
     learning = [_learning(one, alive[name], l0[name], shards.tokens) for name, one in dictionaries.items()]

@@ -42,7 +42,7 @@ class DictionaryPlan:
     """Weight of the mean L1 norm, on activations scaled to a mean norm of the root of their width. As many features
     fire at any width where it falls with the width's root; 0.03 is for 64."""
     k: _Count = 4
-    """Active features of the k-sparse kinds: as many as `l1` leaves of the others, so that their errors compare."""
+    """Active features of the k-sparse kinds: about as many as `l1` leaves of the others."""
     learning_rate: Annotated[float, Meta(ge=1e-12, le=1)] = 2e-2
     batch_tokens: _Count = 256
     """Seeds agree by steps rather than by tokens: small batches cost less and agree as well."""
@@ -76,6 +76,11 @@ class DictionaryPlan:
         known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
         others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
         require(self, "extra_architectures", f"each once, of {others}", known)
+
+    @property
+    def compared_l0(self) -> int:
+        """Features of a token, those that write most, that FVU is measured with once more: all kinds have as many."""
+        return max(1, 3 * self.k // 4)
 
 
 def _once(sizes: tuple[str, ...]) -> bool:
