@@ -21,7 +21,7 @@ class SparseAutoencoder(Base):
     __table_args__ = (Index(None, "study", "seed"), Index(None, "model", "site"))
 
     dictionary: Mapped[str] = mapped_column(
-        String(200), primary_key=True, doc="study with seed, side, site, size, kind, number"
+        String(200), primary_key=True, doc="study with seed, side, site, size, kind, number; or model and layer"
     )
     study: Mapped[str] = mapped_column(String(200), doc="reward study that trained it")
     seed: Mapped[int] = mapped_column(doc="of the study")
@@ -135,17 +135,17 @@ class Feature(Base):
     )
 
 
-def _of_feature() -> ForeignKeyConstraint:
+def of_feature(dictionary: str = "dictionary", feature: str = "feature") -> ForeignKeyConstraint:
     """Refer to the feature that a row is about."""
     parent = ["features.dictionary", "features.feature"]
-    return ForeignKeyConstraint(["dictionary", "feature"], parent, ondelete="CASCADE", **DEFERRED)
+    return ForeignKeyConstraint([dictionary, feature], parent, ondelete="CASCADE", **DEFERRED)
 
 
 class FeatureToken(Base):
     """A token that a feature fires on, or whose logit it raises or lowers."""
 
     __tablename__ = "feature_tokens"
-    __table_args__ = (Index(None, "token"), _of_feature())
+    __table_args__ = (Index(None, "token"), of_feature())
 
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary")
     feature: Mapped[int] = mapped_column(primary_key=True, doc="number of the feature")
@@ -161,7 +161,7 @@ class FeatureExplanation(Base):
     """What a feature is said to mean, by whom, and from what; each has scores in feature_scores."""
 
     __tablename__ = "feature_explanations"
-    __table_args__ = (Index(None, "dictionary", "feature"), _of_feature())
+    __table_args__ = (Index(None, "dictionary", "feature"), of_feature())
 
     explanation: Mapped[str] = mapped_column(String(64), primary_key=True, doc="hash of feature, method, prompt, text")
     dictionary: Mapped[str] = mapped_column(String(200), doc="dictionary")
@@ -184,6 +184,12 @@ class FeatureScore(Base):
         String(64), owned_by("feature_explanations.explanation"), primary_key=True, doc="explanation"
     )
     metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="correlation, precision, recall, f1")
+    stratum: Mapped[str] = mapped_column(
+        String(16), primary_key=True, server_default="all", doc="of texts: top, random, quantile, hard_negative; or all"
+    )
+    threshold: Mapped[float] = mapped_column(
+        Float, primary_key=True, server_default="0", doc="share of its maximum above which the unit counts as firing"
+    )
     value: Mapped[float | None] = mapped_column(Float, doc="null where it is not defined")
     tokens: Mapped[int] = mapped_column(doc="tokens that it was scored on")
 
