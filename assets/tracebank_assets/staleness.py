@@ -20,16 +20,20 @@ class OutOfDate(dg.AutomationCondition[dg.AssetKey]):
         """The partitions of an asset that are out of date."""
         view = context.asset_graph_view
         keys = context.candidate_subset.expensively_compute_partition_keys()
-        found = out_of_date(view, context.key, keys)
+        found = self.among(view, context.key, keys)
         partitions = view.asset_graph.get(context.key).partitions_def
         assert partitions is not None
         subset = view.get_subset_from_partition_keys(context.key, partitions, found)
         return dg.AutomationResult(context, true_subset=subset)
 
-    @staticmethod
-    def condition() -> dg.AutomationCondition[dg.AssetKey]:
+    def among(self, view: AssetGraphView, asset: dg.AssetKey, partitions: Iterable[str]) -> set[str]:
+        """Those partitions of an asset that are out of date."""
+        return out_of_date(view, asset, partitions)
+
+    @classmethod
+    def condition(cls) -> dg.AutomationCondition[dg.AssetKey]:
         """Make what is out of date, and what hangs on it, in one run; what failed waits for somebody to look at it."""
-        wanted = OutOfDate() | dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+        wanted = cls() | dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
         busy = dg.AutomationCondition.in_progress() | dg.AutomationCondition.any_deps_in_progress()
         return wanted & ~busy & ~dg.AutomationCondition.execution_failed()
 

@@ -16,14 +16,15 @@ from tracebank.resources import Stores
 from tracebank.settings import Settings, SettingsError
 from tracebank_assets.artifacts import DeclaredTable, artifact
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.materialised import Materialised, materialised
-from tracebank_assets.staleness import OutOfDate
+from tracebank_assets.materialised import CONFIG, Materialised, materialised
+from tracebank_assets.staleness import OutOfDate, out_of_date
 from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.reward_probe.study import Study, ladder_studies
 from tracebank_models.reward_probe.study_file import read_studies
 
 if TYPE_CHECKING:
     import torch
+    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
 STUDIES: Final = dg.DynamicPartitionsDefinition(name="studies")
 """A partition for each study and seed that somebody asked for: `small-ppo-seed0`."""
@@ -119,6 +120,31 @@ def settings_of(study: Study, reads: Iterable[str]) -> str:
     return sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()[:16]
 
 
+def made_with(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> tuple[Any, Any]:
+    """Config and hash of the settings that what stands of a partition was made with."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset, asset_partitions=[partition]), limit=1
+    ).records
+    made = records[0].asset_materialization if records else None
+    told = made.metadata if made else {}
+    config, settings = told.get(CONFIG), told.get(SETTINGS)
+    return (config.value if config else {}), (settings.value if settings else None)
+
+
+class StudyOutOfDate(OutOfDate):
+    """Also true where a study has another value by now of a setting that what stands was made by."""
+
+    def among(self, view: "AssetGraphView", asset: dg.AssetKey, partitions: Iterable[str]) -> set[str]:
+        """Those partitions of an asset that are out of date; none of a study that is not known any more."""
+        known = {key: study for key in partitions if (study := _named(key))}
+        stale = out_of_date(view, asset, known)
+        reads = view.asset_graph.get(asset).metadata[READS]
+        fresh = ((key, study) for key, study in known.items() if key not in stale)
+        return stale | {
+            key for key, study in fresh if made_with(view.instance, asset, key)[1] != settings_of(study, reads)
+        }
+
+
 def _setting(study: Study, name: str) -> object:
     if name == "data":
         return study.data.content_hash()
@@ -162,7 +188,7 @@ def study_artifact(
         "op_tags": _tags(),
         "kinds": {"torch"},
         "retry_policy": _retries(),
-        "automation_condition": OutOfDate.condition(),
+        "automation_condition": StudyOutOfDate.condition(),
     }
 
     def decorate(function: Callable[..., dg.MaterializeResult]) -> dg.AssetsDefinition:

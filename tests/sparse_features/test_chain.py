@@ -663,6 +663,10 @@ def test_another_setting_makes_again_what_reads_it_and_what_is_made_of_that(chai
             other = dataclasses.replace(STUDY, own_effort=dataclasses.replace(EFFORT, **{field: value}))
             patch.setitem(studies(), STUDY.name, other)
             assert {key.path[-1] for key in to_make(other, defs, chain.instance, {})} == made, field
+            asked = dg.evaluate_automation_conditions(defs, chain.instance, STUDY_ASSETS)
+            every = STUDY_ASSETS.resolve(defs.resolve_asset_graph())
+            asked_for = {key.path[-1] for key in every if PPO in (asked.get_requested_partitions(key) or ())}
+            assert asked_for == made, "the sensor sees it too"
 
 
 def test_settings_follow_what_files_hold_and_not_where_they_lie(tmp_path: Path) -> None:

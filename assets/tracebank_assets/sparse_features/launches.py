@@ -6,11 +6,10 @@ from typing import Any
 import dagster as dg
 
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.materialised import CONFIG
 from tracebank_assets.sparse_features.automation import STUDY_JOB
 from tracebank_assets.sparse_features.keys import ABLATIONS, DICTIONARIES, FEATURES
-from tracebank_assets.staleness import out_of_date, view_of
-from tracebank_assets.studies import READS, SETTINGS, STUDIES, settings_of
+from tracebank_assets.staleness import view_of
+from tracebank_assets.studies import STUDIES, StudyOutOfDate, made_with
 from tracebank_models.reward_probe.study import Study
 
 Configs = Mapping[dg.AssetKey, Mapping[str, Any]]
@@ -68,20 +67,7 @@ def to_make(
     found = set()
     for asset in job.asset_layer.selected_asset_keys:
         config = whole["ops"][asset.to_python_identifier()].get("config") or {}
-        stale = bool(out_of_date(view, asset, [study.key]))
-        settings = settings_of(study, view.asset_graph.get(asset).metadata[READS])
-        if stale or _made_with(instance, asset, study) != (config, settings):
+        if StudyOutOfDate().among(view, asset, [study.key]) or made_with(instance, asset, study.key)[0] != config:
             found.add(asset)
     graph = view.asset_graph
     return set(dg.AssetSelection.assets(*found).downstream().resolve(graph)) & job.asset_layer.selected_asset_keys
-
-
-def _made_with(instance: dg.DagsterInstance, asset: dg.AssetKey, study: Study) -> tuple[Any, Any]:
-    """Config and settings that what stands was made with."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset, asset_partitions=[study.key]), limit=1
-    ).records
-    made = records[0].asset_materialization if records else None
-    told = made.metadata if made else {}
-    config, settings = told.get(CONFIG), told.get(SETTINGS)
-    return (config.value if config else {}), (settings.value if settings else None)
