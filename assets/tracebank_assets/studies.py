@@ -60,12 +60,13 @@ def study_of(context: dg.AssetExecutionContext) -> Study:
         dg.Failure: the partition's key names no study.
     """
     key = context.partition_key
-    if (study := _named(key)) is None:
+    if (study := study_named(key)) is None:
         raise dg.Failure(f"partition: {key!r} is not allowed: NAME-seedN, NAME one of {', '.join(studies())}")
     return study
 
 
-def _named(key: str) -> Study | None:
+def study_named(key: str) -> Study | None:
+    """The study of a partition's key, with its seed; None where the key is of none."""
     found = _KEY.fullmatch(key)
     known = found and studies().get(found["name"])
     return replace(known, seed=int(found["seed"])) if found and known else None
@@ -91,7 +92,7 @@ def made_of_study(
 def sharing_base(context: dg.AssetExecutionContext, base: str) -> dict[str, dict[str, str]]:
     """Partitions of an asset whose studies have a base, each with the metadata that assets of studies have."""
     made = context.instance.get_materialized_partitions(context.asset_key)
-    found = {key: study for key in sorted(made - {context.partition_key}) if (study := _named(key))}
+    found = {key: study for key in sorted(made - {context.partition_key}) if (study := study_named(key))}
     reads = context.assets_def.metadata_by_key[context.asset_key][READS]
     return {key: {SETTINGS: settings_of(study, reads)} for key, study in found.items() if study.base.name == base}
 
@@ -136,7 +137,7 @@ class StudyOutOfDate(OutOfDate):
 
     def among(self, view: "AssetGraphView", asset: dg.AssetKey, partitions: Iterable[str]) -> set[str]:
         """Those partitions of an asset that are out of date; none of a study that is not known any more."""
-        known = {key: study for key in partitions if (study := _named(key))}
+        known = {key: study for key in partitions if (study := study_named(key))}
         stale = out_of_date(view, asset, known)
         reads = view.asset_graph.get(asset).metadata[READS]
         fresh = ((key, study) for key, study in known.items() if key not in stale)
