@@ -127,7 +127,7 @@ class PromptSource:
                 break
         if len({tuple(one.opening.tolist()) for one in found[:count]}) < 2:
             raise ValueError(
-                "corpus: prompts that tuning does not see have less than 2 openings; allowed: texts that begin otherwise"
+                "corpus: prompts never tuned on have less than 2 openings; allowed: texts that begin otherwise"
             )
         return self._batch(found[:count])
 
