@@ -19,7 +19,7 @@ from tracebank_models.language_model.corpus import Document, corpus_frame
 from tracebank_models.language_model.policy_evaluation import (
     HeldOutPrompts,
     PolicyEvaluation,
-    by_prompt,
+    by_opening,
     chosen_step,
     interval,
     response_kl,
@@ -131,15 +131,18 @@ def test_texts_that_all_begin_alike_cannot_be_held_out(tokenizer: PreTrainedToke
         source.halves()
     with pytest.raises(ValueError, match=r"^corpus: every document begins as one held out does; allowed"):
         source.without(source)
-    with pytest.raises(ValueError, match=r"^corpus: less than 2 prompts that tuning does not see; allowed"):
+    with pytest.raises(
+        ValueError, match=r"^corpus: prompts never tuned on have less than 2 openings; allowed"
+    ):
         source.unseen(8, source.prefixes())
 
 
-def test_answers_to_one_prompt_are_one_unit() -> None:
-    """Three answers to a prompt of its own and one to another: the mean of two means, as a t-test of the two has it."""
-    ids = torch.tensor([[0, 7, 8], [0, 7, 8], [5, 7, 8], [0, 7, 8]])
-    batch = PromptBatch(ids, (ids > 0).long(), torch.full((4,), 9))
-    found = by_prompt(np.array([1.0, 2.0, 10.0, 6.0]), batch)
+def test_answers_to_prompts_of_one_opening_are_one_unit() -> None:
+    """Three answers to prompts of one opening, one to another's: the mean of two means, as a t-test of them has it."""
+    ids = torch.tensor([[0, 7, 8], [0, 0, 7], [5, 7, 8], [0, 7, 8]])
+    openings = ((7, 8, 9), (7, 8, 9), (5, 7, 8), (7, 8, 9))
+    batch = PromptBatch(ids, (ids > 0).long(), torch.full((4,), 9), openings)
+    found = by_opening(np.array([1.0, 2.0, 10.0, 6.0]), batch)
     assert found.tolist() == [3.0, 10.0]
     theirs = stats.ttest_1samp([3.0, 10.0], 0.0).confidence_interval(0.95)
     assert interval(found) == pytest.approx((theirs.low, theirs.high))

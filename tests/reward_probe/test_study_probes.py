@@ -36,7 +36,7 @@ class Prompts:
     def batch(self, count: int, step: int) -> PromptBatch:
         del step
         ids = torch.zeros(count, 2, dtype=torch.int64)
-        return PromptBatch(ids, torch.ones_like(ids), torch.full((count,), 3))
+        return PromptBatch(ids, torch.ones_like(ids), torch.full((count,), 3), tuple(map(tuple, ids.tolist())))
 
 
 @pytest.fixture(scope="module")

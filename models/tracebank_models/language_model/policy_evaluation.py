@@ -2,8 +2,8 @@
 
 Every policy answers the same prompts with the same source of chance, so that differences are paired. Checkpoints are
 chosen on one set of prompts and the chosen one is measured on another: the best of several on its own set flatters. No
-prompt of the report is one to choose on. The unit is the prompt: documents that begin alike give the same one several
-times, and its answers are one mean.
+prompt of the report is one to choose on. The unit is the opening, the longest prompt of a document: shorter prompts of
+documents that begin alike say much the same, and the answers to all of them are one mean.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _ROWS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class PolicyEvaluation:
-    """Reward and KL of one policy beside the untuned one, over the prompts of a split."""
+    """Reward and KL of one policy beside the untuned one, over the openings of a split."""
 
     step: int
     """Of tuning; 0 is the untuned policy."""
     split: Split
-    prompts: int
-    """Different ones."""
+    openings: int
+    """Different ones, that prompts were cut from."""
     reward: float
-    """Mean over the prompts."""
+    """Mean over the openings."""
     base_reward: float
     """Of the untuned policy on the same prompts."""
     gain: float
-    """Mean of the differences, prompt by prompt."""
+    """Mean of the differences, opening by opening."""
     gain_standard_error: float
     gain_low: float
-    """Lower end of the 95 % interval of the gain (Student's t over prompts)."""
+    """Lower end of the 95 % interval of the gain (Student's t over openings)."""
     gain_high: float
     kl: float
     """To the untuned policy, exact over the vocabulary, nats per response."""
@@ -74,7 +74,7 @@ class HeldOutPrompts:
         seen: Prompts of the tuning, which are left out.
 
     Raises:
-        ValueError: A reward is not finite, or less than two prompts of a split are left.
+        ValueError: A reward is not finite, or the prompts of a split are of less than two openings.
     """
 
     def __init__(
@@ -118,14 +118,13 @@ class HeldOutPrompts:
         done = sample_completions(policy, self._tokenizer, (batch.ids, batch.mask), batch.response_lengths, chance)
         rewards = checked_rewards(self._reward, done.texts(self._tokenizer))
         kl = np.zeros(len(rewards)) if policy is self._untuned else response_kl(policy, self._untuned, done)
-        return _Answers(*(by_prompt(values, batch) for values in (rewards, kl)))
+        return _Answers(*(by_opening(values, batch) for values in (rewards, kl)))
 
 
-def by_prompt(values: npt.NDArray[np.float64], batch: PromptBatch) -> npt.NDArray[np.float64]:
-    """The mean of a value for each different prompt of a batch, in the order of their first places."""
-    prompts = [tuple(ids[kept].tolist()) for ids, kept in zip(batch.ids, batch.mask.bool(), strict=True)]
-    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompts))}
-    places = [numbers[prompt] for prompt in prompts]
+def by_opening(values: npt.NDArray[np.float64], batch: PromptBatch) -> npt.NDArray[np.float64]:
+    """The mean of a value for each opening of a batch's prompts, in the order of their first places."""
+    numbers = {opening: number for number, opening in enumerate(dict.fromkeys(batch.openings))}
+    places = [numbers[opening] for opening in batch.openings]
     return np.asarray(np.bincount(places, values) / np.bincount(places), np.float64)
 
 

@@ -9,7 +9,7 @@ import copy
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,16 @@ class PromptBatch:
     mask: torch.Tensor
     response_lengths: torch.Tensor
     """Most tokens of each response, int64 [prompts]."""
+    openings: tuple[Prompt, ...]
+    """What each is the beginning of: the longest prompt of its document."""
+
+
+class _Drawn(NamedTuple):
+    opening: npt.NDArray[np.int32]
+    size: int
+    """Of the prompt, from the opening's beginning."""
+    wanted: int
+    """Most tokens of the response."""
 
 
 class PromptSource:
@@ -102,26 +112,24 @@ class PromptSource:
 
     def batch(self, count: int, step: int) -> PromptBatch:
         """The prompts of a step; documents are taken in epochs, each in an order of its own."""
-        return self._batch(*self._drawn(count, step))
+        return self._batch(self._drawn(count, step))
 
     def unseen(self, count: int, seen: Collection[Prompt]) -> PromptBatch:
         """Prompts that are not among those seen; fewer than asked for where few are left.
 
         Raises:
-            ValueError: There are less than two different ones.
+            ValueError: They are of less than two openings.
         """
-        found: list[tuple[npt.NDArray[np.int32], int]] = []
+        found: list[_Drawn] = []
         for step in range(_ROUNDS):
-            drawn = zip(*self._drawn(count, step), strict=True)
-            found += [(prompt, wanted) for prompt, wanted in drawn if tuple(prompt.tolist()) not in seen]
+            found += [one for one in self._drawn(count, step) if tuple(one.opening[: one.size].tolist()) not in seen]
             if len(found) >= count:
                 break
-        if len({tuple(prompt.tolist()) for prompt, _ in found[:count]}) < 2:
+        if len({tuple(one.opening.tolist()) for one in found[:count]}) < 2:
             raise ValueError(
-                "corpus: less than 2 prompts that tuning does not see; allowed: texts that begin otherwise"
+                "corpus: prompts never tuned on have less than 2 openings; allowed: texts that begin otherwise"
             )
-        prompts, wanted = zip(*found[:count], strict=True)
-        return self._batch(list(prompts), np.array(wanted))
+        return self._batch(found[:count])
 
     def prefixes(self) -> frozenset[Prompt]:
         """Every prompt that can be drawn."""
@@ -158,18 +166,18 @@ class PromptSource:
             raise ValueError("corpus: every document begins as one held out does; allowed: some that begin otherwise")
         return found
 
-    def _drawn(self, count: int, step: int) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
-        """Prompts, and the lengths of the responses."""
+    def _drawn(self, count: int, step: int) -> list[_Drawn]:
         stream = np.random.default_rng((self.seed, 1, step))
         limits = self.lengths
         sizes = stream.integers(limits.prompt_shortest, limits.prompt_longest, size=count, endpoint=True)
         wanted = stream.integers(limits.response_shortest, limits.response_longest, size=count, endpoint=True)
         rows = batch_rows(len(self._starts), count, step, self.seed)
-        return [self._starts[row][:size] for row, size in zip(rows, sizes, strict=True)], wanted
+        return [_Drawn(self._starts[row], *lengths) for row, *lengths in zip(rows, sizes, wanted, strict=True)]
 
-    def _batch(self, prompts: list[npt.NDArray[np.int32]], wanted: npt.NDArray[np.int64]) -> PromptBatch:
-        ids, mask = padded_batch(prompts, self._padding, left=True)
-        return PromptBatch(ids, mask, torch.from_numpy(wanted))
+    def _batch(self, drawn: list[_Drawn]) -> PromptBatch:
+        ids, mask = padded_batch([one.opening[: one.size] for one in drawn], self._padding, left=True)
+        wanted = torch.tensor([one.wanted for one in drawn])
+        return PromptBatch(ids, mask, wanted, tuple(tuple(one.opening.tolist()) for one in drawn))
 
 
 def step_generator(device: torch.device, seed: int, step: int) -> torch.Generator:

@@ -102,7 +102,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=20,
         ablation_prompts=256,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.021, learning_rate=1e-2, batch_tokens=1_024, epochs=32),
+        dictionaries=DictionaryPlan(l1=0.021, epochs=8),
     ),
     "large": Effort(
         ppo=PPOConfiguration(steps=60, learning_rate=2e-4, target_kl=2.3, warmup_steps=5, checkpoint_every=12),
@@ -114,7 +114,7 @@ EFFORTS: Final[Mapping[str, Effort]] = {
         random_probes=100,
         ablation_prompts=500,
         ablated_share=0.05,
-        dictionaries=DictionaryPlan(l1=0.015, learning_rate=1e-2, batch_tokens=1_024, epochs=21),
+        dictionaries=DictionaryPlan(l1=0.015, epochs=5, larger_sizes=("4x",)),
         loss_documents=48,
         stored_tokens=8_192,
     ),
