@@ -91,7 +91,7 @@ def test_sites_of_other_architectures() -> None:
     )
     for other in (gpt2, llama):
         names = [f"layers.{n}.{part}" for n in range(2) for part in ("attn", "mlp", "resid")]
-        assert sorted(named_modules(other)) == names
+        assert sorted(named_modules(other)) == sorted([*names, "layers.0.neurons", "layers.1.neurons"])
         assert site_widths(other, resolve_sites(other, names)) == dict.fromkeys(names, 8)
 
 
@@ -112,7 +112,10 @@ def test_a_replaced_output_is_what_the_model_goes_on_with(model: Any, tokenizer:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["layers.7.mlp"], r"^sites: 'layers.7.mlp' is not known .*layers.N.\{attn,mlp,resid\} with N from 0 to 2"),
+        (
+            ["layers.7.mlp"],
+            r"^sites: 'layers.7.mlp' is not known .*layers.N.\{attn,mlp,neurons,resid\} with N from 0 to 2",
+        ),
         (["nowhere"], "^sites: 'nowhere' is not known"),
         (["layers.0.mlp", "layers.0.mlp"], "each once"),
         ([], "at least one site"),

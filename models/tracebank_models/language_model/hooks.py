@@ -21,16 +21,18 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A place in a forward pass: the output of a module, as it is or as the model uses it."""
+    """A place in a forward pass: what a module gives or is given, as it is or as the model uses it."""
 
     module: str
     """Path of the module."""
     factor: float = 1.0
     """What the model multiplies the output with before it is used."""
     block: str | None = None
-    """Of an output without an axis of sequences, (tokens, width): path of the block whose input has that axis."""
+    """Of a tensor without an axis of sequences, (tokens, width): path of the block whose input has that axis."""
     written_over: bool = False
     """Whether the model later writes something else into the same memory."""
+    of_input: bool = False
+    """Whether it is the first thing that the module is given, not its output."""
 
 
 def hidden_states(name: Hashable, output: Any) -> Tensor:
@@ -57,7 +59,7 @@ def block_input(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
 
 
 class _Reading:
-    """Outputs of a tap in the shape (sequences, positions, width) and in the model's own."""
+    """What is at a tap, in the shape (sequences, positions, width) and in the model's own."""
 
     def __init__(self, name: Hashable, tap: Tap) -> None:
         self.name, self.tap = name, tap
@@ -132,7 +134,12 @@ def _hook(model: PreTrainedModel, stack: ExitStack, reading: _Reading, hook: Cal
     if reading.tap.block is not None:
         block = model.get_submodule(reading.tap.block)
         stack.callback(block.register_forward_pre_hook(reading.note, with_kwargs=True).remove)
-    stack.callback(model.get_submodule(reading.tap.module).register_forward_hook(hook).remove)
+    module = model.get_submodule(reading.tap.module)
+    if reading.tap.of_input:
+        handle = module.register_forward_pre_hook(lambda one, given: hook(one, (), given))
+    else:
+        handle = module.register_forward_hook(hook)
+    stack.callback(handle.remove)
 
 
 @contextmanager
