@@ -56,9 +56,12 @@ class GraphSettings:
     normalize_tokens: bool = True
     """Whether tokens are lower-cased where they are in title case, and stripped of blanks where they have a letter."""
     gaps: bool = True
-    """Whether a context that is seen at several distances matches at all up to the largest (not in the papers)."""
+    """Whether a context that is seen at several distances matches at all up to the largest at which the unit fires (not
+    in the papers)."""
     gap_distances: Annotated[int, msgspec.Meta(ge=2, le=1_000)] = 2
     """Distances at which it has to be seen."""
+    gap_reach: Positive = 64
+    """Distance up to which the unit is tried with such a context farther away than it was seen."""
     case_variants: bool = True
     """Whether important words are tried in other cases too (not in the papers)."""
     start_of_text: bool = True
