@@ -121,7 +121,8 @@ def _taps(model: PreTrainedModel) -> dict[str, Tap]:
 def _block_taps(block: str, record: _Record, parts: Mapping[str, Part]) -> dict[str, Tap]:
     def tap(kept: _Kept, path: str, factor: float = 1.0, *, of_input: bool = False) -> Tap:
         flat, written_over = kept.tensor.ndim == 2, kept.tensor._version != kept.version
-        return Tap(f"{block}.{path}" if path else block, factor, block if flat else None, written_over, of_input)
+        module = f"{block}.{path}" if path else block
+        return Tap(module, factor, block if flat else None, written_over, of_input, once=True)
 
     taps = {name: tap(record.outputs[part.path], part.path, part.factor) for name, part in parts.items()}
     matrix = second_matrix(parts["mlp"], record.events) if "mlp" in parts else None
