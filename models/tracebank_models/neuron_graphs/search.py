@@ -35,10 +35,10 @@ class Condition(NamedTuple):
 def parse(question: str, normalize: bool = True) -> list[Condition]:
     r"""What a question asks of a unit; it must meet all.
 
-    `import` asks for units that fire on this token, `after:from` for those that do so after that one, on the token named
-    before it or else on any (`any after:from` says so), `unless:x` for those that a token silences, and `any:x` for a
-    token in any of these roles. In quotes a term may hold blanks, `:` and `,`; a quote in it is written `\"` and a
-    backslash `\\`.
+    `import` asks for units that fire on this token, `after:from` for those that do so after that one, on the token
+    named before it or else on any (`any after:from` says so), `unless:x` for those that a token silences, and `any:x`
+    for a token in any of these roles. In quotes a term may hold blanks, `:` and `,`; a quote in it is written `\"` and
+    a backslash `\\`.
 
     Args:
         question: Terms, with blanks between them.
