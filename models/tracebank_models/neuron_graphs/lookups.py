@@ -26,25 +26,25 @@ class Predictor(Protocol):
 
 def _grams(tokens: pl.DataFrame, n: int) -> pl.DataFrame:
     """Add the n tokens before each of its window; null where the window has none."""
-    before = (pl.col("token").shift(back).over("feature", "window").alias(f"before_{back}") for back in range(1, n + 1))
+    before = (pl.col("token").shift(back).over("unit", "window").alias(f"before_{back}") for back in range(1, n + 1))
     return tokens.with_columns(*before)
 
 
 def _keys(n: int) -> list[str]:
-    return ["feature", "token", *(f"before_{back}" for back in range(1, n + 1))]
+    return ["unit", "token", *(f"before_{back}" for back in range(1, n + 1))]
 
 
 def gram_values(tokens: pl.DataFrame, n: int, statistic: Statistic = "maximum") -> pl.DataFrame:
     """What units did on each token after each n tokens; n of 0 is the look-up by token alone.
 
     Args:
-        tokens: Columns feature, window, token (normalised text, or a number of it) and value, of the windows that units
+        tokens: Columns unit, window, token (normalised text, or a number of it) and value, of the windows that units
             are described from; those of a window in their order.
         n: Tokens before.
         statistic: Of the values of the same tokens.
 
     Returns:
-        A row for each feature and n + 1 tokens: feature, token, before_1 (the nearest) and so on, and value.
+        A row for each unit and n + 1 tokens: unit, token, before_1 (the nearest) and so on, and value.
     """
     return _grams(tokens, n).group_by(_keys(n), maintain_order=True).agg(_STATISTICS[statistic])
 
@@ -53,14 +53,14 @@ def looked_up(tokens: pl.DataFrame, values: pl.DataFrame, n: int) -> pl.Series:
     """What is expected on other tokens.
 
     Args:
-        tokens: Columns feature, window and token; those of a window in their order.
+        tokens: Columns unit, window and token; those of a window in their order.
         values: `gram_values` with the same n.
         n: Tokens before.
 
     Returns:
         A value a row; 0 where these tokens were not seen.
     """
-    found = _grams(tokens.select("feature", "window", "token"), n).join(
+    found = _grams(tokens.select("unit", "window", "token"), n).join(
         values, on=_keys(n), how="left", nulls_equal=True, maintain_order="left"
     )
     return found["value"].fill_null(0.0)
@@ -96,16 +96,14 @@ class NGramLookup:
     def _window(self, tokens: Sequence[str], values: Sequence[float]) -> pl.DataFrame:
         if len(tokens) != len(values):
             raise ValueError(f"windows: one has {len(tokens)} tokens and {len(values)} values: allowed is a value each")
-        return pl.DataFrame(
-            {"feature": 0, "token": self._written(tokens), "value": pl.Series(values, dtype=pl.Float64)}
-        )
+        return pl.DataFrame({"unit": 0, "token": self._written(tokens), "value": pl.Series(values, dtype=pl.Float64)})
 
     def _written(self, tokens: Sequence[str]) -> pl.Series:
         return pl.Series([normalized_token(one) if self.normalize else one for one in tokens], dtype=pl.String)
 
     def predict(self, tokens: Sequence[str]) -> list[float]:
         """Values over the unit's maximum, one a token; 0 where these tokens were not seen."""
-        frame = pl.DataFrame({"feature": 0, "window": 0, "token": self._written(tokens)})
+        frame = pl.DataFrame({"unit": 0, "window": 0, "token": self._written(tokens)})
         found: list[float] = looked_up(frame, self._values, self.n).to_list()
         return found
 
@@ -124,4 +122,4 @@ class TokenLookup(NGramLookup):
         super().__init__(windows, 0, statistic=statistic, normalize=normalize)
 
 
-_NOTHING = pl.DataFrame(schema={"feature": pl.Int32, "token": pl.String, "value": pl.Float64, "window": pl.Int32})
+_NOTHING = pl.DataFrame(schema={"unit": pl.Int32, "token": pl.String, "value": pl.Float64, "window": pl.Int32})
