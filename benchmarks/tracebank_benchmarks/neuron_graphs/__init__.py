@@ -1,0 +1,1 @@
+"""What it costs to make graphs of neurons and features, and to compare them."""

@@ -1,0 +1,142 @@
+"""Questions about units in words, such as `import after:from`: what they ask, and which units answer.
+
+A question becomes plain conditions, which a caller may as well write as SQL over the rows of `unit_tokens`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal, NamedTuple
+
+import polars as pl
+
+from tracebank_models.neuron_graphs.token_normalization import normalized_token
+
+Role = Literal["fires_on", "after", "unless"]
+_FIELDS = ("after", "any", "unless")
+_SYNTAX = 'allowed are terms such as import, after:from, unless:x, any:x, and any of them in quotes: after:" a"'
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TERM = re.compile(rf'(?:(?P<field>[^\s":]*):)?(?P<token>{_QUOTED.pattern}|[^\s":]*)(?=\s|$)\s*', re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_UNIT = ["dictionary", "feature"]
+
+
+class Condition(NamedTuple):
+    """What a unit must have: a row of `unit_tokens`."""
+
+    role: Role | None
+    """`fires_on`, `after` (stands before what it fires on) or `unless` (silences it there); None is any of them."""
+    token: str
+    fires_on: str | None
+    """The token that it fires on there; None is any."""
+
+
+def parse(question: str, normalize: bool = True) -> list[Condition]:
+    r"""What a question asks of a unit; it must meet all.
+
+    `import` asks for units that fire on this token, `after:from` for those that do so after that one, on the token
+    named before it or else on any (`any after:from` says so), `unless:x` for those that a token silences, and `any:x`
+    for a token in any of these roles. In quotes a term may hold blanks, `:` and `,`; a quote in it is written `\"` and
+    a backslash `\\`.
+
+    Args:
+        question: Terms, with blanks between them.
+        normalize: Tokens are written as graphs write them (`normalized_token`).
+
+    Raises:
+        ValueError: It asks for nothing, a quote is not closed, or a field is not known.
+    """
+    found: list[Condition] = []
+    fires_on: str | None = None
+    for field, token, quoted in _terms(question):
+        written = normalized_token(token) if normalize else token
+        if field is None and token == "any" and not quoted:
+            fires_on = None
+        elif field is None:
+            fires_on = written
+            found.append(Condition("fires_on", written, written))
+        elif field == "any":
+            found.append(Condition(None, written, None))
+        else:
+            found.append(Condition("after" if field == "after" else "unless", written, fires_on))
+    if not found:
+        raise ValueError(f"question: {_short(question)} asks for no token; {_SYNTAX}")
+    # A term that another one says more narrowly still stands: a unit has a row for both.
+    return list(dict.fromkeys(found))
+
+
+def _terms(question: str) -> list[tuple[str | None, str, bool]]:
+    """Field, token and whether it is quoted, of each term."""
+    found, rest = [], question.strip()
+    while rest:
+        term = _TERM.match(rest)
+        if term is None:
+            raise ValueError(f"question: {_short(rest)} is not allowed: {_wrong(rest)}; {_SYNTAX}")
+        field, written = term["field"], term["token"]
+        if field not in (None, *_FIELDS):
+            raise ValueError(
+                f"question: {_short(field)} is no field: allowed are {', '.join(_FIELDS)}; quote a term that holds :"
+            )
+        quoted = written.startswith('"')
+        token = _ESCAPE.sub(r"\1", written[1:-1]) if quoted else written
+        if not token:
+            raise ValueError(f"question: {_short(rest)} has no token; {_SYNTAX}")
+        found.append((field, token, quoted))
+        rest = rest[term.end() :]
+    return found
+
+
+def _wrong(rest: str) -> str:
+    opened = re.match(r'[^\s":]*:?(?=")', rest)
+    if opened and not _QUOTED.match(rest, opened.end()):
+        return "its quote is not closed"
+    return "quotes and : stand within quotes alone"
+
+
+def _short(text: str) -> str:
+    shown = json.dumps(text, ensure_ascii=False)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def unit_tokens(nodes: pl.DataFrame) -> pl.DataFrame:
+    """The tokens of graphs with their roles: what is searched, and what units are compared by.
+
+    Args:
+        nodes: Columns dictionary, feature, node, parent, depth, kind and token, of whole graphs; what a unit fires on
+            are the tokens below a root.
+
+    Returns:
+        Distinct rows of dictionary, feature, role (`fires_on`, `after` or `unless`), token and fires_on (the token that
+        the unit fires on there; null where that may be any).
+    """
+    roots = nodes.filter(kind="root").select(*_UNIT, pl.col("node").alias("parent"))
+    heads = nodes.join(roots, on=[*_UNIT, "parent"], how="semi")
+    fires_on = pl.when(kind="token").then("token").alias("fires_on")
+    reached = heads.select(*_UNIT, pl.col("node").alias("parent"), fires_on)
+    parts = [heads.filter(kind="token").select(*_UNIT, pl.lit("fires_on").alias("role"), "token", fires_on)]
+    role = pl.when(kind="negative").then(pl.lit("unless")).otherwise(pl.lit("after")).alias("role")
+    while reached.height:
+        below = nodes.join(reached, on=[*_UNIT, "parent"])
+        named = below.filter(pl.col("kind").is_in(["token", "negative"]))
+        parts.append(named.select(*_UNIT, role, "token", "fires_on"))
+        reached = below.select(*_UNIT, pl.col("node").alias("parent"), "fires_on")
+    return pl.concat(parts).unique().sort(*_UNIT, "role", "token", "fires_on")
+
+
+def matching_units(tokens: pl.DataFrame, conditions: list[Condition]) -> pl.DataFrame:
+    """Units that meet all conditions.
+
+    Args:
+        tokens: `unit_tokens`.
+        conditions: `parse`.
+
+    Returns:
+        Columns dictionary and feature, sorted.
+    """
+    found = tokens.select(_UNIT).unique()
+    for one in conditions:
+        asked = {"token": one.token, "role": one.role, "fires_on": one.fires_on}
+        met = tokens.filter(**{name: value for name, value in asked.items() if value is not None})
+        found = found.join(met, on=_UNIT, how="semi")
+    return found.sort(_UNIT)

@@ -1,0 +1,225 @@
+"""Which texts a unit is tested on: around its strongest tokens, some of each strength, any, and those that mislead.
+
+Units are the columns of a stream of codes that is read twice: to choose windows (`StrataPass`), and for their values
+(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tracebank_models.checked_settings import check_settings
+from tracebank_models.features.statistics import FeatureStatistics
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
+
+STRATA: Final = ("top", "quantile", "random", "hard_negative")
+"""Tokens that a unit fires on most strongly, some of each fifth by strength of those that it fires on, any tokens, and
+tokens that its graph knows as activating but that it is silent on."""
+_Count = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class StrataSettings:
+    """How many windows of each stratum, and how long they are."""
+
+    top: _Count = 10
+    quantiles: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    per_quantile: _Count = 2
+    random: _Count = 10
+    hard_negative: _Count = 10
+    before: _Count = 48
+    """Tokens before the one that a window is about, as far as its document has them."""
+    after: _Count = 15
+    """Tokens after it."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is not allowed.
+
+        Raises:
+            ValueError: See `check_settings`.
+        """
+        check_settings(self)
+
+
+def firing(values: Tensor, threshold: float) -> Tensor:
+    """Where units fire: at this share of their maximum and above; with a threshold of 0 where they are above it.
+
+    Args:
+        values: Activations over the unit's maximum, or the activations themselves where the threshold is 0.
+        threshold: The share; 0.5 for neurons, 0 for sparse codes.
+    """
+    return values >= threshold if threshold > 0 else values > 0
+
+
+def documents_in_both(train: NDArray[np.int64], test: NDArray[np.int64]) -> int:
+    """How many documents are among those that units are described from and among those that they are tested on."""
+    return int(np.intersect1d(train, test).size)
+
+
+class StrataPass:
+    """Chooses windows from a stream; what it keeps does not grow with it."""
+
+    def __init__(
+        self, maxima: Tensor, activating: pl.DataFrame, texts: pl.Series, threshold: float, settings: StrataSettings
+    ) -> None:
+        """Start with nothing seen.
+
+        Args:
+            maxima: Largest activation of each unit on the documents that it is described from, shape (units,).
+            activating: Columns unit (the number of the column of codes) and token: what its graph fires on. A unit
+                without a graph is tested on no hard negatives.
+            texts: Texts of the vocabulary as graphs write them, by id (`normalized_texts`).
+            threshold: See `firing`.
+            settings: How many.
+
+        Raises:
+            ValueError: A unit has no column.
+        """
+        if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(maxima):  # type: ignore[operator]
+            raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(maxima) - 1}")
+        self.units, self.threshold, self.settings = len(maxima), threshold, settings
+        # A unit without a maximum above 0 never fires.
+        self._maxima = torch.where(maxima > 0, maxima, torch.inf).cpu().float()
+        self._firing = self._kept(max(settings.top, 1), sample=128)
+        self._silent = self._kept(1, sample=max(settings.hard_negative, 1))
+        vocabulary = pl.DataFrame(
+            {"token": texts, "token_id": range(len(texts))}, schema_overrides={"token": pl.String}
+        )
+        known = vocabulary.join(activating.select("unit", "token").unique(), on="token")
+        ids = known["token_id"].unique().sort()
+        # A row of no unit for all other tokens.
+        self._row_of = torch.zeros(len(texts), dtype=torch.int64)
+        self._row_of[ids.to_torch()] = torch.arange(1, len(ids) + 1)
+        self._knows = torch.zeros(len(ids) + 1, self.units, dtype=torch.bool)
+        self._knows[self._row_of[known["token_id"].to_torch()], known["unit"].to_torch().long()] = True
+
+    def _kept(self, top: int, sample: int) -> FeatureStatistics:
+        return FeatureStatistics(self.units, top=top, sample=sample, seed=self.settings.seed)
+
+    def update(self, codes: Tensor, batch: TokenBatch) -> None:
+        """Take in tokens with the activations of all units, (tokens, units); those of even documents are left out.
+
+        Raises:
+            ValueError: The shape is another, or an activation is not finite.
+        """
+        odd = ~describes(batch.documents)
+        codes, ids, rows = codes.cpu().float()[odd], batch.token_ids[odd].long(), batch.rows[odd]
+        fires = firing(codes / self._maxima, self.threshold)
+        self._firing.update(codes * fires, rows)
+        self._silent.update((self._knows[self._row_of[ids]] & ~fires).float(), rows)
+
+    def windows(self, places: TokenPlaces) -> pl.DataFrame:
+        """The windows of all units.
+
+        Args:
+            places: Every token of the stream.
+
+        Returns:
+            Columns unit, stratum, window (number over all), pivot, first and last (rows of the stream), document;
+            sorted by unit and stratum.
+        """
+        settings = self.settings
+        found = self._firing.examples(random=0, quantiles=settings.quantiles, per_quantile=settings.per_quantile)
+        found = found.filter((pl.col("stratum") != "top") | (pl.col("rank") <= settings.top))
+        silent = self._silent.examples(random=settings.hard_negative, quantiles=1, per_quantile=0)
+        silent = silent.filter(stratum="random").with_columns(stratum=pl.lit("hard_negative"))
+        parts = [part.select("feature", "stratum", "row") for part in (found, silent)] + [self._any(places)]
+        chosen = pl.concat(parts).select(
+            pl.col("feature").alias("unit"), pl.col("stratum").cast(pl.Enum(STRATA)), pl.col("row").alias("pivot")
+        )
+        chosen = chosen.sort("unit", "stratum", maintain_order=True).with_row_index("window")
+        first, last = _bounds(places, chosen["pivot"].to_numpy(), settings)
+        return chosen.select(
+            "unit",
+            "stratum",
+            "window",
+            "pivot",
+            pl.Series("first", first),
+            pl.Series("last", last),
+            pl.Series("document", places.documents[chosen["pivot"].to_numpy()]),
+        )
+
+    def _any(self, places: TokenPlaces) -> pl.DataFrame:
+        rows = np.flatnonzero(~describes(torch.from_numpy(places.documents)).numpy())
+        count = min(self.settings.random, rows.size)
+        random = np.random.default_rng(self.settings.seed)
+        drawn = [random.choice(rows, count, replace=False) for _ in range(self.units)]
+        unit = np.repeat(np.arange(self.units, dtype=np.int32), count)
+        return pl.DataFrame({"feature": unit, "row": np.concatenate(drawn)}).select(
+            "feature", pl.lit("random").alias("stratum"), "row"
+        )
+
+
+def _bounds(
+    places: TokenPlaces, pivots: NDArray[np.int64], settings: StrataSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last row of the window of each pivot, within its document."""
+    starts = np.flatnonzero(np.diff(places.documents, prepend=-1))
+    ends = np.append(starts[1:], places.documents.size) - 1
+    which = np.searchsorted(starts, pivots, side="right") - 1
+    first = np.maximum(pivots - settings.before, starts[which])
+    return first, np.minimum(pivots + settings.after, ends[which])
+
+
+class WindowValues:
+    """Reads what units do on the tokens of their windows out of a stream."""
+
+    def __init__(self, windows: pl.DataFrame, places: TokenPlaces) -> None:
+        """Start with nothing read.
+
+        Args:
+            windows: `StrataPass.windows`.
+            places: Every token of the stream.
+        """
+        lengths = (windows["last"] - windows["first"] + 1).to_numpy()
+        self._of = np.repeat(np.arange(windows.height), lengths)
+        ends = np.cumsum(lengths)
+        self._row = (
+            windows["first"].to_numpy()[self._of] + np.arange(self._of.size) - np.repeat(ends - lengths, lengths)
+        )
+        self._unit = windows["unit"].to_numpy()[self._of]
+        self._order = np.argsort(self._row, kind="stable")
+        self._sorted = self._row[self._order]
+        self._value = np.full(self._of.size, np.nan, np.float32)
+        self._windows, self._places = windows, places
+
+    def update(self, codes: Tensor, batch: TokenBatch) -> None:
+        """Take in activations of all units, (tokens, units), of tokens that follow one another."""
+        start = int(batch.rows[0])
+        low, high = np.searchsorted(self._sorted, [start, start + len(batch.rows)])
+        here = self._order[low:high]
+        self._value[here] = codes.cpu().float().numpy()[self._row[here] - start, self._unit[here]]
+
+    def tokens(self, maxima: Tensor) -> pl.DataFrame:
+        """Every token of every window.
+
+        Args:
+            maxima: Of the units, as for `StrataPass`.
+
+        Returns:
+            Columns unit, stratum, window, row, document, position, token_id and value (over the unit's maximum; 0 where
+            that is not above 0), in the order of windows.
+
+        Raises:
+            ValueError: Some were not in the stream.
+        """
+        if absent := int(np.isnan(self._value).sum()):
+            raise ValueError(f"windows: {absent} of {self._of.size} tokens were not in the stream: read all of it")
+        scale = maxima.cpu().float().numpy()[self._unit]
+        value = np.divide(self._value, scale, out=np.zeros_like(self._value), where=scale > 0)
+        return self._windows.select("unit", "stratum", "window")[self._of].with_columns(
+            pl.Series("row", self._row),
+            pl.Series("document", self._places.documents[self._row]),
+            pl.Series("position", self._places.positions[self._row]),
+            pl.Series("token_id", self._places.token_ids[self._row]),
+            pl.Series("value", value),
+        )
