@@ -58,11 +58,14 @@ def predictions(
 
 
 def _of_graphs(tokens: pl.DataFrame, graphs: Mapping[int, Predictor], texts: pl.Series) -> pl.Series:
-    windows = tokens.select("unit", "window", text=texts.gather(tokens["token_id"]))
+    windows = tokens.select("unit", "window", "position", text=texts.gather(tokens["token_id"]))
     values: list[float] = []
-    for unit, _, words in windows.group_by("unit", "window", maintain_order=True).agg("text").iter_rows():
+    told = windows.group_by("unit", "window", maintain_order=True).agg("text", pl.col("position").first())
+    for unit, _, words, position in told.iter_rows():
         graph = graphs.get(unit)
-        found = [0.0] * len(words) if graph is None else graph.predict(words)
+        # A token that stands for none says that a window does not begin where its text does.
+        before = [""] if position else []
+        found = [0.0] * len(words) if graph is None else graph.predict([*before, *words])[len(before) :]
         if len(found) != len(words):
             raise ValueError(f"graphs: that of unit {unit} gives {len(found)} values: allowed is one for {len(words)}")
         values += found

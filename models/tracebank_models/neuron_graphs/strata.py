@@ -69,7 +69,14 @@ class StrataPass:
     """Chooses windows from a stream; what it keeps does not grow with it."""
 
     def __init__(
-        self, maxima: Tensor, activating: pl.DataFrame, texts: pl.Series, threshold: float, settings: StrataSettings
+        self,
+        maxima: Tensor,
+        activating: pl.DataFrame,
+        texts: pl.Series,
+        threshold: float,
+        settings: StrataSettings,
+        *,
+        described: bool = False,
     ) -> None:
         """Start with nothing seen.
 
@@ -80,13 +87,15 @@ class StrataPass:
             texts: Texts of the vocabulary as graphs write them, by id (`normalized_texts`).
             threshold: See `firing`.
             settings: How many.
+            described: Whether windows are of the documents that units are described from, and not of those that they
+                are tested on.
 
         Raises:
             ValueError: A unit has no column.
         """
         if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(maxima):  # type: ignore[operator]
             raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(maxima) - 1}")
-        self.units, self.threshold, self.settings = len(maxima), threshold, settings
+        self.units, self.threshold, self.settings, self._described = len(maxima), threshold, settings, described
         # A unit without a maximum above 0 never fires.
         self._maxima = torch.where(maxima > 0, maxima, torch.inf).cpu().float()
         self._firing = self._kept(max(settings.top, 1), sample=128)
@@ -106,13 +115,13 @@ class StrataPass:
         return FeatureStatistics(self.units, top=top, sample=sample, seed=self.settings.seed)
 
     def update(self, codes: Tensor, batch: TokenBatch) -> None:
-        """Take in tokens with the activations of all units, (tokens, units); those of even documents are left out.
+        """Take in tokens with the activations of all units, (tokens, units); those of the other documents are left out.
 
         Raises:
             ValueError: The shape is another, or an activation is not finite.
         """
-        odd = ~describes(batch.documents)
-        codes, ids, rows = codes.cpu().float()[odd], batch.token_ids[odd].long(), batch.rows[odd]
+        mine = describes(batch.documents) == self._described
+        codes, ids, rows = codes.cpu().float()[mine], batch.token_ids[mine].long(), batch.rows[mine]
         fires = firing(codes / self._maxima, self.threshold)
         self._firing.update(codes * fires, rows)
         self._silent.update((self._knows[self._row_of[ids]] & ~fires).float(), rows)
@@ -149,7 +158,7 @@ class StrataPass:
         )
 
     def _any(self, places: TokenPlaces) -> pl.DataFrame:
-        rows = np.flatnonzero(~describes(torch.from_numpy(places.documents)).numpy())
+        rows = np.flatnonzero((describes(torch.from_numpy(places.documents)) == self._described).numpy())
         count = min(self.settings.random, rows.size)
         random = np.random.default_rng(self.settings.seed)
         drawn = [random.choice(rows, count, replace=False) for _ in range(self.units)]

@@ -1,0 +1,297 @@
+"""Graphs and scores of units of one dictionary, out of a corpus: documents with an even number make them, odd ones test.
+
+What some hundred units do on the whole corpus is held in memory, a number a token and unit; the model reads it once for
+each group of units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from tracebank_models.activations.capture import stream_activations
+from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.features.dictionary_codes import DictionarySet
+from tracebank_models.features.firing import MaximumPass
+from tracebank_models.features.one_pass import FeaturePass
+from tracebank_models.features.streams import TokenBatch, TokenPlaces
+from tracebank_models.features.token_text import surroundings, token_texts
+from tracebank_models.neuron_graphs.build import UNITS_AT_ONCE, BuiltGraph, build_graphs
+from tracebank_models.neuron_graphs.evaluation import predictions, unit_scores
+from tracebank_models.neuron_graphs.graph import NeuronGraph
+from tracebank_models.neuron_graphs.settings import GraphSettings
+from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, WindowValues
+from tracebank_models.neuron_graphs.substitutes import CorpusSubstitutes
+from tracebank_models.neuron_graphs.token_normalization import normalized_texts
+from tracebank_models.neuron_graphs.units import ModelUnits
+from tracebank_models.neuron_graphs.windows import UnitWindows, Window
+from tracebank_models.sparse_autoencoder.architectures import Dictionary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tracebank_models.neuron_graphs.words import Substitutes
+
+Told = Callable[[int, int], None]
+"""Told how much is done, and how much there is."""
+TRAIN: Final = StrataSettings(top=10, per_quantile=2, random=0, hard_negative=10)
+"""Windows that graphs are made of: those that a unit fires on, and such with the same tokens in which it is silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStudy:
+    """How graphs are made and tested."""
+
+    graph: GraphSettings = field(default_factory=lambda: GraphSettings(start_token=False))
+    """Corpora are read without a start token here."""
+    train: StrataSettings = TRAIN
+    test: StrataSettings = field(default_factory=StrataSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsOfModel:
+    """Units, their model, and what they read."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    site: str
+    coder: Dictionary
+    corpus: TokenCorpus
+
+    @property
+    def threshold(self) -> float:
+        """Share of its maximum at which a unit fires; 0: above 0."""
+        return self.coder.fires_at
+
+    def batches(self) -> Iterator[TokenBatch]:
+        """The corpus with the site's activations, under the name that the dictionary knows it by."""
+        stream = self.coder.config.sites[0]
+        for one in stream_activations(self.model, self.corpus, [self.site]):
+            yield TokenBatch({stream: one.activations[self.site].float()}, *_places(one))
+
+
+def _places(one: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    found = (getattr(one, name) for name in ("token_ids", "documents", "positions", "rows"))
+    return tuple(found)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedUnits:
+    """What features are, of a layer of neurons."""
+
+    summary: pl.DataFrame
+    """See `FeaturePass.summary`."""
+    top_tokens: pl.DataFrame
+    """See `FeaturePass.top_tokens`."""
+    examples: pl.DataFrame
+    """See `FeaturePass.examples`, with the text around each (`surroundings`)."""
+    texts: pl.Series
+    """Text of every token, by id."""
+
+
+def described_units(units: UnitsOfModel, name: str, *, tokens: int = 10) -> DescribedUnits:
+    """Statistics, tokens and examples of all units of a dictionary, of documents with an even number.
+
+    Args:
+        units: The units.
+        name: Of the dictionary, in the frames.
+        tokens: Tokens that a unit fires on.
+    """
+    every = DictionarySet({name: units.coder})
+    largest = MaximumPass(every)
+    for batch in units.batches():
+        largest.update(batch)
+    texts = token_texts(units.tokenizer)
+    state = FeaturePass(every, len(texts), reservoir=10, maximum=largest.maximum)
+    for batch in units.batches():
+        state.update(batch)
+    examples = state.examples()
+    rows = examples["row"].unique().sort()
+    around = surroundings(_token_places(units.corpus), rows.to_numpy(), texts)
+    return DescribedUnits(state.summary(), state.top_tokens(tokens), examples.join(around, on="row"), texts)
+
+
+def _token_places(corpus: TokenCorpus) -> TokenPlaces:
+    lengths = np.diff(corpus.starts)
+    positions = np.arange(corpus.tokens) - np.repeat(corpus.starts[:-1], lengths)
+    return TokenPlaces(corpus.token_ids, np.repeat(corpus.document_ids, lengths), positions.astype(np.int32))
+
+
+class _Read:
+    """What some units do on a corpus."""
+
+    def __init__(self, units: UnitsOfModel, chosen: Sequence[int], written: pl.Series) -> None:
+        self.places = _token_places(units.corpus)
+        self.codes = torch.empty(units.corpus.tokens, len(chosen))
+        columns = torch.tensor(chosen, device=units.model.device)
+        with torch.no_grad():
+            for batch in units.batches():
+                codes = units.coder.encode(next(iter(batch.activations.values())))
+                self.codes[batch.rows] = codes[:, columns].float().cpu()
+        described = torch.from_numpy(self.places.documents % 2 == 0)
+        self.maxima = self.codes[described].amax(0) if bool(described.any()) else torch.zeros(len(chosen))
+        self.threshold, self.written = units.threshold, written
+
+    def windows(self, settings: StrataSettings, activating: pl.DataFrame, *, described: bool) -> pl.DataFrame:
+        """See `StrataPass.windows`."""
+        state = StrataPass(self.maxima, activating, self.written, self.threshold, settings, described=described)
+        for batch in self._batches():
+            state.update(self.codes[batch.rows], batch)
+        return state.windows(self.places)
+
+    def tokens(self, windows: pl.DataFrame) -> pl.DataFrame:
+        """See `WindowValues.tokens`."""
+        state = WindowValues(windows, self.places)
+        for batch in self._batches():
+            state.update(self.codes[batch.rows], batch)
+        return state.tokens(self.maxima)
+
+    def train(self, settings: StrataSettings) -> pl.DataFrame:
+        """Windows that units fire in, and those with the same tokens in which they are silent."""
+        firing = self.windows(replace(settings, hard_negative=0), _NO_TOKENS, described=True)
+        seen = firing.filter(pl.col("stratum") != "random")
+        token = self.written.gather(self.places.token_ids[seen["pivot"].to_numpy()]).alias("token")
+        known = seen.select(pl.col("unit").cast(pl.Int32), token)
+        whole = self.windows(settings, known, described=True)
+        return whole.unique(["unit", "pivot"], keep="first", maintain_order=True)
+
+    def examples(self, windows: pl.DataFrame) -> list[UnitWindows]:
+        """The same for `build_graphs`, units counted from 0."""
+        fires: dict[int, list[Window]] = {}
+        silent: dict[int, list[Window]] = {}
+        columns = ("unit", "stratum", "pivot", "first", "last")
+        for unit, stratum, pivot, first, last in windows.select(columns).iter_rows():
+            ids = tuple(self.places.token_ids[first : last + 1].tolist())
+            value = float(self.codes[pivot, unit])
+            one = Window(ids, pivot - first, value, bool(self.places.positions[first] > 0))
+            (silent if stratum == "hard_negative" else fires).setdefault(unit, []).append(one)
+        return [
+            UnitWindows(
+                unit,
+                float(maximum),
+                sorted(fires.get(unit, []), key=lambda window: -window.activation),
+                silent.get(unit, []),
+            )
+            for unit, maximum in enumerate(self.maxima.tolist())
+        ]
+
+    def _batches(self, size: int = 65_536) -> Iterator[TokenBatch]:
+        for first in range(0, len(self.codes), size):
+            rows = torch.arange(first, min(first + size, len(self.codes)))
+            ids, documents, positions = (
+                torch.from_numpy(column[first : first + size])
+                for column in (self.places.token_ids, self.places.documents, self.places.positions)
+            )
+            yield TokenBatch({}, ids, documents, positions, rows)
+
+
+_NO_TOKENS: Final = pl.DataFrame(schema={"unit": pl.Int32, "token": pl.String})
+
+
+def graphs_of_units(
+    units: UnitsOfModel,
+    chosen: Sequence[int],
+    study: UnitStudy | None = None,
+    substitutes: Substitutes | None = None,
+    progress: Told | None = None,
+) -> tuple[list[BuiltGraph], Tensor]:
+    """Graphs of units, out of documents with an even number.
+
+    Args:
+        units: All of them.
+        chosen: Numbers of those wanted.
+        study: How.
+        substitutes: Of words; None takes those of the corpus (`CorpusSubstitutes`).
+        progress: Told the units that are done.
+
+    Returns:
+        A graph, or the reason for none, of each chosen unit, in their order; and the maxima that values are shares of.
+
+    Raises:
+        ValueError: A unit is not known, or an activation is not finite.
+    """
+    how = study or UnitStudy()
+    settings = replace(how.graph, activation_threshold=units.threshold)
+    reader = ModelUnits(units.model, units.tokenizer, units.site, units.coder)
+    written = normalized_texts(pl.Series("token", reader.texts), settings.normalize_tokens)
+    other_words = substitutes or _of_corpus(units, reader)
+    found: list[BuiltGraph] = []
+    maxima = []
+    for first in range(0, len(chosen), UNITS_AT_ONCE):
+        block = chosen[first : first + UNITS_AT_ONCE]
+        read = _Read(units, block, written)
+        examples = read.examples(read.train(how.train))
+        named = [replace(one, unit=block[one.unit]) for one in examples]
+        found += build_graphs(reader, named, settings, other_words)
+        maxima.append(read.maxima)
+        if progress is not None:
+            progress(len(found), len(chosen))
+    return found, torch.cat(maxima) if maxima else torch.zeros(0)
+
+
+def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
+    embedding: torch.nn.Module = units.model.get_input_embeddings()  # type: ignore[no-untyped-call]
+    even = np.flatnonzero(units.corpus.document_ids % 2 == 0)
+    parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
+    train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
+    return CorpusSubstitutes(train, reader.texts, embedding.weight)  # type: ignore[arg-type]
+
+
+def scores_of_units(
+    units: UnitsOfModel,
+    graphs: Mapping[int, NeuronGraph | None],
+    reasons: Mapping[int, str | None],
+    study: UnitStudy | None = None,
+    progress: Told | None = None,
+) -> pl.DataFrame:
+    """How well graphs and look-ups say when units fire, on documents with an odd number.
+
+    Args:
+        units: All of them.
+        graphs: Of the units that are scored; None where there is none.
+        reasons: Why there is none.
+        study: As for `graphs_of_units`, whose windows look-ups are made of.
+        progress: Told the units that are done.
+
+    Returns:
+        See `unit_scores`.
+    """
+    how = study or UnitStudy()
+    texts = token_texts(units.tokenizer)
+    written = normalized_texts(texts, how.graph.normalize_tokens)
+    chosen, parts, done = list(graphs), [], 0
+    for first in range(0, len(chosen), UNITS_AT_ONCE):
+        block = chosen[first : first + UNITS_AT_ONCE]
+        read = _Read(units, block, written)
+        own = {number: graph for number, unit in enumerate(block) if (graph := graphs[unit]) is not None}
+        tokens = read.tokens(read.windows(how.test, _activating(own), described=False))
+        train = read.tokens(read.train(how.train))
+        predicted = predictions(tokens, train, own, texts, written)
+        numbered = pl.DataFrame(
+            {"unit": range(len(block)), "reason": [reasons.get(unit) for unit in block]},
+            schema={"unit": pl.Int32, "reason": pl.String},
+        )
+        scores = unit_scores(predicted, numbered, units.threshold)
+        real = pl.Series("unit", block, pl.Int32)
+        parts.append(scores.with_columns(real.gather(scores["unit"])))
+        done += len(block)
+        if progress is not None:
+            progress(done, len(chosen))
+    return pl.concat(parts)
+
+
+def _activating(graphs: Mapping[int, NeuronGraph]) -> pl.DataFrame:
+    rows = [
+        (number, child.step.token)
+        for number, graph in graphs.items()
+        for child in graph.match.children.values()
+        if child.step.kind == "token"
+    ]
+    return pl.DataFrame(rows, schema=_NO_TOKENS.schema, orient="row")
