@@ -56,21 +56,23 @@ class Firing:
         Raises:
             ValueError: It is needed and not there, or of another shape.
         """
-        shares = [(name, one.fires_at, one.config.d_sae) for name, one in dictionaries.dictionaries.items()]
+        ones = dictionaries.dictionaries
         self.thresholds = np.zeros(dictionaries.features, np.float32)
         """What an activation has to exceed, (units,)."""
-        relative = [(name, share) for name, share, _ in shares if share]
+        relative = [name for name, one in ones.items() if one.fires_at]
         self._all_above_0 = not relative
         if maximum is not None and maximum.shape != self.thresholds.shape:
             raise ValueError(f"maximum: shape {maximum.shape} is not allowed: {self.thresholds.shape}")
         if maximum is None and relative:
-            name, share = relative[0]
-            raise ValueError(f"maximum: none is given: units of {name!r} fire at {share} of their maximum")
+            share = ones[relative[0]].fires_at
+            raise ValueError(f"maximum: none is given: units of {relative[0]!r} fire at {share} of their maximum")
         if maximum is not None:
-            share = np.repeat([share for _, share, _ in shares], [units for *_, units in shares]).astype(np.float32)
-            at = np.where(maximum > 0, share * maximum, np.inf).astype(np.float32)
+            parts = [np.full(one.config.d_sae, one.fires_at, np.float32) for one in ones.values()]
+            shares = np.concatenate(parts)
+            at = np.where(maximum > 0, shares * maximum, np.inf).astype(np.float32)
             # At the share itself a unit fires: what has to be exceeded is the next smaller number.
-            self.thresholds = np.where(share > 0, np.nextafter(at, np.float32(-np.inf)), np.float32(0))
+            below = np.nextafter(at, np.float32(-np.inf))
+            self.thresholds = np.where(shares > 0, below, np.float32(0))
 
     def of(self, codes: Tensor) -> Tensor:
         """Activations of units that fire, and 0 where they do not; codes and result are (tokens, units)."""
