@@ -1,0 +1,1 @@
+"""How fast graphs of units are made, beside a slow loop that makes the same ones."""
