@@ -1,1 +1,1 @@
-"""What it costs to make graphs of neurons and features, and to compare them."""
+"""Benchmarks of neuron graphs: how fast they are made and compared."""

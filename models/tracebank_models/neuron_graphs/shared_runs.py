@@ -48,10 +48,7 @@ class Runs:
             values = self._run(batch, units)
             for row, ids in enumerate(batch):
                 found |= {(ids, unit): values[row, : len(ids), column[unit]] for unit in wanted[ids]}
-        return [
-            found[holders[self.start + ids], unit][: len(self.start) + len(ids)].astype(np.float64)
-            for ids, unit in requests
-        ]
+        return [found[holders[self.start + ids], unit][: len(self.start) + len(ids)] for ids, unit in requests]
 
     def masked(self, requests: Sequence[Request]) -> list[Values]:
         """Values with each token masked in turn, (masked token, token), without the start token."""
@@ -63,20 +60,19 @@ class Runs:
         for batch in self._batches(list(wanted), padded=False):
             pairs = [(row, unit) for row, ids in enumerate(batch) for unit in wanted[ids]]
             rows, units = torch.tensor(pairs).unbind(1)
-            values = self.reader.masked_values(torch.tensor(batch), rows, units).cpu().numpy()
+            values = self.reader.masked_values(torch.tensor(batch), rows, units).cpu().double().numpy()
             for (row, unit), matrix in zip(pairs, values, strict=True):
-                found[batch[row][first:], unit] = matrix[first:, first:].astype(np.float64)
+                found[batch[row][first:], unit] = matrix[first:, first:]
         return [found[request] for request in requests]
 
-    def _run(self, batch: Sequence[Ids], units: list[int]) -> NDArray[np.floating]:
-        length = _padded(max(map(len, batch)))
-        length = min(length, self.reader.context)
+    def _run(self, batch: Sequence[Ids], units: list[int]) -> Values:
+        length = min(_padded(max(map(len, batch))), self.reader.context)
         ids = torch.full((len(batch), length), self.reader.padding_id)
         mask = torch.zeros(len(batch), length, dtype=torch.bool)
         for row, one in enumerate(batch):
             ids[row, : len(one)] = torch.tensor(one)
             mask[row, : len(one)] = True
-        return self.reader.values(ids, mask, torch.tensor(units)).cpu().numpy()
+        return self.reader.values(ids, mask, torch.tensor(units)).cpu().double().numpy()
 
     def _batches(self, sequences: list[Ids], padded: bool = True) -> Iterator[list[Ids]]:
         groups: dict[int, list[Ids]] = defaultdict(list)

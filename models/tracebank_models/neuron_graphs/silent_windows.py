@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .graph import NeuronGraph
 from .settings import GraphSettings
 from .shared_runs import Runs
-from .trie import Node, Step
+from .trie import Node, Step, walk
 from .windows import Ids, UnitWindows, Window, fitted
 
 
@@ -24,10 +24,30 @@ def drop_wrong_ends(graph: NeuronGraph, one: UnitWindows, texts: Sequence[str], 
                 node = max(matches, key=lambda match: match.span).node
                 ends[id(node)] = node
                 counts[id(node)] = counts.get(id(node), 0) + 1
-    for key, node in ends.items():
-        if right.get(key, 0) < settings.end_precision * (right.get(key, 0) + wrong.get(key, 0)):
+    bad = {key for key in ends if right.get(key, 0) < settings.end_precision * (right.get(key, 0) + wrong.get(key, 0))}
+    if bad:
+        _drop(graph, bad)
+
+
+def _drop(graph: NeuronGraph, bad: set[int]) -> None:
+    """Take ends, by the identity of their nodes, out of both tries."""
+    kept, gone = set(), set()
+    names: dict[int, tuple[str, ...]] = {}
+    for node, parent, _ in walk(graph.match):
+        above = names[id(parent)] if parent is not None else ()
+        names[id(node)] = above if node.step.kind in ("root", "any") else (*above, node.step.token)
+        if id(node) in bad:
             node.end = None
+            gone.add(names[id(node)])
+        elif node.end is not None:
+            kept.add(names[id(node)])
+    for named in gone - kept:
+        drawn = graph.draw
+        for token in named:
+            drawn = next(child for child in drawn.children.values() if child.step.token == token)
+        drawn.end = None
     _without_dead_ends(graph.match)
+    _without_dead_ends(graph.draw)
 
 
 def fires(one: UnitWindows, settings: GraphSettings) -> list[Window]:

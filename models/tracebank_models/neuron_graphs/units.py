@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from tracebank_models.activations.capture import site_widths
 from tracebank_models.activations.sites import resolve_sites
 from tracebank_models.features.sparse_coder import RawActivations, SparseCoder, encoded
 from tracebank_models.features.token_text import token_texts
-from tracebank_models.language_model.hooks import evaluating, watched
+from tracebank_models.language_model.hooks import evaluating, stopping_after, watched
 from tracebank_models.language_model.text_limits import context_length
 from tracebank_models.language_model.tokenizer import padding_id
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _NO_LIMIT = 1 << 20
+_WHOLE_TOKENS = 4_096
+"""Tokens of a forward pass in which every mask has its whole text."""
+_PASS_COST = 17e6
+"""Multiplications in whose time a block's forward pass is called, whatever is in it, on a core."""
 
 
 class UnitReader(Protocol):
@@ -64,12 +69,19 @@ class UnitReader(Protocol):
         Returns:
             (requests, masked position, position). What is before the masked position is not defined.
         """
-        parts = []
-        for row, unit in zip(rows.tolist(), units.tolist(), strict=True):
-            masked = ids[row].repeat(ids.shape[1], 1)
-            masked.fill_diagonal_(self.padding_id)
-            parts.append(self.values(masked, torch.ones_like(masked, dtype=torch.bool), torch.tensor([unit]))[..., 0])
-        return torch.stack(parts)
+        length = ids.shape[1]
+        asked, column = units.unique(return_inverse=True)
+        found = []
+        for some in torch.arange(len(ids)).split(max(1, _WHOLE_TOKENS // length**2)):
+            masked = ids[some][:, None].repeat(1, length, 1)
+            masked.diagonal(dim1=1, dim2=2).fill_(self.padding_id)
+            flat = masked.flatten(0, 1)
+            values = self.values(flat, torch.ones_like(flat, dtype=torch.bool), asked)
+            values = values.unflatten(0, (len(some), length))
+            own = ((rows >= some[0]) & (rows <= some[-1])).nonzero()[:, 0]
+            found.append((own, values[rows[own] - some[0], :, :, column[own]]))
+        order = torch.cat([own for own, _ in found]).argsort()
+        return torch.cat([values for _, values in found])[order]
 
 
 class ModelUnits(UnitReader):
@@ -104,28 +116,33 @@ class ModelUnits(UnitReader):
         start = tokenizer.bos_token_id
         self.start_id = start if isinstance(start, int) else None
         self.texts = token_texts(tokenizer).to_list()
+        self._encoded: dict[str, list[int]] = {}
         self.forwarded = 0
         """Tokens that went through the model so far, padding included."""
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without special tokens."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        if text not in self._encoded:  # few are asked for often, and a call of a tokenizer is slow
+            self._encoded[text] = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._encoded[text]
 
     def values(self, ids: Tensor, mask: Tensor, units: Tensor) -> Tensor:
         """See `UnitReader`."""
-        return self._codes(self._activations(ids, mask))[:, :, units]
+        with self._evaluating():
+            return self._codes(self._activations(ids, mask))[:, :, units]
 
     def masked_values(self, ids: Tensor, rows: Tensor, units: Tensor) -> Tensor:
         """See `UnitReader`. The keys and values before the masked position are computed once for all masks."""
-        if not self._shares_prefixes:
-            return super().masked_values(ids, rows, units)
+        # Sharing needs a pass for each position: of few and short texts, whole ones cost less.
+        if ids.numel() < self._pass_tokens or not self._shares_prefixes:
+            return UnitReader.masked_values(self, ids, rows, units)
         return self._from_prefix(ids, rows, units)
 
     def _from_prefix(self, ids: Tensor, rows: Tensor, units: Tensor) -> Tensor:
         length = ids.shape[1]
         found = torch.zeros(len(rows), length, length, dtype=self.model.dtype)
         cache = DynamicCache()
-        with evaluating(self.model):
+        with self._evaluating():
             self._activations(ids, None, cache)
             for first in reversed(range(length)):
                 suffix = ids[:, first:].clone()
@@ -135,6 +152,11 @@ class ModelUnits(UnitReader):
                 found[:, first, first:] = codes[rows, :, units].to(found)
         return found
 
+    def _evaluating(self) -> AbstractContextManager[None]:
+        """As `evaluating`, which goes through all modules to set what is most often set already."""
+        training = any(module.training for module in self.model.modules())
+        return evaluating(self.model) if training else torch.no_grad()
+
     def _codes(self, activations: Tensor) -> Tensor:
         if isinstance(self.coder, RawActivations):
             return activations
@@ -143,13 +165,24 @@ class ModelUnits(UnitReader):
 
     def _activations(self, ids: Tensor, mask: Tensor | None, cache: DynamicCache | None = None) -> Tensor:
         self.forwarded += ids.numel()
-        device = self.model.device
-        given = {} if cache is None else {"past_key_values": cache}
+        tap, device = self.site.tap, self.model.device
         attention = None if mask is None else mask.to(device, torch.int64)
-        runner = getattr(self.model, self.model.base_model_prefix, self.model)
-        with evaluating(self.model), watched(self.model, {self.site.name: self.site.tap}) as seen:
-            runner(input_ids=ids.to(device), attention_mask=attention, use_cache=cache is not None, **given)
-        return seen[self.site.name]
+        given = {} if cache is None else {"past_key_values": cache}
+        # The pass ends at the site: neither later blocks nor the unembedding run.
+        with watched(self.model, {tap: tap}) as seen, stopping_after(self.model, [tap]):
+            self._runner(input_ids=ids.to(device), attention_mask=attention, use_cache=cache is not None, **given)
+        return seen[tap]
+
+    @cached_property
+    def _pass_tokens(self) -> float:
+        """Tokens that cost as much as two empty passes."""
+        return 2 * _PASS_COST / (12 * self.model.config.get_text_config().hidden_size ** 2)
+
+    @cached_property
+    def _runner(self) -> PreTrainedModel:
+        prefix = self.model.base_model_prefix
+        inside = self.site.tap.module.partition(".")[0] == prefix
+        return getattr(self.model, prefix, self.model) if inside else self.model
 
     @cached_property
     def _shares_prefixes(self) -> bool:
@@ -163,6 +196,6 @@ class ModelUnits(UnitReader):
             return False
         finally:
             self.forwarded = before
-        whole = torch.triu(super().masked_values(ids, rows, units).to(shared))
+        whole = torch.triu(UnitReader.masked_values(self, ids, rows, units).to(shared))
         self.forwarded = before
-        return torch.allclose(shared, whole, rtol=1e-3, atol=1e-4 * float(cast(Tensor, whole.abs().amax())))
+        return torch.allclose(shared, whole, rtol=1e-3, atol=1e-4 * float(whole.abs().amax()))
