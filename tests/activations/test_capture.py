@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from tracebank_models.activations.capture import forward, site_widths, stream_ac
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.sites import replaced, resolve_sites
 from tracebank_models.language_model.blocks import named_modules
+from tracebank_models.language_model.hooks import watched
 from tracebank_models.language_model.tokenizer import tokenizer_hash
 
 SITES = ["layers.1.mlp", "layers.2.resid", "layers.0.attn", "gpt_neox.embed_in"]
 
 
 def _hooks(model: Any) -> int:
-    return sum(len(module._forward_hooks) for module in model.modules())
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
 
 def _corpus(tokenizer: Any) -> TokenCorpus:
@@ -56,10 +58,42 @@ def test_values_are_those_of_the_model(model: Any, tokenizer: Any) -> None:
 
 def test_one_forward_pass_serves_all_sites_and_leaves_no_hook(model: Any, tokenizer: Any) -> None:
     corpus, calls, before = _corpus(tokenizer), [], _hooks(model)
-    handle = model.gpt_neox.register_forward_hook(lambda *_: calls.append(1))
+    handle = model.gpt_neox.register_forward_pre_hook(lambda *_: calls.append(1))
     batches = list(stream_activations(model, corpus, SITES, batch_tokens=100))
     handle.remove()
     assert len(calls) == len(batches) > 1
+    assert _hooks(model) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "blocks", "second_matrices"),
+    [
+        (["layers.0.resid", "layers.0.neurons"], [0], [0]),
+        (["layers.1.neurons"], [0, 1], [0]),
+        (["layers.0.mlp", "layers.1.attn", "layers.1.neurons"], [0, 1], [0]),
+        (["layers.1.mlp", "gpt_neox.layers.0.mlp.act"], [0, 1, 2], [0, 1, 2]),  # a path may run more than once
+    ],
+)
+def test_what_comes_after_the_last_site_does_not_run(
+    model: Any, tokenizer: Any, names: list[str], blocks: list[int], second_matrices: list[int]
+) -> None:
+    ids, before = torch.tensor([tokenizer("quick brown")["input_ids"]]), _hooks(model)
+    sites = resolve_sites(model, names)
+    ran: list[tuple[str, int]] = []
+    with ExitStack() as stack, torch.no_grad():
+        seen = stack.enter_context(watched(model, {site.name: site.tap for site in sites}))
+        model(ids)
+    whole = dict(seen)
+    with ExitStack() as stack:
+        for number, layer in enumerate(model.gpt_neox.layers):
+            for part, module in (("block", layer.input_layernorm), ("matrix", layer.mlp.dense_4h_to_h)):
+                handle = module.register_forward_hook(lambda *_, one=(part, number): ran.append(one))
+                stack.callback(handle.remove)
+        stopped = forward(model, ids, torch.ones_like(ids), sites)
+    assert [number for part, number in ran if part == "block"] == blocks
+    assert [number for part, number in ran if part == "matrix"] == second_matrices
+    assert stopped.keys() == whole.keys()
+    assert all(torch.equal(stopped[name], whole[name]) for name in names)
     assert _hooks(model) == before
 
 
@@ -91,7 +125,7 @@ def test_sites_of_other_architectures() -> None:
     )
     for other in (gpt2, llama):
         names = [f"layers.{n}.{part}" for n in range(2) for part in ("attn", "mlp", "resid")]
-        assert sorted(named_modules(other)) == names
+        assert sorted(named_modules(other)) == sorted([*names, "layers.0.neurons", "layers.1.neurons"])
         assert site_widths(other, resolve_sites(other, names)) == dict.fromkeys(names, 8)
 
 
@@ -112,7 +146,10 @@ def test_a_replaced_output_is_what_the_model_goes_on_with(model: Any, tokenizer:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["layers.7.mlp"], r"^sites: 'layers.7.mlp' is not known .*layers.N.\{attn,mlp,resid\} with N from 0 to 2"),
+        (
+            ["layers.7.mlp"],
+            r"^sites: 'layers.7.mlp' is not known .*layers.N.\{attn,mlp,neurons,resid\} with N from 0 to 2",
+        ),
         (["nowhere"], "^sites: 'nowhere' is not known"),
         (["layers.0.mlp", "layers.0.mlp"], "each once"),
         ([], "at least one site"),

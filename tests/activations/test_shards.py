@@ -83,7 +83,7 @@ def test_a_second_capture_does_only_what_is_missing(model: Any, corpus: TokenCor
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.rglob("*.arrow")}
     gone.unlink()
     calls: list[int] = []
-    handle = model.gpt_neox.register_forward_hook(lambda *_: calls.append(1))
+    handle = model.gpt_neox.register_forward_pre_hook(lambda *_: calls.append(1))
     again = capture_shards(model, corpus, SITES, tmp_path, model_hash="m", settings=SMALL)
     handle.remove()
     assert again.equals(rows)

@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from tests.features.conftest import Double
 
 from tracebank_models.features.endpoint_explainer import EndpointExplainer, ExampleText, explanation_prompt
-
-
-class Double:
-    """What it is to answer, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[tuple[int, Any]] = []
-        self.asked: list[tuple[str, dict[str, str], Any]] = []
-        self.url = ""
-
-    def says(self, text: str) -> None:
-        self.answers.append((200, {"choices": [{"message": {"content": text}}]}))
-
-
-@pytest.fixture
-def double() -> Iterator[Double]:
-    made = Double()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.asked.append((self.path, dict(self.headers), body))
-            status, answer = made.answers.pop(0)
-            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}/v1"
-    yield made
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
 
 EXAMPLES = [ExampleText(["so", " good"], [0.0, 4.0]), ExampleText(["a"] * 9 + [" fine"], [-1.0] * 9 + [2.0])]
 
@@ -96,7 +52,7 @@ def test_the_prompt_scales_and_names_rare_tokens_again() -> None:
 def test_detection_gives_precision_recall_and_f1(double: Double) -> None:
     double.says("[1, 1, 0, 0]")
     found = EndpointExplainer(double.url, "m").detect("praise", ["a", "b", "c", "d"], [True, False, True, False])
-    assert (found.precision, found.recall, found.f1) == (0.5, 0.5, 0.5)
+    assert (found.precision, found.recall, found.f1, found.accuracy) == (0.5, 0.5, 0.5, 0.5)
     assert found.exchange.answer == "[1, 1, 0, 0]"
 
 
@@ -137,5 +93,7 @@ def test_bad_detections_and_addresses_are_refused(double: Double) -> None:
         EndpointExplainer(double.url, "m").detect("x", ["a", "b"], [True, False])
     with pytest.raises(ValueError, match=r"^texts: 1 with 0 of 1 firing"):
         EndpointExplainer(double.url, "m").detect("x", ["a"], [False])
+    with pytest.raises(ValueError, match=r"^texts: 2 with 2 of 2 firing"):
+        EndpointExplainer(double.url, "m").detect("x", ["a", "b"], [True, True])
     with pytest.raises(ValueError, match=r"^url: 'ftp://x' is not allowed"):
         EndpointExplainer("ftp://x", "m")

@@ -24,6 +24,7 @@ from tracebank_models.features.executable_explanations import (
     with_mean_activations,
 )
 from tracebank_models.features.explanation_scores import ExplanationScores, TokenExplanations
+from tracebank_models.features.firing import MaximumPass
 from tracebank_models.features.one_pass import FeaturePass
 from tracebank_models.features.rows import (
     feature_rows,
@@ -69,7 +70,7 @@ def dictionaries() -> dict[str, Dictionary]:
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stream() -> TokenBatch:
     chance = torch.Generator().manual_seed(0)
     ids = (torch.rand(TOKENS, generator=chance).square() * VOCABULARY).int()
@@ -170,6 +171,91 @@ def test_crosscoders_get_their_columns_and_others_nulls(
     assert (
         found.filter(pl.col("dictionary") != "both").select(pl.all_horizontal(pl.col(columns).is_null()).all()).item()
     )
+
+
+@pytest.fixture
+def with_neurons() -> dict[str, Dictionary]:
+    config = DictionaryConfig(name="n", architecture="neurons", d_in=WIDTH, d_sae=WIDTH, sites=("tuned/a",))
+    return {"one": _dictionary("one", "base/a"), "n": build(config)}
+
+
+def _maximum(dictionaries: dict[str, Dictionary], stream: TokenBatch) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    first = MaximumPass(DictionarySet(dictionaries))
+    for batch in _cut(stream, 37):
+        first.update(batch)
+    return first.maximum
+
+
+def test_neurons_fire_at_half_of_their_maximum_beside_features_that_fire_above_0(
+    with_neurons: dict[str, Dictionary], stream: TokenBatch
+) -> None:
+    raw = stream.activations["tuned/a"]
+    raw[0, 5], raw[2, 5], raw[4, 5] = 50.0, 25.0, 24.999998  # an exact half fires, the next smaller number does not
+    raw[:, 6] = -raw[:, 6].abs()  # never positive, so it never fires
+    raw[12, 7] = 1_000.0  # of an odd document, from which nothing is described
+    maximum = _maximum(with_neurons, stream)
+    even = stream.documents % 2 == 0
+    at = np.maximum(raw[even].amax(0).numpy(), 0) / 2
+    state = FeaturePass(
+        DictionarySet(with_neurons), VOCABULARY, stored_tokens=100, top=5, sample=500, reservoir=4, maximum=maximum
+    )
+    stored = pl.concat([state.update(batch) for batch in _cut(stream, 37)]).filter(dictionary="n")
+    fires = (raw >= torch.from_numpy(at)) & (torch.from_numpy(at) > 0)
+    mine = state.summary().filter(dictionary="n")
+    assert mine["fired"].to_list() == fires[even].sum(0).tolist()
+    assert mine["fired"][5] == 2
+    assert mine["fired"][6] == 0
+    np.testing.assert_allclose(mine["max_activation"], 2 * at)
+    np.testing.assert_allclose(mine["density"], fires[even].double().mean(0))
+    mean = (raw * fires)[even].double().sum(0) / fires[even].sum(0).clamp(min=1)
+    np.testing.assert_allclose(mine["mean_activation"], mean, rtol=1e-6)
+    examples = state.examples(random=500).filter(dictionary="n")
+    for stratum in ("top", "random", "quantile", "reservoir"):
+        found = examples.filter(stratum=stratum)
+        assert fires[found["row"].to_list(), found["feature"].to_list()].all()
+        assert (raw[found["row"].to_list(), found["feature"].to_list()].numpy() == found["activation"].to_numpy()).all()
+    drawn = examples.filter(stratum="reservoir").group_by("feature").len().sort("feature")
+    assert drawn["len"].to_list() == [min(4, count) for count in mine["fired"] if count]
+    assert examples.filter(stratum="random").height == int(fires[even].sum())
+    assert stored.height == int(fires[:100].sum())
+    plain = _passed({"one": with_neurons["one"]}, stream, 37)[0].summary()
+    assert state.summary().filter(dictionary="one").equals(plain)
+
+
+def test_tokens_and_scores_of_neurons_are_of_their_firings(
+    with_neurons: dict[str, Dictionary], stream: TokenBatch
+) -> None:
+    """Half of the tokens have negative activations, which are no part of a share."""
+    maximum = _maximum(with_neurons, stream)
+    state = FeaturePass(DictionarySet(with_neurons), VOCABULARY, maximum=maximum)
+    state.update(stream)
+    raw, odd = stream.activations["tuned/a"], stream.documents % 2 == 1
+    fires = raw >= torch.from_numpy(maximum[8:]) / 2
+    top = state.top_tokens(4)
+    mine = top.filter(dictionary="n").drop("dictionary")
+    oracle = _top_tokens((raw * fires)[~odd], stream.token_ids[~odd]).filter(pl.col("rank") <= 4)
+    assert_frame_equal(mine, oracle, check_dtypes=False, rel_tol=1e-6)
+    scoring = ScoringPass(DictionarySet(with_neurons), VOCABULARY, maximum)
+    for batch in _cut(stream, 44):
+        scoring.update(batch)
+    explained = TokenExplanations(mine, VOCABULARY)
+    scores = ExplanationScores(explained.features)
+    scores.update(explained.simulate(stream.token_ids[odd]), (raw * fires)[odd][:, explained.features])
+    found = scoring.scores(top).filter(dictionary="n").drop("dictionary")
+    assert_frame_equal(found, scores.scores(), check_dtypes=False, rel_tol=1e-4)
+
+
+def test_neurons_without_their_maximum_are_refused(with_neurons: dict[str, Dictionary], stream: TokenBatch) -> None:
+    both = DictionarySet(with_neurons)
+    with pytest.raises(ValueError, match=r"^maximum: none is given: units of 'n' fire at 0.5 of their maximum$"):
+        FeaturePass(both, VOCABULARY)
+    with pytest.raises(ValueError, match=r"^maximum: none is given: units of 'n'"):
+        ScoringPass(both, VOCABULARY)
+    with pytest.raises(ValueError, match=r"^maximum: shape \(3,\) is not allowed: \(16,\)"):
+        FeaturePass(both, VOCABULARY, maximum=np.ones(3, np.float32))
+    stream.activations["tuned/a"][3, 3] = torch.nan
+    with pytest.raises(ValueError, match=r"^codes: one is not finite"):
+        MaximumPass(both).update(stream)
 
 
 def test_examples_do_not_depend_on_batches_or_on_when_they_are_asked_for() -> None:

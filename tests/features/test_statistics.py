@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from tracebank_models.features.explanation_scores import ExplanationScores, TokenExplanations
 from tracebank_models.features.statistics import FeatureStatistics
@@ -60,6 +64,50 @@ def test_merging_in_any_way_is_one_pass(codes: torch.Tensor) -> None:
     assert parts[2].examples().equals(whole.examples())
     exact = ["feature", "tokens", "fired", "density", "max_activation"]
     assert parts[2].summary().select(exact).equals(whole.summary().select(exact))
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_parts_in_any_order_merged_in_any_way_are_one_pass(data: st.DataObject) -> None:
+    """Of codes that may be negative, with equal ones, thresholds and a maximum of each feature."""
+    shape = (data.draw(st.integers(1, 40)), 3)
+    steps = data.draw(st.lists(st.integers(-4, 6), min_size=shape[0] * 3, max_size=shape[0] * 3))
+    codes = torch.tensor(steps).view(shape) / 4
+    order = data.draw(st.permutations(range(len(codes))))
+    owner = data.draw(st.lists(st.integers(0, 2), min_size=len(codes), max_size=len(codes)))
+    choice: dict[str, Any] = {
+        "top": 2,
+        "sample": data.draw(st.integers(1, 6)),
+        "reservoir": data.draw(st.integers(0, 6)),
+        "thresholds": np.array([0, 0.5, -0.3], np.float32),
+        "maximum": codes.amax(0).clamp(min=0).numpy(),
+    }
+    whole, *parts = (FeatureStatistics(3, **choice) for _ in range(4))
+    whole.update(codes, torch.arange(len(codes)))
+    for row in order:
+        parts[owner[row]].update(codes[row : row + 1], torch.tensor([row]))
+    for number in data.draw(st.permutations([1, 2])):
+        parts[0].merge(parts[number])
+    assert_frame_equal(parts[0].summary(), whole.summary(), abs_tol=1e-12)
+    assert parts[0].examples().equals(whole.examples())
+    assert whole.fired.tolist() == [int((codes[:, n] > t).sum()) for n, t in enumerate((0, 0.5, -0.3))]
+
+
+def test_the_reservoir_prefers_strong_tokens_by_their_weight() -> None:
+    """Eight features, half of whose tokens have a weight of e, and half of e to a tenth of that."""
+    values, rows = torch.tensor([4.0, 0.4]).repeat(5_000)[:, None].repeat(1, 8), torch.arange(10_000)
+    found = {}
+    for maximum in (4.0, 4e9):
+        state = FeatureStatistics(8, reservoir=200, sample=200, maximum=np.full(8, maximum, np.float32))
+        state.update(values, rows)
+        found[maximum] = state.examples(random=200)
+    drawn = {maximum: frame.filter(stratum="reservoir") for maximum, frame in found.items()}
+    odds = math.e / math.exp(0.1)
+    assert (drawn[4.0]["activation"] == 4.0).mean() == pytest.approx(odds / (1 + odds), abs=0.03)
+    assert (drawn[4e9]["activation"] == 4.0).mean() == pytest.approx(0.5, abs=0.03), "all weights are 1"
+    assert drawn[4.0].filter(feature=7)["rank"].to_list() == list(range(1, 201))
+    even = found[4.0].filter(stratum="random")
+    assert drawn[4.0].join(even, on=["feature", "row"]).height < 100, "drawn apart: 32 are in both by chance"
 
 
 def test_random_examples_are_even_and_quantiles_are_in_order(codes: torch.Tensor) -> None:
@@ -153,11 +201,18 @@ def test_a_feature_of_one_token_is_explained_by_it() -> None:
 
 
 def test_bad_codes_are_refused(codes: torch.Tensor) -> None:
+    half = np.full(9, 0.5, np.float32)
     calls: list[tuple[Any, str]] = [
         (lambda: FeatureStatistics(9).update(codes[:, :3], torch.arange(600)), "^codes: shape"),
         (lambda: FeatureStatistics(9).update(codes * float("nan"), torch.arange(600)), "^codes: one is not finite"),
         (lambda: FeatureStatistics(9).merge(FeatureStatistics(9, top=2)), "^top: 2 is not allowed: 20"),
         (lambda: FeatureStatistics(0), "^features: 0"),
+        (lambda: FeatureStatistics(9, reservoir=-1), "^features: 9, top: 20, sample: 128, reservoir: -1: allowed"),
+        (lambda: FeatureStatistics(9, reservoir=5), "^maximum: None is not allowed with a reservoir of 5"),
+        (lambda: FeatureStatistics(9, thresholds=half[:3]), r"^thresholds: shape \(3,\) is not allowed: \(9,\)"),
+        (lambda: FeatureStatistics(9, maximum=half * np.nan), "^maximum: shape .* none NaN"),
+        (lambda: FeatureStatistics(9).merge(FeatureStatistics(9, thresholds=half)), "^thresholds: those of the other"),
+        (lambda: FeatureStatistics(9).merge(FeatureStatistics(9, maximum=half)), "^maximum: those of the other"),
         (lambda: TokenTotals(9, 5).update(codes, torch.full((600,), 5)), "^token_ids: 5 is not allowed: 0 to 4"),
         (lambda: ExplanationScores(torch.arange(3)).update(codes, codes), "^codes: "),
     ]

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers as hf
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from tracebank_models.activations.capture import forward
 from tracebank_models.activations.sites import replaced, resolve_sites
@@ -43,6 +44,8 @@ FAMILIES: dict[str, Any] = {
     "gpt_neox": lambda: hf.GPTNeoXConfig(**_COMMON),
     "gptj": lambda: hf.GPTJConfig(**_GPT, rotary_dim=4),  # one addition of both parts
     "llama": lambda: hf.LlamaConfig(**_GROUPED),
+    "mistral": lambda: hf.MistralConfig(**_GROUPED),
+    "qwen2": lambda: hf.Qwen2Config(**_GROUPED),
     "falcon": lambda: hf.FalconConfig(vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2),
     "falcon_bloom_like": lambda: hf.FalconConfig(
         vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, parallel_attn=False, alibi=True
@@ -114,9 +117,9 @@ def _stream(model: nn.Module, ids: Tensor) -> list[Tensor]:
 def test_parts_add_up_to_what_a_block_adds(name: str) -> None:
     model, (ids, mask) = _model(name), _ids()
     taps = block_taps(model)
-    parts = {path.rpartition(".")[2] for path in taps if path.startswith("layers.1.")} - {"resid"}
+    parts = {path.rpartition(".")[2] for path in taps if path.startswith("layers.1.")} - {"resid", "neurons"}
     assert parts == _PARTS.get(name, {"attn", "mlp"})
-    seen = forward(model, ids, mask, resolve_sites(model, list(taps)))
+    seen = forward(model, ids, mask, resolve_sites(model, [path for path in taps if not path.endswith("neurons")]))
     assert {tuple(value.shape) for value in seen.values()} == {(3, 6, 16)}
     first = 0 if name in ("mamba", "rwkv") else 1  # whether transformers lists the embeddings too
     torch.testing.assert_close(seen["layers.0.resid"], _stream(model, ids)[first])
@@ -150,6 +153,53 @@ def test_where_the_stream_itself_is_normalised_a_part_is_what_goes_into_the_norm
         middle = block.self_attn_layer_norm(seen["layers.0.resid"] + seen["layers.1.attn"])
         after = block.final_layer_norm(middle + seen["layers.1.mlp"])
     torch.testing.assert_close(after, seen["layers.1.resid"])
+
+
+_NO_NEURONS = {"dbrx", "granitemoe", "gpt_oss", "qwen3_next", "mamba", "rwkv", "llama4_text"}
+"""Mixtures of experts, and what is gated behind the second matrix."""
+_NORMS_AFTER = {
+    "gemma2": "post_feedforward_layernorm",
+    "olmo2": "post_feedforward_layernorm",
+    "glm4": "post_mlp_layernorm",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in _NO_NEURONS])
+def test_neurons_times_the_second_matrix_are_what_the_mlp_adds(name: str) -> None:
+    model, (ids, mask) = _model(name), _ids()
+    for block in (0, 1):
+        neurons, mlp = resolve_sites(model, [f"layers.{block}.neurons", f"layers.{block}.mlp"])
+        seen = forward(model, ids, mask, [neurons, mlp])
+        matrix = model.get_submodule(neurons.tap.module)
+        weight = matrix.weight.T if isinstance(matrix, Conv1D) else matrix.weight
+        assert seen[neurons.name].shape == (3, 6, weight.shape[1])
+        made = seen[neurons.name] @ weight.T + (0 if matrix.bias is None else matrix.bias)
+        if name in _NORMS_AFTER:
+            made = model.get_submodule(f"model.layers.{block}.{_NORMS_AFTER[name]}")(made)
+        torch.testing.assert_close(made * mlp.tap.factor, seen[mlp.name], rtol=1e-5, atol=1e-5)
+        scale = 3.0 if name not in _NORMS_AFTER else 0.0
+        with replaced(model, {neurons: lambda x, scale=scale: x * scale}):
+            changed = forward(model, ids, mask, [mlp])[mlp.name]
+        bias = torch.zeros(16) if matrix.bias is None else matrix.bias * mlp.tap.factor
+        torch.testing.assert_close(changed, (seen[mlp.name] - bias) * scale + bias, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(_NO_NEURONS))
+def test_an_mlp_that_does_not_end_in_one_matrix_has_no_neurons(name: str) -> None:
+    model = _model(name)
+    with pytest.raises(
+        ValueError, match=r"^sites: 'layers.1.neurons' is not there: that block of \w+ has no MLP of two"
+    ):
+        resolve_sites(model, ["layers.1.resid", "layers.1.neurons"])
+    assert "layers.1.resid" in block_taps(model)
+
+
+def test_one_matrix_alone_is_no_mlp_of_two() -> None:
+    model = _model("llama")
+    model.model.layers[1].mlp = nn.Linear(16, 16)
+    assert [name for name in block_taps(model) if name.endswith("neurons")] == ["layers.0.neurons"]
+    with pytest.raises(ValueError, match=r"LlamaForCausalLM has no MLP of two matrices; allowed: layers.1.\{attn,mlp"):
+        resolve_sites(model, ["layers.1.neurons"])
 
 
 class _Odd(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tracebank_models.sparse_autoencoder import sparse_products
 from tracebank_models.sparse_autoencoder.architectures import build
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig, architecture_of
+from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary, save_dictionary
+from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, TRAINED, DictionaryConfig, architecture_of
 from tracebank_models.sparse_autoencoder.matching import mmcs
 from tracebank_models.sparse_autoencoder.planted import PlantedFeatures
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, StreamTraining, curve_frame
@@ -29,7 +31,7 @@ LEARNING: dict[str, dict[str, Any]] = {
 
 
 def config_of(architecture: str, **values: Any) -> DictionaryConfig:
-    own = {"sites": ("base", "tuned")} if architecture == "crosscoder" else {}
+    own: dict[str, Any] = {"crosscoder": {"sites": ("base", "tuned")}, "neurons": {"d_sae": 6}}.get(architecture, {})
     defaults: dict[str, Any] = {"name": architecture, "d_in": 6, "d_sae": 16, "k": 3}
     return DictionaryConfig.from_dict({**defaults, **own, **values, "architecture": architecture})
 
@@ -59,7 +61,7 @@ def test_a_random_dictionary_is_not_the_planted_one() -> None:
     assert mmcs(build(config_of("topk", d_in=40, d_sae=64)).decoder_rows(), PLANTED.directions()) < 0.7
 
 
-@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name not in ("tied_relu", "crosscoder")])
+@pytest.mark.parametrize("architecture", [name for name in TRAINED if name not in ("tied_relu", "crosscoder")])
 def test_decoder_rows_keep_norm_1(architecture: str) -> None:
     training = StreamTraining([config_of(architecture)], "cpu")
     for _ in training.train(ActivationBatch({"activations": torch.randn(64, 6)}) for _ in range(5)):
@@ -150,7 +152,7 @@ def test_features_die_after_the_tokens_that_are_set_and_live_again() -> None:
     assert not part.dead[1]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", TRAINED)
 def test_the_scale_of_the_input_is_found_and_undone(architecture: str) -> None:
     config = config_of(architecture, normalize_activations=True)
     training = StreamTraining([config], "cpu")
@@ -178,6 +180,7 @@ def test_the_scale_of_the_input_is_found_and_undone(architecture: str) -> None:
         ({"prefixes": (16,)}, r"prefixes = \(16,\): is no field of topk, which has architecture, auxiliary, d_in"),
         ({"architecture": "crosscoder"}, r"sites = \('activations',\): a crosscoder reads at least two"),
         ({"sites": ("a", "b")}, "topk reads exactly one"),
+        ({"architecture": "neurons"}, r"d_sae = 16: must be d_in \(6\), since each neuron is a unit"),
         ({"architecture": "jumprelu", "k": 3}, "k = 3: is no field of jumprelu, which has architecture, bandwidth"),
         ({"name": "a/b"}, "name = 'a/b': must be a file name"),
     ],
@@ -200,6 +203,21 @@ def test_settings_for_several_architectures_give_each_its_own() -> None:
         dataclasses.replace(relu, architecture="topk")
 
 
+def test_neurons_are_the_activations_themselves_and_have_nothing_to_train(tmp_path: Path) -> None:
+    neurons = build(config_of("neurons"))
+    x = torch.randn(10, 6)
+    assert torch.equal(neurons.encode(x), x)
+    assert torch.equal(neurons(x), x)
+    assert torch.equal(x @ neurons.decoder_rows(), x)
+    assert list(neurons.parameters()) == []
+    save_dictionary(neurons, tmp_path)
+    assert torch.equal(load_dictionary(tmp_path).encode(x), x)
+    with pytest.raises(ValueError, match=r"activations of shape \(10, 5\): neurons reads \(tokens, 6\)"):
+        neurons.encode(x[:, :5])
+    with pytest.raises(ValueError, match="architecture = 'neurons': has nothing to train, must be one of batchtopk"):
+        StreamTraining([neurons.config], "cpu")
+
+
 def test_a_file_is_an_architecture() -> None:
     for name in ARCHITECTURES:
         found = architecture_of(name)
@@ -211,7 +229,7 @@ def test_a_file_is_an_architecture() -> None:
 
 def test_nothing_is_computed_in_double_precision_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_products, "_has_numba", lambda: False)
-    configs = [config_of(name, normalize_activations=True, dead_after_tokens=64) for name in ARCHITECTURES]
+    configs = [config_of(name, normalize_activations=True, dead_after_tokens=64) for name in TRAINED]
     training = StreamTraining(configs, "cpu")
     x = torch.randn(64, 6)
     with _NoDoubles():

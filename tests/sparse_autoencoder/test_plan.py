@@ -66,6 +66,8 @@ def test_a_demonstration_is_less_of_the_same() -> None:
         ({"batch_tokens": True}, r"^DictionaryPlan.batch_tokens: True is not allowed"),
         ({"initialisations": 0}, r"^DictionaryPlan.initialisations: 0 is not allowed"),
         ({"architecture": "crosscoder"}, r"^DictionaryPlan.architecture: 'crosscoder' is not allowed"),
+        ({"architecture": "neurons"}, r"^DictionaryPlan.architecture: 'neurons' is not allowed; allowed: one of"),
+        ({"extra_architectures": ("neurons",)}, r"^DictionaryPlan.extra_architectures: \('neurons',\) is not"),
         ({"architecture": "sparse"}, r"^DictionaryPlan.architecture: 'sparse' is not allowed; allowed: one of"),
         ({"extra_architectures": ("tied_relu",)}, r"^DictionaryPlan.extra_architectures: \('tied_relu',\) is not"),
         ({"extra_architectures": ("topk", "topk")}, r"^DictionaryPlan.extra_architectures: "),

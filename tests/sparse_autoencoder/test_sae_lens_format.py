@@ -84,7 +84,10 @@ def test_what_sae_lens_writes_is_read(tmp_path: Path, kind: str, values: dict[st
         torch.testing.assert_close(codes, sae.encode(X), rtol=1e-4, atol=1e-4)
 
 
-def test_a_crosscoder_is_refused(tmp_path: Path) -> None:
+def test_what_sae_lens_does_not_know_is_refused(tmp_path: Path) -> None:
+    neurons = DictionaryConfig(name="n", architecture="neurons", d_in=8, d_sae=8)
+    with pytest.raises(ValueError, match="architecture = 'neurons': SAELens knows batchtopk, jumprelu"):
+        export_sae_lens(build(neurons), tmp_path, {})
     config = DictionaryConfig(name="c", architecture="crosscoder", d_in=8, d_sae=24, sites=("a", "b"), k=2)
     with pytest.raises(ValueError, match="architecture = 'crosscoder': SAELens knows batchtopk, jumprelu"):
         export_sae_lens(build(config), tmp_path / "c", {})

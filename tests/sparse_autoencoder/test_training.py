@@ -14,7 +14,7 @@ from tracebank_models.sparse_autoencoder.checkpoint import (
     save_checkpoint,
     save_dictionary,
 )
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.sparse_autoencoder.configuration import TRAINED, DictionaryConfig
 from tracebank_models.sparse_autoencoder.training import ActivationBatch, CurvePoint, StreamTraining
 
 CONFIGS = [
@@ -31,7 +31,7 @@ CONFIGS = [
             "normalize_activations": True,
         }
     )
-    for name in ARCHITECTURES
+    for name in TRAINED
 ]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.sites import Site, resolve_sites
-from tracebank_models.language_model.hooks import evaluating, watched
+from tracebank_models.language_model.hooks import evaluating, stopping_after, watched
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,7 +41,7 @@ class ActivationBatch:
 def forward(
     model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, sites: Sequence[Site]
 ) -> dict[str, Tensor]:
-    """Outputs of the sites, padding included, in one forward pass; the unembedding is left out where no site needs it.
+    """What is at the sites, padding included, in one forward pass; what comes after the deepest of them does not run.
 
     Args:
         model: The model.
@@ -55,7 +55,8 @@ def forward(
     prefix = model.base_model_prefix
     inside = all(site.tap.module.partition(".")[0] == prefix for site in sites)
     runner = getattr(model, prefix) if inside and hasattr(model, prefix) else model
-    with evaluating(model), watched(model, {site.name: site.tap for site in sites}) as seen:
+    taps = {site.name: site.tap for site in sites}
+    with evaluating(model), watched(model, taps) as seen, stopping_after(model, taps.values()):
         runner(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
     missing = [site.name for site in sites if site.name not in seen]
     if missing:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A place in a model whose output is looked at."""
+    """A place in a model that is looked at."""
 
     name: str
     """The name it was asked for by."""
@@ -49,8 +49,19 @@ def resolve_sites(model: PreTrainedModel, names: Iterable[str]) -> tuple[Site, .
     known = block_taps(model) if any(name not in paths for name in wanted) else {}
     for name in wanted:
         if name not in known and name not in paths:
-            raise ValueError(_unknown(name, known, paths))
+            raise ValueError(_no_neurons(model, name, known) or _unknown(name, known, paths))
     return tuple(Site(name, known.get(name) or Tap(name, written_over=True)) for name in wanted)
+
+
+def _no_neurons(model: PreTrainedModel, name: str, known: Mapping[str, Tap]) -> str | None:
+    block, _, part = name.rpartition(".")
+    if part != "neurons" or f"{block}.resid" not in known:
+        return None
+    others = ",".join(sorted(other.rpartition(".")[2] for other in known if other.startswith(f"{block}.")))
+    return (
+        f"sites: {name!r} is not there: that block of {type(model).__name__} has no MLP of two matrices; allowed:"
+        f" {block}.{{{others}}}"
+    )
 
 
 def _unknown(name: str, known: Mapping[str, Tap], paths: set[str]) -> str:
@@ -67,7 +78,7 @@ def _unknown(name: str, known: Mapping[str, Tap], paths: set[str]) -> str:
 
 @contextmanager
 def replaced(model: PreTrainedModel, changes: dict[Site, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Put a function of a site's output (sequences, positions, width) in its place at each forward pass.
+    """Put a function of what is at a site (sequences, positions, width) in its place at each forward pass.
 
     The hooks are gone when the context is left, however it is left.
     """

@@ -47,6 +47,8 @@ class DetectionScore:
     precision: float
     recall: float
     f1: float
+    accuracy: float
+    """Mean of the shares that it is right about of texts that fire and of those that do not: guessing gives a half."""
     exchange: Exchange
 
 
@@ -128,23 +130,29 @@ class EndpointExplainer:
         """Score an explanation: which of these texts should the feature fire on, and on which does it?
 
         Raises:
-            ValueError: The answer is no list of a 0 or 1 for each text, or it fires on none of them.
+            ValueError: The answer is no list of a 0 or 1 for each text, or it fires on none of them or on all.
         """
-        if len(texts) != len(fires) or not any(fires):
+        if len(texts) != len(fires) or not any(fires) or all(fires):
             raise ValueError(
-                f"texts: {len(texts)} with {sum(fires)} of {len(fires)} firing: allowed is a flag each, one true"
+                f"texts: {len(texts)} with {sum(fires)} of {len(fires)} firing: allowed is a flag each, not all alike"
             )
         listed = "\n".join(f"{number}. {text!r}" for number, text in enumerate(texts, 1))
         exchange = self.ask(
             f"A feature of a language model is described so: {explanation}\nOn which of these does it fire?\n"
             f"{listed}\nAnswer with a JSON list of {len(texts)} digits, 1 where it fires, 0 where not; nothing else."
         )
-        called = _flags(exchange.answer, len(texts))
+        called = read_flags(exchange.answer, len(texts))
+        if called is None:
+            raise ValueError(
+                f"answer: {exchange.answer[:60]!r} is not allowed: a JSON list of {len(texts)} digits, 0 or 1"
+            )
         hits = sum(c and f for c, f in zip(called, fires, strict=True))
+        refusals = sum(not c and not f for c, f in zip(called, fires, strict=True))
         return DetectionScore(
             precision=hits / max(sum(called), 1),
             recall=hits / sum(fires),
             f1=2 * hits / (sum(called) + sum(fires)),
+            accuracy=(hits / sum(fires) + refusals / (len(fires) - sum(fires))) / 2,
             exchange=exchange,
         )
 
@@ -184,9 +192,8 @@ def _content(data: bytes, target: str) -> str:
     return found
 
 
-def _flags(answer: str, count: int) -> list[bool]:
+def read_flags(answer: str, count: int) -> list[bool] | None:
+    """So many digits, 0 or 1, out of an answer that is a JSON list of them; None where it is none."""
     match = _DETECT.search(answer)
     flags = re.findall(r"[01]", match[0]) if match else []
-    if len(flags) != count:
-        raise ValueError(f"answer: {answer[:60]!r} is not allowed: a JSON list of {count} digits, 0 or 1")
-    return [flag == "1" for flag in flags]
+    return [flag == "1" for flag in flags] if len(flags) == count else None

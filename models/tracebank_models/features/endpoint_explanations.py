@@ -2,14 +2,15 @@
 
 Texts are pieces of documents, about as long as the paper's 50 characters (arXiv:2310.08164): the strongest of even
 documents are shown, and the explanation is tried on pieces of odd ones. How an endpoint is spoken to is
-`endpoint_explainer`.
+`endpoint_explainer`; tests on marked texts are in `endpoint_judgements`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -23,17 +24,20 @@ from tracebank_models.features.endpoint_explainer import (
     ExampleText,
     Exchange,
 )
-from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
+from tracebank_models.features.endpoint_judgements import Judgement, fuzzing, intruder
+from tracebank_models.features.streams import TokenBatch, TokenPlaces
+from tracebank_models.features.text_pieces import IntruderSet, MarkedDraw, MarkedText, Pieces
 
-PIECE_TOKENS = 16
-"""Tokens of a text that is shown."""
+MARKED_TESTS: Final = ("fuzzing", "intruder")
+"""Tests of an explanation that can be asked for beside detection."""
 STRONGEST = 20
 SHOWN = 5
 """Of the strongest texts so many are drawn (arXiv:2310.08164)."""
 TRIED = 5
 """Texts that the feature fires on, and as many that it does not, for trying an explanation."""
 SMALLEST_SHARE = 0.05
-"""Of the feature's largest activation: below that a prompt shows 0, so that a text without more does not count."""
+"""Of the feature's largest activation: below that a prompt shows 0, so that a text without more does not count. Where
+a dictionary's units fire at a share of their own (`Dictionary.fires_at`), it is that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class FeatureQuestion:
     tried_fires: Sequence[bool]
     tried_tokens: int
     """Tokens of the texts that the explanation is tried on."""
+    fuzzed: Sequence[MarkedText] = ()
+    intruders: Sequence[IntruderSet] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class EndpointExplanation:
     question: FeatureQuestion
     exchange: Exchange
     detection: DetectionScore
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def text(self) -> str:
@@ -74,7 +81,8 @@ def codes_of(
         batches: The stream.
 
     Returns:
-        The chosen features in the order of the columns, and their codes, (tokens, features).
+        The chosen features in the order of the columns, with the share of its maximum at which each fires, and their
+        codes, (tokens, features).
 
     Raises:
         ValueError: A width is not the dictionary's.
@@ -82,23 +90,9 @@ def codes_of(
     numbered = dictionaries.numbered(chosen.select("dictionary", "feature")).unique("feature", maintain_order=True)
     columns = numbered["feature"].to_torch().long()
     parts = [dictionaries.encode(batch.activations).cpu()[:, columns] for batch in batches]
-    return dictionaries.named(numbered), torch.cat(parts).numpy()
-
-
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """Documents cut into pieces."""
-
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    shown: NDArray[np.bool_]
-    """Whether a piece is of a document that features are described from."""
-
-    @classmethod
-    def of(cls, places: TokenPlaces) -> _Pieces:
-        starts = np.flatnonzero(places.positions % PIECE_TOKENS == 0)
-        ends = np.append(starts[1:], len(places.positions))
-        return cls(starts, ends, describes(torch.from_numpy(places.documents[starts])).numpy())
+    shares = {name: max(SMALLEST_SHARE, one.fires_at) for name, one in dictionaries.dictionaries.items()}
+    share = pl.col("dictionary").replace_strict(shares, return_dtype=pl.Float64).alias("share")
+    return dictionaries.named(numbered).with_columns(share), torch.cat(parts).numpy()
 
 
 def questions(
@@ -112,16 +106,16 @@ def questions(
     """What to ask about features; those that fire in no text to be tried, or in all of them, are left out.
 
     Args:
-        features: Columns dictionary and feature, see `codes_of`.
+        features: Columns dictionary, feature and share, see `codes_of`.
         codes: Their codes, (tokens, features).
         places: Every token of the stream.
         texts: `token_texts`.
         seed: Of the drawing.
     """
-    pieces = _Pieces.of(places)
+    pieces = Pieces.of(places, texts)
     largest = np.maximum.reduceat(codes, pieces.starts, axis=0)
-    words = texts.gather(places.token_ids)
-    for column, (name, feature) in enumerate(features.iter_rows()):
+    words = pieces.words
+    for column, (name, feature, share) in enumerate(features.select("dictionary", "feature", "share").iter_rows()):
         chance = np.random.default_rng((seed, column))
         by_piece = largest[:, column]
         peak = by_piece[pieces.shown].max(initial=0)
@@ -131,14 +125,15 @@ def questions(
         strongest = strongest[np.argsort(-by_piece[strongest], kind="stable")][:STRONGEST]
         examples = [
             ExampleText(words[slice(*span)].to_list(), codes[slice(*span), column].tolist())
-            for span in _spans(pieces, chance.permutation(strongest)[:SHOWN])
+            for span in pieces.spans(chance.permutation(strongest)[:SHOWN])
         ]
-        fires = by_piece >= SMALLEST_SHARE * peak
+        fires = by_piece >= share * peak
         drawn = [chance.permutation(np.flatnonzero(~pieces.shown & mask))[:TRIED] for mask in (fires, ~fires)]
         if not all(map(len, drawn)):
             continue
         tried = chance.permutation(np.concatenate(drawn))
-        spans = _spans(pieces, tried)
+        spans = pieces.spans(tried)
+        marked = MarkedDraw(pieces, codes[:, column] >= share * peak, chance)
         yield FeatureQuestion(
             name,
             feature,
@@ -146,25 +141,25 @@ def questions(
             ["".join(words[slice(*span)]) for span in spans],
             fires[tried].tolist(),
             sum(end - start for start, end in spans),
+            marked.fuzzed(),
+            marked.intruder_sets(),
         )
-
-
-def _spans(pieces: _Pieces, which: NDArray[np.int64]) -> list[tuple[int, int]]:
-    return list(zip(pieces.starts[which].tolist(), pieces.ends[which].tolist(), strict=True))
 
 
 def ask_all(
     asked: Sequence[FeatureQuestion],
     explainer: Callable[[], EndpointExplainer],
     *,
+    also: Collection[str] = (),
     at_once: int = 4,
     progress: Callable[[int], None] | None = None,
 ) -> list[EndpointExplanation]:
-    """Ask for explanations and try each of them: two requests a feature.
+    """Ask for explanations and try each of them: two requests a feature, and one for fuzzing and four for intruders.
 
     Args:
         asked: The questions.
         explainer: Makes an explainer; called once for each of those that ask at once.
+        also: Of `MARKED_TESTS`, what each is tried by beside detection.
         at_once: Features that are asked about at the same time.
         progress: Told how many more are done.
 
@@ -172,12 +167,15 @@ def ask_all(
         Explanations in the order of the questions.
 
     Raises:
-        ValueError: The endpoint failed, or answered what cannot be read; nothing more is asked then.
+        ValueError: A test is not known, the endpoint failed, or it answered what is no explanation and no detection;
+            nothing more is asked then. Other answers that cannot be read make their score null.
     """
+    if unknown := sorted(set(also) - set(MARKED_TESTS)):
+        raise ValueError(f"also: {unknown[0]!r} is not allowed: {' and '.join(MARKED_TESTS)}")
     found: dict[int, EndpointExplanation] = {}
     workers = [explainer() for _ in range(at_once)]
     with ThreadPoolExecutor(at_once) as pool:
-        tasks = {pool.submit(_ask, workers, number, one): number for number, one in enumerate(asked)}
+        tasks = {pool.submit(_ask, workers, number, one, also): number for number, one in enumerate(asked)}
         try:
             for done in as_completed(tasks):
                 found[tasks[done]] = done.result()
@@ -189,8 +187,16 @@ def ask_all(
     return [found[number] for number in range(len(asked))]
 
 
-def _ask(workers: list[EndpointExplainer], number: int, question: FeatureQuestion) -> EndpointExplanation:
+def _ask(
+    workers: list[EndpointExplainer], number: int, question: FeatureQuestion, also: Collection[str]
+) -> EndpointExplanation:
     endpoint = workers[number % len(workers)]
     exchange = endpoint.explain(question.examples)
-    detection = endpoint.detect(exchange.answer.strip(), question.tried_texts, question.tried_fires)
-    return EndpointExplanation(question, exchange, detection)
+    text = exchange.answer.strip()
+    detection = endpoint.detect(text, question.tried_texts, question.tried_fires)
+    judged = []
+    if "fuzzing" in also:
+        judged.append(fuzzing(endpoint, text, question.fuzzed))
+    if "intruder" in also:
+        judged.append(intruder(endpoint, question.intruders))
+    return EndpointExplanation(question, exchange, detection, tuple(judged))

@@ -11,9 +11,11 @@ import json
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from tracebank_models.features.dictionary_codes import DictionarySet
 from tracebank_models.features.explanation_scores import TokenExplanations
+from tracebank_models.features.firing import Firing
 from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
 from tracebank_models.features.token_totals import TokenTotals
 
@@ -80,14 +82,21 @@ class ScoringPass:
     What is expected depends on the token alone, so that all sums of a score are those of `TokenTotals`.
     """
 
-    def __init__(self, dictionaries: DictionarySet, vocabulary: int) -> None:
+    def __init__(
+        self, dictionaries: DictionarySet, vocabulary: int, maximum: NDArray[np.float32] | None = None
+    ) -> None:
         """Start with nothing seen.
 
         Args:
             dictionaries: Whose features are explained.
             vocabulary: How many token ids there are.
+            maximum: As in `FeaturePass`, which the explanations were made from.
+
+        Raises:
+            ValueError: It is needed, since there are neurons, and not there.
         """
         self.dictionaries, self.vocabulary = dictionaries, vocabulary
+        self._firing = Firing(dictionaries, maximum)
         self._totals = TokenTotals(dictionaries.features, vocabulary)
 
     @torch.no_grad()
@@ -98,7 +107,7 @@ class ScoringPass:
             ValueError: A width is not the dictionary's, or a token is beyond the vocabulary.
         """
         batch = batch.kept(~describes(batch.documents))
-        self._totals.update(self.dictionaries.encode(batch.activations), batch.token_ids)
+        self._totals.update(self._firing.of(self.dictionaries.encode(batch.activations)), batch.token_ids)
 
     def scores(self, tokens: pl.DataFrame, smallest_lift: float = SMALLEST_LIFT) -> pl.DataFrame:
         """Score explanations.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 
 from tracebank_models.features.dictionary_codes import DictionarySet, inputs_of
+from tracebank_models.features.firing import Firing
 from tracebank_models.features.statistics import FeatureStatistics
 from tracebank_models.features.streams import TokenBatch, describes
 from tracebank_models.features.token_totals import TokenTotals
@@ -36,7 +38,9 @@ class FeaturePass:
         stored_tokens: int = 0,
         top: int = 20,
         sample: int = 128,
+        reservoir: int = 0,
         seed: int = 0,
+        maximum: NDArray[np.float32] | None = None,
     ) -> None:
         """Start with nothing seen.
 
@@ -46,13 +50,25 @@ class FeaturePass:
             stored_tokens: Tokens whose codes are given back; the first ones.
             top: How many of the strongest tokens are kept of each feature.
             sample: How many tokens of each feature random and quantile examples are drawn from.
-            seed: Of that drawing.
+            reservoir: How many tokens of each feature are drawn by weight, strong ones likelier; 0: none.
+            seed: Of the drawings.
+            maximum: Largest activation of each feature (`MaximumPass`), (features,): needed for a reservoir, and for
+                neurons, which fire at a share of it.
 
         Raises:
-            ValueError: A number is not positive.
+            ValueError: A number is not positive, or a maximum is needed and not there.
         """
         self.dictionaries, self.stored_tokens = dictionaries, stored_tokens
-        self.statistics = FeatureStatistics(dictionaries.features, top=top, sample=sample, seed=seed)
+        self._firing = Firing(dictionaries, maximum)
+        self.statistics = FeatureStatistics(
+            dictionaries.features,
+            top=top,
+            sample=sample,
+            reservoir=reservoir,
+            seed=seed,
+            thresholds=self._firing.thresholds,
+            maximum=maximum,
+        )
         self.tokens = TokenTotals(dictionaries.features, vocabulary)
         self._stored_fired = np.zeros(dictionaries.features, np.int64)
         self._scalings = {
@@ -83,12 +99,12 @@ class FeaturePass:
 
     def _describe(self, batch: TokenBatch, codes: torch.Tensor) -> None:
         self.statistics.update(codes, batch.rows)
-        self.tokens.update(codes, batch.token_ids)
+        self.tokens.update(self._firing.of(codes), batch.token_ids)
         for name, scaling in self._scalings.items():
             scaling.update(inputs_of(self.dictionaries.dictionaries[name], batch.activations))
 
     def _stored(self, batch: TokenBatch, codes: torch.Tensor, count: int) -> pl.DataFrame:
-        first = codes[:count]  # rows ascend, so those to store come first
+        first = self._firing.of(codes[:count])  # rows ascend, so those to store come first
         self._stored_fired += (first > 0).sum(0).cpu().numpy()
         # Sorted by feature: the order in which rows are kept.
         feature, token = (first.T > 0).nonzero(as_tuple=True)

@@ -2,23 +2,25 @@
 
 One naming holds for every architecture. `layers.N.resid` is the residual stream after block N; `layers.N.attn`,
 `layers.N.mlp` and, of mixers of other kinds, `layers.N.mamba` and the like are what that part adds to it:
-resid(N) = resid(N-1) + attn(N) + mlp(N) + ... A few tokens are run once per model to find and to prove them.
+resid(N) = resid(N-1) + attn(N) + mlp(N) + ... `layers.N.neurons` is what the MLP's second matrix is given. A few tokens
+are run once per model to find and to prove them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from .hooks import Tap, block_input, evaluating, first_of
-from .residual_parts import Event, residual_parts, role_of
+from .residual_parts import Event, Part, residual_parts, role_of
+from .second_matrix import second_matrix
 from .text_limits import embedding_rows
 
 if TYPE_CHECKING:
@@ -62,9 +64,10 @@ def named_modules(model: PreTrainedModel) -> dict[str, str]:
 
 
 def block_taps(model: PreTrainedModel) -> dict[str, Tap]:
-    """Where every name can be read: `layers.N.resid`, `layers.N.attn`, `layers.N.mlp`, ...
+    """Where every name can be read: `layers.N.resid`, `layers.N.attn`, `layers.N.mlp`, `layers.N.neurons`, ...
 
     A block has the names of those parts that are proved to add up to what it adds; where nothing does, only `resid`.
+    It has `neurons` where its MLP is proved to end in one matrix.
 
     Raises:
         ValueError: As `block_path`, or the model cannot be run, or a block takes and gives no hidden states.
@@ -74,14 +77,22 @@ def block_taps(model: PreTrainedModel) -> dict[str, Tap]:
     return _found[model]
 
 
+class _Kept(NamedTuple):
+    """A tensor itself, and its version when it was seen."""
+
+    tensor: Tensor
+    version: int
+
+
 @dataclass(slots=True)
 class _Record:
     """What ran in a block."""
 
     events: list[Event] = field(default_factory=list)
-    outputs: dict[str, Tensor] = field(default_factory=dict)
-    """The tensors themselves, by path."""
-    versions: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, _Kept] = field(default_factory=dict)
+    """By path."""
+    inputs: dict[str, _Kept] = field(default_factory=dict)
+    """Of modules that are one matrix, by path."""
     x: Tensor | None = None
     y: Tensor | None = None
 
@@ -99,23 +110,25 @@ def _taps(model: PreTrainedModel) -> dict[str, Tap]:
             raise ValueError(f"model: block {number} of {type(model).__name__} takes and gives no hidden states once")
         if not (bool(torch.isfinite(x).all()) and bool(torch.isfinite(y).all())):
             raise ValueError(f"model: block {number} of {type(model).__name__} gives numbers that are NaN or infinite")
-        taps[f"layers.{number}.resid"] = _tap(record, f"{path}.{number}", "", 1.0)
         follows = last is None or torch.equal(last, x)
         last = y
         parts = residual_parts(x, y, record.events, factors) if follows else None
-        for name, part in (parts or {}).items():
-            taps[f"layers.{number}.{name}"] = _tap(record, f"{path}.{number}", part.path, part.factor)
+        found = _block_taps(f"{path}.{number}", record, parts or {})
+        taps |= {f"layers.{number}.{name}": tap for name, tap in found.items()}
     return taps
 
 
-def _tap(record: _Record, block: str, path: str, factor: float) -> Tap:
-    output = record.outputs[path]
-    return Tap(
-        f"{block}.{path}" if path else block,
-        factor,
-        block if output.ndim == 2 else None,
-        output._version != record.versions[path],
-    )
+def _block_taps(block: str, record: _Record, parts: Mapping[str, Part]) -> dict[str, Tap]:
+    def tap(kept: _Kept, path: str, factor: float = 1.0, *, of_input: bool = False) -> Tap:
+        flat, written_over = kept.tensor.ndim == 2, kept.tensor._version != kept.version
+        module = f"{block}.{path}" if path else block
+        return Tap(module, factor, block if flat else None, written_over, of_input, once=True)
+
+    taps = {name: tap(record.outputs[part.path], part.path, part.factor) for name, part in parts.items()}
+    matrix = second_matrix(parts["mlp"], record.events) if "mlp" in parts else None
+    if matrix is not None:
+        taps["neurons"] = tap(record.inputs[matrix.path], matrix.path, of_input=True)
+    return {"resid": tap(record.outputs[""], ""), **taps}
 
 
 def _factors(model: PreTrainedModel) -> list[float]:
@@ -165,15 +178,27 @@ def _recorder(record: _Record, path: str, module: nn.Module) -> Callable[..., No
             return
         if not isinstance(found, Tensor) or not _is_hidden(found):
             return
-        before = given.flatten(0, -2).clone() if isinstance(given, Tensor) and given.numel() == found.numel() else None
+        record.outputs[path] = _Kept(found, found._version)
         after = found.flatten(0, -2).clone()
-        if path:
-            record.events.append(Event(path, type(module).__name__, before, after, not any(module.children())))
-        else:
+        if not path:
             record.y = after
-        record.outputs[path], record.versions[path] = found, found._version
+            return
+        before = given.flatten(0, -2).clone() if isinstance(given, Tensor) and given.numel() == found.numel() else None
+        width = _matrix_width(module, arguments)
+        if width is not None:
+            record.inputs[path] = _Kept(given, given._version)
+        is_leaf = not any(module.children())
+        record.events.append(Event(path, type(module).__name__, before, after, is_leaf, width))
 
     return note
+
+
+def _matrix_width(module: nn.Module, arguments: tuple[Any, ...]) -> int | None:
+    """Width of the input of a module that is one matrix (a linear layer, GPT-2's Conv1D)."""
+    weight = getattr(module, "weight", None)
+    is_matrix = not any(module.children()) and isinstance(weight, Tensor) and weight.ndim == 2
+    hidden = bool(arguments) and isinstance(arguments[0], Tensor) and _is_hidden(arguments[0])
+    return int(arguments[0].shape[-1]) if is_matrix and hidden else None
 
 
 def _is_hidden(found: Tensor) -> bool:

@@ -5,7 +5,7 @@ Which places a model has is `blocks`' to say. Every hook is gone when its contex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,16 +21,20 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A place in a forward pass: the output of a module, as it is or as the model uses it."""
+    """A place in a forward pass: what a module gives or is given, as it is or as the model uses it."""
 
     module: str
     """Path of the module."""
     factor: float = 1.0
     """What the model multiplies the output with before it is used."""
     block: str | None = None
-    """Of an output without an axis of sequences, (tokens, width): path of the block whose input has that axis."""
+    """Of a tensor without an axis of sequences, (tokens, width): path of the block whose input has that axis."""
     written_over: bool = False
     """Whether the model later writes something else into the same memory."""
+    of_input: bool = False
+    """Whether it is the first thing that the module is given, not its output."""
+    once: bool = False
+    """Whether the module is proved to run once in a forward pass."""
 
 
 def hidden_states(name: Hashable, output: Any) -> Tensor:
@@ -57,7 +61,7 @@ def block_input(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
 
 
 class _Reading:
-    """Outputs of a tap in the shape (sequences, positions, width) and in the model's own."""
+    """What is at a tap, in the shape (sequences, positions, width) and in the model's own."""
 
     def __init__(self, name: Hashable, tap: Tap) -> None:
         self.name, self.tap = name, tap
@@ -132,7 +136,52 @@ def _hook(model: PreTrainedModel, stack: ExitStack, reading: _Reading, hook: Cal
     if reading.tap.block is not None:
         block = model.get_submodule(reading.tap.block)
         stack.callback(block.register_forward_pre_hook(reading.note, with_kwargs=True).remove)
-    stack.callback(model.get_submodule(reading.tap.module).register_forward_hook(hook).remove)
+    _at(model, stack, reading.tap, hook)
+
+
+def _at(model: PreTrainedModel, stack: ExitStack, tap: Tap, hook: Callable[..., Any]) -> None:
+    module = model.get_submodule(tap.module)
+    if tap.of_input:
+        handle = module.register_forward_pre_hook(lambda one, given: hook(one, (), given))
+    else:
+        handle = module.register_forward_hook(hook)
+    stack.callback(handle.remove)
+
+
+class _Stopped(BaseException):
+    """Ends a forward pass; no `Exception`, so that no handler in a model's code takes it for a failure."""
+
+
+@contextmanager
+def stopping_after(model: PreTrainedModel, taps: Iterable[Tap]) -> Iterator[None]:
+    """End the forward pass inside this context, and the context, once each tap has run: the rest is not computed.
+
+    Goes inside of `watched` and `replaced`, as hooks that are made later do not run where it stops. Where a tap is not
+    proved to run once (see `Tap.once`), the pass goes on to its end.
+
+    Args:
+        model: The model.
+        taps: What has to run.
+    """
+    pending, stop = set(taps), _Stopped()
+
+    def noter(tap: Tap) -> Callable[..., None]:
+        def note(*_: Any) -> None:
+            pending.discard(tap)
+            if not pending:
+                raise stop
+
+        return note
+
+    try:
+        with ExitStack() as stack:
+            for tap in tuple(pending) if all(tap.once for tap in pending) else ():
+                _at(model, stack, tap, noter(tap))
+            yield
+    except _Stopped as error:
+        error.__traceback__ = None  # it holds the pass's frames, and with them its tensors, in a cycle
+        if error is not stop:
+            raise
 
 
 @contextmanager

@@ -41,6 +41,8 @@ class Event:
     after: Tensor
     """Its output, (tokens, width)."""
     is_leaf: bool
+    matrix_width: int | None = None
+    """Of a module that is one matrix: width of its input."""
 
     @property
     def is_norm(self) -> bool:
@@ -143,12 +145,12 @@ def _chain(
     for choice in _choices(branches):
         total = stream + sum(event.after for event in choice.values())
         parts = {name: Part(event.path) for name, event in choice.items()}
-        if _same(total, y):
+        if same_vectors(total, y):
             return parts
         for norm in norms if most else ():
             assert norm.before is not None
-            if _same(total, norm.before):
-                if _same(norm.after, y):
+            if same_vectors(total, norm.before):
+                if same_vectors(norm.after, y):
                     return parts
                 rest = {name: events for name, events in branches.items() if name not in choice}
                 others = _chain(norm.after, y, rest, norms, most - 1)
@@ -157,7 +159,7 @@ def _chain(
     if most:  # a norm of the stream as it comes
         for norm in norms:
             assert norm.before is not None
-            if _same(stream, norm.before):
+            if same_vectors(stream, norm.before):
                 others = _chain(norm.after, y, branches, norms, most - 1)
                 if others is not None:
                     return others
@@ -173,7 +175,7 @@ def _with_factors(
         fitted = torch.linalg.lstsq(columns, as_double(delta.flatten())[:, None]).solution[:, 0].tolist()
         near = [_nearest(wanted, (1.0, *factors)) for wanted in fitted]
         total = sum(event.after * factor for event, factor in zip(choice.values(), near, strict=True))
-        if _same(y - delta + total, y):
+        if same_vectors(y - delta + total, y):
             return {name: Part(event.path, f) for (name, event), f in zip(choice.items(), near, strict=True)}
     return None
 
@@ -182,8 +184,11 @@ def _nearest(wanted: float, known: Sequence[float]) -> float:
     return min(known, key=lambda one: abs(one - wanted))
 
 
-def _same(found: Tensor, wanted: Tensor) -> bool:
-    """Whether two streams are the same but for rounding, token by token: some tokens' vectors dwarf all others'."""
+def same_vectors(found: Tensor, wanted: Tensor) -> bool:
+    """Whether two streams are the same but for rounding, token by token: some tokens' vectors dwarf all others'.
+
+    The rounding is that of the wanted one's dtype.
+    """
     exact = as_double(wanted)
     off = (as_double(found) - exact).norm(dim=1)
     return bool((off <= _ROUNDINGS * torch.finfo(wanted.dtype).eps * exact.norm(dim=1)).all())

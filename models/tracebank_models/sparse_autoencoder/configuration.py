@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = Path(__file__).with_name("architectures")
 ARCHITECTURES: Final = tuple(sorted(module.name for module in pkgutil.iter_modules([str(_FOLDER)])))
-"""Kinds of dictionaries that can be trained: the files of the folder."""
+"""Kinds of dictionaries: the files of the folder."""
+TRAINED: Final = tuple(name for name in ARCHITECTURES if name != "neurons")
+"""Those that have something to train."""
 
 
 def architecture_of(name: str) -> Architecture:

@@ -57,6 +57,8 @@ class Dictionary(nn.Module):
     """The architecture of SAELens that computes the same; None where it has none."""
     sae_lens_reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Architectures of SAELens that are read as this one, with their tensors of one number a feature."""
+    fires_at: ClassVar[float] = 0.0
+    """Share of its maximum at which a unit fires; 0: it fires where its code is above 0."""
     config: DictionaryConfig
     input_scale: Tensor
     threshold: Tensor
@@ -64,13 +66,16 @@ class Dictionary(nn.Module):
     def __init__(self, config: DictionaryConfig) -> None:
         super().__init__()
         self.config = config
+        self._make_parameters(config)
+        self.register_buffer("input_scale", torch.ones(config.width))
+        self.register_buffer("threshold", torch.zeros(config.d_sae))
+
+    def _make_parameters(self, config: DictionaryConfig) -> None:
         generator = torch.Generator().manual_seed(config.seed)
         rows = torch.randn(config.d_sae, config.width, generator=generator)
         self._start(functional.normalize(rows, dim=1), generator)
         self.encoder_bias = nn.Parameter(torch.zeros(config.d_sae))
         self.decoder_bias = nn.Parameter(torch.zeros(config.width))
-        self.register_buffer("input_scale", torch.ones(config.width))
-        self.register_buffer("threshold", torch.zeros(config.d_sae))
 
     def _start(self, rows: Tensor, generator: torch.Generator) -> None:
         del generator
@@ -84,7 +89,7 @@ class Dictionary(nn.Module):
             x: (tokens, width).
 
         Returns:
-            (tokens, features), none negative.
+            (tokens, features), none negative but of `neurons`.
 
         Raises:
             ValueError: The width is not the dictionary's.

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from tracebank_models.checked_settings import check_settings, require
-from tracebank_models.sparse_autoencoder.configuration import ARCHITECTURES, DictionaryConfig
+from tracebank_models.sparse_autoencoder.configuration import TRAINED, DictionaryConfig
 
 SIDES: Final = ("base", "tuned")
 SIZES: Final[Mapping[str, int]] = {"small": 1, "big": 2, "4x": 4, "8x": 8}
@@ -66,15 +66,15 @@ class DictionaryPlan:
             ValueError: A field is out of range; the line names it, its value and what is allowed.
         """
         check_settings(self)
-        single = [name for name in ARCHITECTURES if name != "crosscoder"]
+        single = [name for name in TRAINED if name != "crosscoder"]
         require(self, "architecture", f"one of {', '.join(single)}", self.architecture in single)
         once = f"each once, of {', '.join(SIZES)}"
         read = "small" in self.sizes and _once(self.sizes)
         require(self, "sizes", f"{once}, with small, which probes read", read)
         require(self, "larger_sizes", f"{once}, none of sizes", _once((*self.sizes, *self.larger_sizes)))
         extras = self.extra_architectures
-        known = set(extras) <= set(ARCHITECTURES) - {self.architecture} and len(set(extras)) == len(extras)
-        others = ", ".join(name for name in ARCHITECTURES if name != self.architecture)
+        known = set(extras) <= set(TRAINED) - {self.architecture} and len(set(extras)) == len(extras)
+        others = ", ".join(name for name in TRAINED if name != self.architecture)
         require(self, "extra_architectures", f"each once, of {others}", known)
 
     @property

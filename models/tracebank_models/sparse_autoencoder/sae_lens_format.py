@@ -36,12 +36,12 @@ def export_sae_lens(dictionary: Dictionary, folder: Path, metadata: Mapping[str,
     """Write a dictionary as a folder that SAELens loads with `SAE.load_from_disk`.
 
     Args:
-        dictionary: Any but a crosscoder.
+        dictionary: Any but a crosscoder and a layer of neurons.
         folder: Made if it is not there.
         metadata: What SAELens calls so: `model_name`, `hook_name`, `dataset_path`, ... Plain values.
 
     Raises:
-        ValueError: It is a crosscoder, which the format does not know.
+        ValueError: It is one of those, which the format does not know.
     """
     config = dictionary.config
     if dictionary.sae_lens_name is None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tracebank_models.device import resolved_device
 from tracebank_models.sparse_autoencoder.architectures import Dictionary, StepLoss, build
-from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig
+from tracebank_models.sparse_autoencoder.configuration import TRAINED, DictionaryConfig
 from tracebank_models.sparse_autoencoder.precision import all_finite
 
 CURVE_SCHEMA: Final[dict[str, type[pl.DataType]]] = {
@@ -111,6 +111,9 @@ class DictionaryTraining:
     """One dictionary, its optimiser, and when each of its features last fired."""
 
     def __init__(self, config: DictionaryConfig, device: torch.device) -> None:
+        if config.architecture not in TRAINED:
+            allowed = ", ".join(TRAINED)
+            raise ValueError(f"architecture = {config.architecture!r}: has nothing to train, must be one of {allowed}")
         self.config = config
         self.dictionary: Dictionary = build(config).to(device).train()
         self.optimizer = torch.optim.Adam(
