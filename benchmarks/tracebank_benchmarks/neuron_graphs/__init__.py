@@ -1,1 +1,1 @@
-"""What it costs to make graphs of neurons and features, and to compare them."""
+"""How fast graphs of units are made, beside a slow loop that makes the same ones."""

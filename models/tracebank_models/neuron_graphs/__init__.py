@@ -1,1 +1,1 @@
-"""Graphs that can be run: which tokens a neuron or feature fires on, after which others. Without store and Dagster."""
+"""Neuron to Graph: units of a language model as executable graphs of the tokens that they fire on, and why."""
