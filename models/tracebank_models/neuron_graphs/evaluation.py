@@ -103,7 +103,9 @@ def unit_scores(predicted: pl.DataFrame, units: pl.DataFrame, threshold: float) 
             fired.sum().alias("fired"),
             called.sum().alias("called"),
             (fired & called).sum().alias("hits"),
-            pl.corr(method, "value").fill_nan(None).alias("correlation"),
+            pl.corr(pl.col(method).cast(pl.Float64), pl.col("value").cast(pl.Float64))
+            .fill_nan(None)
+            .alias("correlation"),
         )
         parts.append(whole.join(counts, on=["unit", "stratum"], how="left").with_columns(method=pl.lit(method)))
     counted = pl.concat(parts).with_columns(pl.col("tokens", "fired", "called", "hits").fill_null(0).cast(pl.Int64))

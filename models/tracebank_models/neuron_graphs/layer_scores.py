@@ -42,12 +42,13 @@ def bootstrap_means(values: _Values, *, level: float = 0.95, resamples: int = 4_
         drawn = random.multinomial(len(values), np.full(len(values), 1 / len(values)), min(block, resamples - first))
         weights = drawn @ defined.astype(float)
         parts.append(np.divide(drawn @ filled, weights, out=np.full_like(weights, np.nan), where=weights > 0))
+    drawings = np.concatenate(parts) if parts else np.empty((0, values.shape[1]))
     found = np.full((3, values.shape[1]), np.nan)
     for column in np.flatnonzero(counts):
         found[0, column] = filled[:, column].sum() / counts[column]
         if counts[column] > 1:
             tail = _expanded(int(counts[column]), level)
-            found[1:, column] = np.nanquantile(np.concatenate(parts)[:, column], [tail, 1 - tail])
+            found[1:, column] = np.nanquantile(drawings[:, column], [tail, 1 - tail])
     return found
 
 

@@ -1,7 +1,8 @@
 """Which texts a unit is tested on: around its strongest tokens, some of each strength, any, and those that mislead.
 
 Units are the columns of a stream of codes that is read twice: to choose windows (`StrataPass`), and for their values
-(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others.
+(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others. Values are those in the
+whole document: what a unit needs from before its window no method sees.
 """
 
 from __future__ import annotations
