@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
@@ -16,9 +16,9 @@ def upgrade() -> None:
     op.create_table(
         "explanation_comparisons",
         sa.Column("dictionary", sa.String(length=200), nullable=False),
+        sa.Column("stratum", sa.String(length=16), nullable=False),
         sa.Column("method", sa.String(length=32), nullable=False),
         sa.Column("less", sa.String(length=32), nullable=False),
-        sa.Column("stratum", sa.String(length=16), nullable=False),
         sa.Column("metric", sa.String(length=32), nullable=False),
         sa.Column("value", sa.Float(), nullable=True),
         sa.Column("low", sa.Float(), nullable=True),
@@ -34,7 +34,7 @@ def upgrade() -> None:
             deferrable=True,
         ),
         sa.PrimaryKeyConstraint(
-            "dictionary", "method", "less", "stratum", "metric", name=op.f("pk_explanation_comparisons")
+            "dictionary", "stratum", "method", "less", "metric", name=op.f("pk_explanation_comparisons")
         ),
     )
     op.create_table(
@@ -44,11 +44,11 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("maximum", sa.Float(), nullable=False),
         sa.Column("threshold", sa.Float(), nullable=False),
-        sa.Column("windows", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("truncated", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("texts", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("variants", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("truncated", sa.Boolean(), nullable=False),
         sa.Column("nodes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("behaviours", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("tokens_forwarded", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("ends", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["dictionary", "feature"],
@@ -64,9 +64,11 @@ def upgrade() -> None:
         "unit_similarities",
         sa.Column("dictionary", sa.String(length=200), nullable=False),
         sa.Column("feature", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("other", sa.String(length=200), nullable=False),
+        sa.Column("other_dictionary", sa.String(length=200), nullable=False),
         sa.Column("other_feature", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("relation", sa.String(length=8), nullable=False),
+        sa.Column("fires_on_shared", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("after_shared", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("similarity", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
             ["dictionary", "feature"],
@@ -77,34 +79,38 @@ def upgrade() -> None:
             deferrable=True,
         ),
         sa.ForeignKeyConstraint(
-            ["other", "other_feature"],
+            ["other_dictionary", "other_feature"],
             ["features.dictionary", "features.feature"],
-            name=op.f("fk_unit_similarities_other_other_feature_features"),
+            name=op.f("fk_unit_similarities_other_dictionary_other_feature_features"),
             ondelete="CASCADE",
             initially="DEFERRED",
             deferrable=True,
         ),
         sa.PrimaryKeyConstraint(
-            "dictionary", "feature", "other", "other_feature", "kind", name=op.f("pk_unit_similarities")
+            "dictionary", "feature", "other_dictionary", "other_feature", name=op.f("pk_unit_similarities")
         ),
     )
     with op.batch_alter_table("unit_similarities", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_unit_similarities_other_other_feature"), ["other", "other_feature"], unique=False
+            batch_op.f("ix_unit_similarities_other_dictionary_other_feature"),
+            ["other_dictionary", "other_feature"],
+            unique=False,
         )
 
     op.create_table(
         "graph_nodes",
         sa.Column("dictionary", sa.String(length=200), nullable=False),
         sa.Column("feature", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("trie", sa.String(length=8), nullable=False),
         sa.Column("node", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("parent", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("depth", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("token", sa.Text(), nullable=True),
-        sa.Column("activating", sa.Text(), nullable=True),
-        sa.Column("importance", sa.Float(), nullable=True),
-        sa.Column("value", sa.Float(), nullable=True),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("fires_on", sa.Text(), nullable=True),
+        sa.Column("importance", sa.Float(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.Column("reach", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.ForeignKeyConstraint(
             ["dictionary", "feature"],
             ["neuron_graphs.dictionary", "neuron_graphs.feature"],
@@ -113,10 +119,10 @@ def upgrade() -> None:
             initially="DEFERRED",
             deferrable=True,
         ),
-        sa.PrimaryKeyConstraint("dictionary", "feature", "node", name=op.f("pk_graph_nodes")),
+        sa.PrimaryKeyConstraint("dictionary", "feature", "trie", "node", name=op.f("pk_graph_nodes")),
     )
     with op.batch_alter_table("graph_nodes", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_graph_nodes_activating"), ["activating"], unique=False)
+        batch_op.create_index(batch_op.f("ix_graph_nodes_fires_on"), ["fires_on"], unique=False)
         batch_op.create_index(batch_op.f("ix_graph_nodes_token"), ["token"], unique=False)
 
     with op.batch_alter_table("feature_scores", schema=None) as batch_op:
@@ -137,11 +143,11 @@ def downgrade() -> None:
 
     with op.batch_alter_table("graph_nodes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_graph_nodes_token"))
-        batch_op.drop_index(batch_op.f("ix_graph_nodes_activating"))
+        batch_op.drop_index(batch_op.f("ix_graph_nodes_fires_on"))
 
     op.drop_table("graph_nodes")
     with op.batch_alter_table("unit_similarities", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_unit_similarities_other_other_feature"))
+        batch_op.drop_index(batch_op.f("ix_unit_similarities_other_dictionary_other_feature"))
 
     op.drop_table("unit_similarities")
     op.drop_table("neuron_graphs")

@@ -1,0 +1,197 @@
+"""Asset `neuron_graphs/graphs`: what each unit of a dictionary or layer fires on, as a graph that can be run."""
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from pydantic import Field
+from sqlalchemy import select
+
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.artifacts import artifact
+from tracebank_assets.language_models.keys import BASE, TUNED
+from tracebank_assets.materialised import Materialised
+from tracebank_assets.neuron_graphs.keys import GROUP
+from tracebank_assets.neuron_graphs.units import UNITS, Units, made_of_units
+from tracebank_assets.progress import advancing
+from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
+from tracebank_assets.studies import GPU_POOL
+from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
+from tracebank_schemas.sparse_autoencoder import (
+    FEATURE_EXAMPLES,
+    Feature,
+    FeatureExplanation,
+    FeatureToken,
+    SparseAutoencoder,
+)
+
+if TYPE_CHECKING:
+    from tracebank_models.neuron_graphs.build import BuiltGraph
+    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel
+
+ENOUGH: Final = 0.5
+"""Share of units with a graph."""
+_SHARE: Final = "most_units_have_a_graph"
+CHECKS: Final = {_SHARE: f"At least {ENOUGH:.0%} of the units have a graph; the others have a row that says why not."}
+EVERY_STUDY: Final = [
+    dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (BASE, TUNED, DICTIONARIES, FEATURES)
+]
+"""Models and dictionaries are of studies, whose partitions have other keys."""
+
+
+class GraphsConfig(dg.Config):
+    """Which units have graphs made, and how."""
+
+    units: int | None = Field(default=None, ge=1, description="Units, drawn by chance; empty: all.")
+    seed: int = Field(default=0, ge=0, description="Of that drawing, and of windows.")
+    substitutes: int = Field(default=5, ge=0, description="Of an important word, tried in its place; 0: none.")
+    masked_model: str = Field(
+        default="", description="Masked language model that gives substitutes: folder or id; empty: the corpus does."
+    )
+    papers_only: bool = Field(default=False, description="The papers' algorithm: no gaps, negatives or cases.")
+
+
+@artifact(
+    GROUP,
+    NeuronGraph,
+    GraphNode,
+    FeatureExplanation,
+    SparseAutoencoder,
+    Feature,
+    FeatureToken,
+    FEATURE_EXAMPLES,
+    checks=CHECKS,
+    deps=EVERY_STUDY,
+    partitions_def=UNITS,
+    pool=GPU_POOL,
+    kinds={"torch", "networkx"},
+)
+def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stores) -> dg.MaterializeResult:
+    """Graphs of the units of a partition: a dictionary, or `MODEL/layers.N.neurons`.
+
+    They are made of documents with an even number. A layer of neurons becomes a dictionary with features at the same
+    time, so that whatever can be asked of features can be asked of neurons.
+    """
+    from tracebank_models.neuron_graphs.unit_study import graphs_of_units
+
+    with made_of_units(context, stores) as (made, units, read):
+        chosen = drawn(read.coder.config.d_sae, config)
+        if units.row is None:
+            _describe(made, units, read)
+        with track(f"graphs of {units.name}", len(chosen)) as advance:
+            how = unit_study(config)
+            built, maxima = graphs_of_units(read, chosen, how, substitutes_of(config), advancing(advance))
+        _write(made, units, built, dict(zip(chosen, maxima.tolist(), strict=True)), read.threshold, asdict(how.graph))
+    with_graph = sum(one.graph is not None for one in built)
+    share = with_graph / len(built)
+    check = dg.AssetCheckResult(
+        check_name=_SHARE,
+        passed=share >= ENOUGH,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"share": share, "units": len(built)},
+    )
+    return made.result({"units": len(built), "with_graph": with_graph}, [check])
+
+
+def drawn(units: int, config: GraphsConfig) -> list[int]:
+    """Numbers of the units whose graphs are wanted, in order."""
+    if config.units is None or config.units >= units:
+        return list(range(units))
+    found: list[int] = sorted(np.random.default_rng(config.seed).choice(units, config.units, replace=False).tolist())
+    return found
+
+
+def unit_study(config: GraphsConfig) -> "UnitStudy":
+    """How graphs are made."""
+    from tracebank_models.neuron_graphs.settings import PAPERS
+    from tracebank_models.neuron_graphs.unit_study import UnitStudy
+
+    plain = UnitStudy()
+    graph = PAPERS if config.papers_only else plain.graph
+    return replace(
+        plain,
+        graph=replace(graph, start_token=False, substitutes=config.substitutes),
+        train=replace(plain.train, seed=config.seed),
+        test=replace(plain.test, seed=config.seed),
+    )
+
+
+def substitutes_of(config: GraphsConfig) -> "Substitutes | None":
+    """The masked language model of the config; None where the corpus gives substitutes."""
+    if not config.masked_model:
+        return None
+    from tracebank_models.neuron_graphs.masked_language_model import MaskedLanguageModel
+
+    return MaskedLanguageModel.load(config.masked_model)
+
+
+def _describe(made: Materialised, units: Units, read: "UnitsOfModel") -> None:
+    """Put a layer of neurons into the tables of dictionaries and their features."""
+    from tracebank_models.features.rows import feature_rows, token_rows
+    from tracebank_models.neuron_graphs.unit_study import described_units
+    from tracebank_models.sparse_autoencoder.comparisons import matches
+
+    found = described_units(read, units.name)
+    none = pl.DataFrame(
+        schema={
+            "dictionary": pl.String,
+            "feature": pl.Int32,
+            "role": pl.String,
+            "rank": pl.Int32,
+            "token_id": pl.Int32,
+            "value": pl.Float64,
+        }
+    )
+    tokens = token_rows(found.top_tokens, none, found.texts)
+    rows = feature_rows(found.summary, tokens, matches([], {}))
+    row = units.as_dictionary()
+    made.into(SparseAutoencoder, SparseAutoencoder.dictionary == units.name).write([row])
+    made.into(Feature, Feature.dictionary == units.name).write(rows)
+    made.into(FeatureToken, FeatureToken.dictionary == units.name).write(tokens)
+    examples = found.examples.with_columns(
+        study=pl.lit(row["study"]), seed=pl.lit(0, pl.Int64), corpus_hash=pl.lit(read.corpus.hash)
+    )
+    shaped = examples.select(pl.col(name).cast(kind) for name, kind in FEATURE_EXAMPLES.polars_schema.items())
+    made.into(FEATURE_EXAMPLES, {"study": units.name, "seed": 0}).write(shaped)
+
+
+def _write(
+    made: Materialised,
+    units: Units,
+    built: "list[BuiltGraph]",
+    maxima: dict[int, float],
+    threshold: float,
+    settings: dict[str, object],
+) -> None:
+    from tracebank_models.neuron_graphs.build import built_rows
+    from tracebank_models.neuron_graphs.evaluation import GRAPH
+    from tracebank_models.neuron_graphs.told import told
+
+    rows = built_rows(built).rename({"unit": "feature"})
+    graphs_of = rows.with_columns(
+        pl.lit(units.name).alias("dictionary"),
+        pl.Series("maximum", [maxima[unit] for unit in rows["feature"]]),
+        pl.lit(threshold).alias("threshold"),
+    )
+    named = [{**row, "settings": settings} for row in graphs_of.iter_rows(named=True)]
+    made.into(NeuronGraph, NeuronGraph.dictionary == units.name).write(named)
+    nodes = [
+        with_fires_on(one.graph.nodes()).with_columns(
+            pl.lit(units.name).alias("dictionary"), pl.lit(one.unit).alias("feature")
+        )
+        for one in built
+        if one.graph is not None
+    ]
+    if nodes:
+        made.into(GraphNode, GraphNode.dictionary == units.name).write(pl.concat(nodes))
+    texts = pl.DataFrame(
+        [(units.name, one.unit, GRAPH, told(one.graph)) for one in built],
+        schema=["dictionary", "feature", "method", "text"],
+        orient="row",
+    )
+    mine = (FeatureExplanation.dictionary == units.name) & (FeatureExplanation.method == GRAPH)
+    made.into(FeatureExplanation, mine).write(explanation_rows(texts))
