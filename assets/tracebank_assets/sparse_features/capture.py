@@ -7,15 +7,14 @@ import polars as pl
 from pydantic import Field
 from sqlalchemy import ColumnElement
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued, require_one_tokenizer
 from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
 from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features import checks
 from tracebank_assets.sparse_features.keys import GROUP
-from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of, study_documents
-from tracebank_assets.sparse_features.study_readers import advancing
+from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of
 from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
 from tracebank_schemas.activations import ActivationShard
@@ -65,7 +64,7 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
         corpora = made.into(Corpus, of_study(study))
         shards = []
         for shard in range(CORPUS_SHARDS):
-            documents = study_documents(study, shard)
+            documents = study.captured_documents(shard)
             corpus = _corpus(study, models[0], documents)
             rows = pl.concat(_captured(stores, study, config, model, sites, corpus) for model in models)
             corpora.write([_corpus_row(study, shard, corpus)])

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.sparse_features.study_data import corpora_of, dictionaries_of, model_of, shard_folders
+from tracebank_assets.sparse_features.study_data import corpora_of, dictionaries_of, loaded, model_of, shard_folders
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
@@ -72,13 +71,9 @@ def open_held_out(
             was not captured on the held-out shard.
     """
     from tracebank_models.activations.reader import ActivationShards
-    from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
 
     rows = {row.dictionary: row for row in (dictionaries_of(relational, study) if chosen is None else chosen)}
-    try:
-        found = {name: load_dictionary(Path(row.path)).to(device) for name, row in rows.items()}
-    except FileNotFoundError as error:
-        raise dg.Failure(f"{error}; materialise sparse_features/dictionaries again") from None
+    found = loaded(rows.values(), device)
     sites = dict.fromkeys(site for one in found.values() for site in one.config.sites)
     folders = {}
     for name in sites:
