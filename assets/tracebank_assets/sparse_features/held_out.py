@@ -1,6 +1,6 @@
 """A study's dictionaries beside the held-out activations that they are read on, in step and in the corpus's order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from tracebank_models.activations.reader import ActivationShards
-    from tracebank_models.features.dictionary_codes import DictionarySet
-    from tracebank_models.features.streams import TokenBatch, TokenPlaces
+    from tracebank_models.features.streams import TokenPlaces
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 
@@ -42,14 +41,6 @@ class HeldOut:
         from tracebank_models.features.streams import token_places
 
         return token_places(next(iter(self.streams.values())))
-
-    def batches(self, dictionaries: "DictionarySet") -> "Iterator[TokenBatch]":
-        """The streams that some dictionaries read, in batches that suit their number of features."""
-        from tracebank_models.features.one_pass import CODE_CELLS
-        from tracebank_models.features.streams import read_in_step
-
-        streams = {name: self.streams[name] for name in dictionaries.streams}
-        return read_in_step(streams, dictionaries.batch_tokens(CODE_CELLS), self.device)
 
 
 def open_held_out(
