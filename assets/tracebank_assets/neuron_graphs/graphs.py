@@ -1,37 +1,34 @@
 """Asset `neuron_graphs/graphs`: what each unit of a dictionary or layer fires on, as a graph that can be run."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import numpy as np
 import polars as pl
 from pydantic import Field
-from sqlalchemy import select
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Materialised
 from tracebank_assets.neuron_graphs.keys import GROUP
 from tracebank_assets.neuron_graphs.units import UNITS, Units, made_of_units
-from tracebank_assets.progress import advancing
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
 from tracebank_assets.studies import GPU_POOL
 from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_EXAMPLES,
     Feature,
-    FeatureExplanation,
     FeatureToken,
     SparseAutoencoder,
 )
 
 if TYPE_CHECKING:
     from tracebank_models.neuron_graphs.build import BuiltGraph
-    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel
+    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel, UnitStudy
+    from tracebank_models.neuron_graphs.words import Substitutes
 
 ENOUGH: Final = 0.5
 """Share of units with a graph."""
@@ -59,7 +56,6 @@ class GraphsConfig(dg.Config):
     GROUP,
     NeuronGraph,
     GraphNode,
-    FeatureExplanation,
     SparseAutoencoder,
     Feature,
     FeatureToken,
@@ -168,8 +164,7 @@ def _write(
     settings: dict[str, object],
 ) -> None:
     from tracebank_models.neuron_graphs.build import built_rows
-    from tracebank_models.neuron_graphs.evaluation import GRAPH
-    from tracebank_models.neuron_graphs.told import told
+    from tracebank_models.neuron_graphs.unit_study import built_nodes
 
     rows = built_rows(built).rename({"unit": "feature"})
     graphs_of = rows.with_columns(
@@ -179,19 +174,4 @@ def _write(
     )
     named = [{**row, "settings": settings} for row in graphs_of.iter_rows(named=True)]
     made.into(NeuronGraph, NeuronGraph.dictionary == units.name).write(named)
-    nodes = [
-        with_fires_on(one.graph.nodes()).with_columns(
-            pl.lit(units.name).alias("dictionary"), pl.lit(one.unit).alias("feature")
-        )
-        for one in built
-        if one.graph is not None
-    ]
-    if nodes:
-        made.into(GraphNode, GraphNode.dictionary == units.name).write(pl.concat(nodes))
-    texts = pl.DataFrame(
-        [(units.name, one.unit, GRAPH, told(one.graph)) for one in built],
-        schema=["dictionary", "feature", "method", "text"],
-        orient="row",
-    )
-    mine = (FeatureExplanation.dictionary == units.name) & (FeatureExplanation.method == GRAPH)
-    made.into(FeatureExplanation, mine).write(explanation_rows(texts))
+    made.into(GraphNode, GraphNode.dictionary == units.name).write(built_nodes(built, units.name))

@@ -1,4 +1,4 @@
-"""Graphs and scores of units of one dictionary, out of a corpus: documents with an even number make them, odd ones test.
+"""Graphs and scores of units of a dictionary, out of a corpus: documents with an even number make them, odd ones test.
 
 What some hundred units do on the whole corpus is held in memory, a number a token and unit; the model reads it once for
 each group of units.
@@ -24,7 +24,7 @@ from tracebank_models.features.streams import TokenBatch, TokenPlaces
 from tracebank_models.features.token_text import surroundings, token_texts
 from tracebank_models.neuron_graphs.build import UNITS_AT_ONCE, BuiltGraph, build_graphs
 from tracebank_models.neuron_graphs.evaluation import predictions, unit_scores
-from tracebank_models.neuron_graphs.graph import NeuronGraph
+from tracebank_models.neuron_graphs.graph import NODE_COLUMNS, NeuronGraph
 from tracebank_models.neuron_graphs.settings import GraphSettings
 from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, WindowValues
 from tracebank_models.neuron_graphs.substitutes import CorpusSubstitutes
@@ -233,6 +233,26 @@ def graphs_of_units(
         if progress is not None:
             progress(len(found), len(chosen))
     return found, torch.cat(maxima) if maxima else torch.zeros(0)
+
+
+def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
+    """Rows of the nodes of graphs.
+
+    Args:
+        built: Graphs of units.
+        dictionary: Whose units they are.
+
+    Returns:
+        Columns of `NODE_COLUMNS`, and dictionary, feature and fires_on, the token at depth 1 of a node's path.
+    """
+    frames = [pl.DataFrame(schema=NODE_COLUMNS)]
+    frames += [one.graph.nodes() for one in built if one.graph is not None]
+    units = np.repeat([one.unit for one in built if one.graph is not None], [frame.height for frame in frames[1:]])
+    # Nodes come in the order of a walk from the root, so that what is below a token follows it.
+    head = pl.when(pl.col("depth") == 1).then("token").forward_fill().over("feature", "trie")
+    return pl.concat(frames).with_columns(
+        pl.lit(dictionary).alias("dictionary"), pl.Series("feature", units, pl.Int32)
+    ).with_columns(fires_on=pl.when(pl.col("depth") > 0).then(head))
 
 
 def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
