@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path(__file__).with_name("architectures")
 ARCHITECTURES: Final = tuple(sorted(module.name for module in pkgutil.iter_modules([str(_FOLDER)])))
 """Kinds of dictionaries: the files of the folder."""
-TRAINED: Final = tuple(name for name in ARCHITECTURES if name != "neurons")
+TRAINED: Final = tuple(sorted({*ARCHITECTURES} - {"neurons"}))
 """Those that have something to train."""
 
 
