@@ -74,8 +74,8 @@ class NeuronGraph:
 
     def matches(self, tokens: Sequence[str], position: int) -> list[Match]:
         """Ends that `normalized` tokens up to a position lead to."""
-        top = self.match.children.get(("token", tokens[position], 0))
-        return [] if top is None else list(_descend(top, tokens, position, position))
+        tops = (self.match.children.get(key) for key in (("token", tokens[position], 0), ANY.key))
+        return [match for top in tops if top is not None for match in _descend(top, tokens, position, position)]
 
     def nodes(self) -> pl.DataFrame:
         """A row a node of each trie, and a row of kind `end` where a path may end: see `NODE_COLUMNS`.

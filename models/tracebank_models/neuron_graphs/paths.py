@@ -75,7 +75,8 @@ def _path(
     steps = []
     for at in range(position, -1, -1):
         token = graph_token(texts[one.text.ids[at]], settings)
-        named = at == position or at in important
+        # The activating token is always named, unless it is its place at the beginning that fires.
+        named = at in important or (at == position and not whole)
         step = Step("token", token, float(importance[at, position]), float(values[at]))
         steps.append(step if named else ANY)
     if whole:

@@ -82,11 +82,11 @@ def trie_of(paths: Sequence[Path]) -> Node:
 
 
 def merge_any(root: Node) -> None:
-    """Merge the siblings of an `any` child into it.
+    """Merge the siblings of an `any` child into it, but not those of an activating token.
 
     What continues below a sibling is copied below the `any` child. The sibling goes, unless a path ends at it.
     """
-    queue = [root]
+    queue = list(root.children.values())
     for node in queue:
         wild = node.children.get(ANY.key)
         if wild is not None:
