@@ -1,1 +1,1 @@
-"""How fast graphs of units are made, beside a slow loop that makes the same ones."""
+"""How fast graphs of units are made, beside a slow loop that makes the same ones, and compared with each other."""

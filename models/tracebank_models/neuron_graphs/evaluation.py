@@ -70,7 +70,7 @@ def _of_graphs(tokens: pl.DataFrame, graphs: Mapping[int, Predictor], texts: pl.
 
 
 def fires(column: str, threshold: float) -> pl.Expr:
-    """Where values over the maximum mean firing: see `strata.firing`."""
+    """Where values over the maximum mean firing: from this share on, or above 0 where it is 0."""
     return pl.col(column) >= threshold if threshold > 0 else pl.col(column) > 0
 
 
@@ -78,7 +78,8 @@ def unit_scores(predicted: pl.DataFrame, units: pl.DataFrame, threshold: float) 
     """Scores of every unit, stratum and method.
 
     Args:
-        predicted: `predictions`; a token counts once in a stratum, however many of its windows hold it.
+        predicted: `predictions`, of which those that are `scored` count, each token once in a stratum, however many of
+            its windows hold it.
         units: Columns unit and reason, of all units, tested or not; the reason says why there is no graph, or is null.
         threshold: From which share of its maximum a unit fires (0: above 0), said or real.
 
@@ -86,7 +87,7 @@ def unit_scores(predicted: pl.DataFrame, units: pl.DataFrame, threshold: float) 
         Columns unit, stratum (`all` too), method, firing_threshold, tokens, fired, called, hits, those of `METRICS`
         (null where not defined: see above) and reason.
     """
-    named = predicted.with_columns(pl.col("stratum").cast(pl.String))
+    named = predicted.filter("scored").with_columns(pl.col("stratum").cast(pl.String))
     every = named.with_columns(stratum=pl.lit(EVERY))
     once = pl.concat([named, every]).unique(["unit", "stratum", "row"], keep="first", maintain_order=True)
     strata = once.select("stratum").unique(maintain_order=True)
