@@ -44,7 +44,7 @@ def _tokens(seed: int, windows: int = 40, size: int = 20) -> pl.DataFrame:
         window = np.repeat(np.arange(windows), size) + unit * windows
         columns = {"window": window, "row": np.arange(ids.size), "token_id": ids, "value": value}
         stratum = pl.when(pl.col("window") % 2 == 0).then(pl.lit("top")).otherwise(pl.lit("random"))
-        parts.append(pl.DataFrame(columns).with_columns(unit=pl.lit(unit), stratum=stratum))
+        parts.append(pl.DataFrame(columns).with_columns(unit=pl.lit(unit), stratum=stratum, scored=True))
     return pl.concat(parts)
 
 
@@ -131,6 +131,7 @@ def test_a_unit_that_never_fires_or_is_not_tested_has_no_f1_whatever_is_said() -
         {
             "unit": [0, 0, 1, 1],
             "stratum": ["top"] * 4,
+            "scored": [True] * 4,
             "row": [0, 1, 0, 1],
             "value": [0.1, 0.2, 0.9, 0.1],
             "neuron_graph": [1.0, 0.0, 1.0, 0.0],
@@ -156,11 +157,12 @@ def test_a_unit_that_never_fires_or_is_not_tested_has_no_f1_whatever_is_said() -
 def test_a_token_in_two_windows_counts_once_and_a_code_fires_above_nothing() -> None:
     tokens = pl.DataFrame(
         {
-            "unit": [0] * 4,
-            "stratum": ["top", "top", "top", "random"],
-            "row": [5, 6, 5, 6],
-            "value": [0.01, 0.0, 0.01, 0.0],
-            **{method: [0.3, 0.0, 0.3, 0.0] for method in METHODS},
+            "unit": [0] * 5,
+            "stratum": ["top", "top", "top", "random", "random"],
+            "scored": [True, True, True, True, False],
+            "row": [5, 6, 5, 6, 7],
+            "value": [0.01, 0.0, 0.01, 0.0, 0.9],
+            **{method: [0.3, 0.0, 0.3, 0.0, 0.0] for method in METHODS},
         }
     )
     units = pl.DataFrame({"unit": [0], "reason": [None]}, schema_overrides={"reason": pl.String})

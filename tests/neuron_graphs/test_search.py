@@ -5,7 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from tracebank_models.neuron_graphs.graph import NeuronGraph
 from tracebank_models.neuron_graphs.search import Condition, matching_units, parse, unit_tokens
+from tracebank_models.neuron_graphs.trie import ANY, Path, Step
 
 NODES = pl.DataFrame(
     [
@@ -29,7 +31,7 @@ NODES = pl.DataFrame(
     ],
     schema=["dictionary", "feature", "node", "parent", "depth", "kind", "token"],
     orient="row",
-)
+).with_columns(trie=pl.lit("draw"))
 
 
 def _found(question: str) -> list[tuple[str, int]]:
@@ -66,6 +68,19 @@ def test_terms_are_written_as_graphs_write_them() -> None:
     assert parse('" From" after:"A"') == [Condition("fires_on", "from", "from"), Condition("after", "A", "from")]
     assert parse('" From"', normalize=False) == [Condition("fires_on", " From", " From")]
     assert parse("a\nafter:b\tafter:b") == [Condition("fires_on", "a", "a"), Condition("after", "b", "a")]
+
+
+def test_the_rows_of_a_graph_are_searched() -> None:
+    path = [Step("token", "import"), ANY, Step("token", "from")]
+    shorter = [Step("token", "import"), Step("token", "x"), Step("token", "y")]
+    nodes = NeuronGraph.of_paths([Path(path, 1.0), Path(shorter, 0.5)]).nodes()
+    nodes = nodes.with_columns(dictionary=pl.lit("m"), feature=7)
+    assert unit_tokens(nodes).select("role", "token", "fires_on").rows() == [
+        ("after", "from", "import"),
+        ("after", "x", "import"),
+        ("after", "y", "import"),
+        ("fires_on", "import", "import"),
+    ]
 
 
 def test_what_any_token_may_stand_for_has_no_name() -> None:

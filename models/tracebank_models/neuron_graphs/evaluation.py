@@ -19,7 +19,9 @@ from tracebank_models.neuron_graphs.lookups import Predictor, Statistic, gram_va
 GRAPH: Final = "neuron_graph"
 BASELINES: Final = {"token_maximum": 0, "ngram_5": 5}
 """Tokens before, of each look-up."""
-METHODS: Final = (GRAPH, *BASELINES)
+SHUFFLED: Final = "shuffled"
+"""Method: the graph of another unit."""
+METHODS: Final = (GRAPH, *BASELINES, SHUFFLED)
 METRICS: Final = ("precision", "recall", "f1", "correlation")
 EVERY: Final = "all"
 """The stratum of all tokens, each counted once."""
@@ -54,7 +56,9 @@ def predictions(
     numbered = tokens.with_columns(token=kind.gather(tokens["token_id"]))
     seen = train.with_columns(token=kind.gather(train["token_id"]))
     looked = {name: looked_up(numbered, gram_values(seen, n, statistic), n) for name, n in BASELINES.items()}
-    return tokens.with_columns(_of_graphs(tokens, graphs, texts).alias(GRAPH), **looked)
+    others = shuffled(graphs) if len(graphs) > 1 else {}
+    by_graph = {name: _of_graphs(tokens, known, texts) for name, known in ((GRAPH, graphs), (SHUFFLED, others))}
+    return tokens.with_columns(**by_graph, **looked)
 
 
 def _of_graphs(tokens: pl.DataFrame, graphs: Mapping[int, Predictor], texts: pl.Series) -> pl.Series:
@@ -73,7 +77,7 @@ def _of_graphs(tokens: pl.DataFrame, graphs: Mapping[int, Predictor], texts: pl.
 
 
 def fires(column: str, threshold: float) -> pl.Expr:
-    """Where values over the maximum mean firing: see `strata.firing`."""
+    """Where values over the maximum mean firing: from this share on, or above 0 where it is 0."""
     return pl.col(column) >= threshold if threshold > 0 else pl.col(column) > 0
 
 
@@ -81,7 +85,8 @@ def unit_scores(predicted: pl.DataFrame, units: pl.DataFrame, threshold: float) 
     """Scores of every unit, stratum and method.
 
     Args:
-        predicted: `predictions`; a token counts once in a stratum, however many of its windows hold it.
+        predicted: `predictions`, of which those that are `scored` count, each token once in a stratum, however many of
+            its windows hold it.
         units: Columns unit and reason, of all units, tested or not; the reason says why there is no graph, or is null.
         threshold: From which share of its maximum a unit fires (0: above 0), said or real.
 
@@ -89,7 +94,7 @@ def unit_scores(predicted: pl.DataFrame, units: pl.DataFrame, threshold: float) 
         Columns unit, stratum (`all` too), method, firing_threshold, tokens, fired, called, hits, those of `METRICS`
         (null where not defined: see above) and reason.
     """
-    named = predicted.with_columns(pl.col("stratum").cast(pl.String))
+    named = predicted.filter("scored").with_columns(pl.col("stratum").cast(pl.String))
     every = named.with_columns(stratum=pl.lit(EVERY))
     once = pl.concat([named, every]).unique(["unit", "stratum", "row"], keep="first", maintain_order=True)
     strata = once.select("stratum").unique(maintain_order=True)

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 import networkx
 import polars as pl
 
-from .paths import normalized_token
+from .token_normalization import normalized_token
 from .trie import ANY, START, Kind, Node, Path, Step, merge_any, trie_of, walk
 
 Rule = Literal["longest", "maximum", "first"]

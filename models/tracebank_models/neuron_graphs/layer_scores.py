@@ -14,8 +14,10 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from tracebank_models.neuron_graphs.evaluation import BASELINES, GRAPH, METRICS
+from tracebank_models.neuron_graphs.evaluation import GRAPH, METHODS, METRICS
 
+OTHERS: Final = METHODS[1:]
+"""What graphs are compared with."""
 LEAST_UNITS: Final = 5
 """Fewer units with a score of both methods support no claim."""
 _CELLS = 1 << 22
@@ -112,7 +114,7 @@ def paired_differences(
     for (stratum,), part in scores.group_by("stratum", maintain_order=True):
         wide = _wide(part)
         gaps = wide.select(
-            (pl.col(f"{GRAPH}/{metric}") - pl.col(f"{baseline}/{metric}")).alias(baseline) for baseline in BASELINES
+            (pl.col(f"{GRAPH}/{metric}") - pl.col(f"{baseline}/{metric}")).alias(baseline) for baseline in OTHERS
         )
         means = bootstrap_means(gaps.to_numpy(), level=level, resamples=resamples, seed=seed)
         units = pl.Series("units", [gaps.height - gaps[name].null_count() for name in gaps.columns], pl.Int64)
@@ -123,6 +125,24 @@ def paired_differences(
         found.append(rows.rename({"mean": "difference"}).with_columns(better=better))
     order = ["stratum", "baseline", "metric", "difference", "low", "high", "units", "better"]
     return pl.concat(found).select(order).sort("stratum", "baseline")
+
+
+def compared_methods(scores: pl.DataFrame) -> pl.DataFrame:
+    """`layer_scores` and `paired_differences` as rows of one kind.
+
+    Args:
+        scores: `unit_scores`, of all units of the layer.
+
+    Returns:
+        Columns stratum, method, less (the method that is taken off; empty: none), metric, value, low, high, units and
+        undefined.
+    """
+    means = layer_scores(scores).rename({"mean": "value"}).with_columns(less=pl.lit(""))
+    gaps = paired_differences(scores).rename({"difference": "value", "baseline": "less"})
+    whole = scores["unit"].n_unique()
+    gaps = gaps.with_columns(method=pl.lit(GRAPH), undefined=whole - pl.col("units"))
+    order = ["stratum", "method", "less", "metric", "value", "low", "high", "units", "undefined"]
+    return pl.concat([means.select(order), gaps.select(order)])
 
 
 def _wide(part: pl.DataFrame) -> pl.DataFrame:

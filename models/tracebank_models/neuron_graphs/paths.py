@@ -8,18 +8,11 @@ from .augment import Variant
 from .saliency import SalientText, activating
 from .settings import GraphSettings
 from .shared_runs import Values
+from .token_normalization import normalized_token
 from .trie import ANY, START, Path, Step
 
 Inherited = tuple[SalientText, Variant]
 """The original of a variant, and what was replaced."""
-
-
-def normalized_token(token: str) -> str:
-    """A token in lower case where it is in title case, without blanks around it where it has a letter."""
-    if len(token) <= 1:
-        return token
-    lowered = token.lower() if token.istitle() else token
-    return lowered.strip() if any(letter.isalpha() for letter in lowered) else lowered
 
 
 def graph_token(token: str, settings: GraphSettings) -> str:

@@ -103,13 +103,14 @@ def unit_tokens(nodes: pl.DataFrame) -> pl.DataFrame:
     """The tokens of graphs with their roles: what is searched, and what units are compared by.
 
     Args:
-        nodes: Columns dictionary, feature, node, parent, depth, kind and token, of whole graphs; what a unit fires on
-            are the tokens below a root.
+        nodes: `NeuronGraph.nodes` with dictionary and feature. The trie that is drawn is read: it has every token of
+            the context, where the other has `any`. What a unit fires on are the tokens below its root.
 
     Returns:
         Distinct rows of dictionary, feature, role (`fires_on`, `after` or `unless`), token and fires_on (the token that
         the unit fires on there; null where that may be any).
     """
+    nodes = nodes.filter(trie="draw")
     roots = nodes.filter(kind="root").select(*_UNIT, pl.col("node").alias("parent"))
     heads = nodes.join(roots, on=[*_UNIT, "parent"], how="semi")
     fires_on = pl.when(kind="token").then("token").alias("fires_on")

@@ -70,7 +70,8 @@ class _Sets:
 
     def costs(self, lists: csr_array) -> _Ints:
         """How many units are listed under the rarest tokens of each."""
-        return np.add.reduceat(np.diff(lists.indptr)[self.rarest.indices], self.rarest.indptr[:-1]).astype(np.int64)
+        listed = np.diff(lists.indptr)[self.rarest.indices]
+        return np.asarray(np.add.reduceat(listed, self.rarest.indptr[:-1]), np.int64)
 
     def shared(self, one: _Ints, other: _Ints) -> _Ints:
         """How many tokens are in both of two units, pair by pair."""

@@ -1,8 +1,7 @@
 """Which texts a unit is tested on: around its strongest tokens, some of each strength, any, and those that mislead.
 
 Units are the columns of a stream of codes that is read twice: to choose windows (`StrataPass`), and for their values
-(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others. Values are those in the
-whole document: what a unit needs from before its window no method sees.
+(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others.
 """
 
 from __future__ import annotations
@@ -36,10 +35,13 @@ class StrataSettings:
     per_quantile: _Count = 2
     random: _Count = 10
     hard_negative: _Count = 10
-    before: _Count = 48
-    """Tokens before the one that a window is about, as far as its document has them."""
-    after: _Count = 15
+    before: _Count = 15
+    """Tokens before the one that a window is about that are scored, as far as its document has them."""
+    after: _Count = 16
     """Tokens after it."""
+    lead: _Count = 32
+    """Tokens before those that methods see and are not scored on: without them they would miss what stands before, and
+    take the beginning of a window for that of a text."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -49,16 +51,6 @@ class StrataSettings:
             ValueError: See `check_settings`.
         """
         check_settings(self)
-
-
-def firing(values: Tensor, threshold: float) -> Tensor:
-    """Where units fire: at this share of their maximum and above; with a threshold of 0 where they are above it.
-
-    Args:
-        values: Activations over the unit's maximum, or the activations themselves where the threshold is 0.
-        threshold: The share; 0.5 for neurons, 0 for sparse codes.
-    """
-    return values >= threshold if threshold > 0 else values > 0
 
 
 def documents_in_both(train: NDArray[np.int64], test: NDArray[np.int64]) -> int:
@@ -71,10 +63,9 @@ class StrataPass:
 
     def __init__(
         self,
-        maxima: Tensor,
+        thresholds: NDArray[np.float32],
         activating: pl.DataFrame,
         texts: pl.Series,
-        threshold: float,
         settings: StrataSettings,
         *,
         described: bool = False,
@@ -82,11 +73,10 @@ class StrataPass:
         """Start with nothing seen.
 
         Args:
-            maxima: Largest activation of each unit on the documents that it is described from, shape (units,).
+            thresholds: What the activation of each unit has to exceed to fire, (units,): `Firing.thresholds`.
             activating: Columns unit (the number of the column of codes) and token: what its graph fires on. A unit
                 without a graph is tested on no hard negatives.
             texts: Texts of the vocabulary as graphs write them, by id (`normalized_texts`).
-            threshold: See `firing`.
             settings: How many.
             described: Whether windows are of the documents that units are described from, and not of those that they
                 are tested on.
@@ -94,13 +84,13 @@ class StrataPass:
         Raises:
             ValueError: A unit has no column.
         """
-        if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(maxima):  # type: ignore[operator]
-            raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(maxima) - 1}")
-        self.units, self.threshold, self.settings, self._described = len(maxima), threshold, settings, described
-        # A unit without a maximum above 0 never fires.
-        self._maxima = torch.where(maxima > 0, maxima, torch.inf).cpu().float()
-        self._firing = self._kept(max(settings.top, 1), sample=128)
-        self._silent = self._kept(1, sample=max(settings.hard_negative, 1))
+        if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(thresholds):  # type: ignore[operator]
+            raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(thresholds) - 1}")
+        self.units, self.settings, self._described = len(thresholds), settings, described
+        self._thresholds = torch.from_numpy(thresholds)
+        seed = settings.seed
+        self._firing = FeatureStatistics(self.units, top=max(settings.top, 1), seed=seed, thresholds=thresholds)
+        self._silent = FeatureStatistics(self.units, top=1, sample=max(settings.hard_negative, 1), seed=seed)
         vocabulary = pl.DataFrame(
             {"token": texts, "token_id": range(len(texts))}, schema_overrides={"token": pl.String}
         )
@@ -112,9 +102,6 @@ class StrataPass:
         self._knows = torch.zeros(len(ids) + 1, self.units, dtype=torch.bool)
         self._knows[self._row_of[known["token_id"].to_torch()], known["unit"].to_torch().long()] = True
 
-    def _kept(self, top: int, sample: int) -> FeatureStatistics:
-        return FeatureStatistics(self.units, top=top, sample=sample, seed=self.settings.seed)
-
     def update(self, codes: Tensor, batch: TokenBatch) -> None:
         """Take in tokens with the activations of all units, (tokens, units); those of the other documents are left out.
 
@@ -123,9 +110,9 @@ class StrataPass:
         """
         mine = describes(batch.documents) == self._described
         codes, ids, rows = codes.cpu().float()[mine], batch.token_ids[mine].long(), batch.rows[mine]
-        fires = firing(codes / self._maxima, self.threshold)
-        self._firing.update(codes * fires, rows)
-        self._silent.update((self._knows[self._row_of[ids]] & ~fires).float(), rows)
+        self._firing.update(codes, rows)
+        misleads = self._knows[self._row_of[ids]] & (codes <= self._thresholds)
+        self._silent.update(misleads.float(), rows)
 
     def windows(self, places: TokenPlaces) -> pl.DataFrame:
         """The windows of all units.
@@ -134,8 +121,8 @@ class StrataPass:
             places: Every token of the stream.
 
         Returns:
-            Columns unit, stratum, window (number over all), pivot, first and last (rows of the stream), document;
-            sorted by unit and stratum.
+            Columns unit, stratum, window (number over all), pivot, first, scored (from which row tokens are scored) and
+            last (rows of the stream), document; sorted by unit and stratum.
         """
         settings = self.settings
         found = self._firing.examples(random=0, quantiles=settings.quantiles, per_quantile=settings.per_quantile)
@@ -147,16 +134,7 @@ class StrataPass:
             pl.col("feature").alias("unit"), pl.col("stratum").cast(pl.Enum(STRATA)), pl.col("row").alias("pivot")
         )
         chosen = chosen.sort("unit", "stratum", maintain_order=True).with_row_index("window")
-        first, last = _bounds(places, chosen["pivot"].to_numpy(), settings)
-        return chosen.select(
-            "unit",
-            "stratum",
-            "window",
-            "pivot",
-            pl.Series("first", first),
-            pl.Series("last", last),
-            pl.Series("document", places.documents[chosen["pivot"].to_numpy()]),
-        )
+        return chosen.with_columns(_bounds(places, chosen["pivot"].to_numpy(), settings))
 
     def _any(self, places: TokenPlaces) -> pl.DataFrame:
         rows = np.flatnonzero((describes(torch.from_numpy(places.documents)) == self._described).numpy())
@@ -169,15 +147,18 @@ class StrataPass:
         )
 
 
-def _bounds(
-    places: TokenPlaces, pivots: NDArray[np.int64], settings: StrataSettings
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last row of the window of each pivot, within its document."""
+def _bounds(places: TokenPlaces, pivots: NDArray[np.int64], settings: StrataSettings) -> list[pl.Series]:
+    """Rows of the window of each pivot, within its document."""
     starts = np.flatnonzero(np.diff(places.documents, prepend=-1))
     ends = np.append(starts[1:], places.documents.size) - 1
     which = np.searchsorted(starts, pivots, side="right") - 1
-    first = np.maximum(pivots - settings.before, starts[which])
-    return first, np.minimum(pivots + settings.after, ends[which])
+    scored = np.maximum(pivots - settings.before, starts[which])
+    return [
+        pl.Series("first", np.maximum(scored - settings.lead, starts[which])),
+        pl.Series("scored", scored),
+        pl.Series("last", np.minimum(pivots + settings.after, ends[which])),
+        pl.Series("document", places.documents[pivots]),
+    ]
 
 
 class WindowValues:
@@ -209,27 +190,28 @@ class WindowValues:
         here = self._order[low:high]
         self._value[here] = codes.cpu().float().numpy()[self._row[here] - start, self._unit[here]]
 
-    def tokens(self, maxima: Tensor) -> pl.DataFrame:
+    def tokens(self, maxima: NDArray[np.float32]) -> pl.DataFrame:
         """Every token of every window.
 
         Args:
-            maxima: Of the units, as for `StrataPass`.
+            maxima: Largest activation of each unit on the documents that it is described from, (units,).
 
         Returns:
-            Columns unit, stratum, window, row, document, position, token_id and value (over the unit's maximum; 0 where
-            that is not above 0), in the order of windows.
+            Columns unit, stratum, window, row, document, position, token_id, scored and value (over the unit's maximum;
+            0 where that is not above 0), in the order of windows.
 
         Raises:
             ValueError: Some were not in the stream.
         """
         if absent := int(np.isnan(self._value).sum()):
             raise ValueError(f"windows: {absent} of {self._of.size} tokens were not in the stream: read all of it")
-        scale = maxima.cpu().float().numpy()[self._unit]
+        scale = maxima[self._unit]
         value = np.divide(self._value, scale, out=np.zeros_like(self._value), where=scale > 0)
         return self._windows.select("unit", "stratum", "window")[self._of].with_columns(
             pl.Series("row", self._row),
             pl.Series("document", self._places.documents[self._row]),
             pl.Series("position", self._places.positions[self._row]),
             pl.Series("token_id", self._places.token_ids[self._row]),
+            pl.Series("scored", self._row >= self._windows["scored"].to_numpy()[self._of]),
             pl.Series("value", value),
         )

@@ -18,17 +18,18 @@ from torch import Tensor
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.features.dictionary_codes import DictionarySet
-from tracebank_models.features.firing import MaximumPass
+from tracebank_models.features.firing import Firing, MaximumPass
 from tracebank_models.features.one_pass import FeaturePass
-from tracebank_models.features.streams import TokenBatch, TokenPlaces
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
 from tracebank_models.features.token_text import surroundings, token_texts
 from tracebank_models.neuron_graphs.build import UNITS_AT_ONCE, BuiltGraph, build_graphs
-from tracebank_models.neuron_graphs.evaluation import predictions, unit_scores
+from tracebank_models.neuron_graphs.evaluation import GRAPH, predictions, unit_scores
 from tracebank_models.neuron_graphs.graph import NODE_COLUMNS, NeuronGraph
 from tracebank_models.neuron_graphs.settings import GraphSettings
-from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, WindowValues
+from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, WindowValues, documents_in_both
 from tracebank_models.neuron_graphs.substitutes import CorpusSubstitutes
 from tracebank_models.neuron_graphs.token_normalization import normalized_texts
+from tracebank_models.neuron_graphs.told import told
 from tracebank_models.neuron_graphs.units import ModelUnits
 from tracebank_models.neuron_graphs.windows import UnitWindows, Window
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
@@ -63,11 +64,6 @@ class UnitsOfModel:
     site: str
     coder: Dictionary
     corpus: TokenCorpus
-
-    @property
-    def threshold(self) -> float:
-        """Share of its maximum at which a unit fires; 0: above 0."""
-        return self.coder.fires_at
 
     def batches(self) -> Iterator[TokenBatch]:
         """The corpus with the site's activations, under the name that the dictionary knows it by."""
@@ -134,13 +130,16 @@ class _Read:
             for batch in units.batches():
                 codes = units.coder.encode(next(iter(batch.activations.values())))
                 self.codes[batch.rows] = codes[:, columns].float().cpu()
-        described = torch.from_numpy(self.places.documents % 2 == 0)
-        self.maxima = self.codes[described].amax(0) if bool(described.any()) else torch.zeros(len(chosen))
-        self.threshold, self.written = units.threshold, written
+        described = describes(torch.from_numpy(self.places.documents))
+        self.maxima = np.maximum(self.codes[described].numpy().max(0, initial=0.0), 0.0)
+        every = np.zeros(units.coder.config.d_sae, np.float32)
+        every[list(chosen)] = self.maxima
+        self._thresholds = Firing(DictionarySet({"": units.coder}), every).thresholds[list(chosen)]
+        self.written = written
 
     def windows(self, settings: StrataSettings, activating: pl.DataFrame, *, described: bool) -> pl.DataFrame:
         """See `StrataPass.windows`."""
-        state = StrataPass(self.maxima, activating, self.written, self.threshold, settings, described=described)
+        state = StrataPass(self._thresholds, activating, self.written, settings, described=described)
         for batch in self._batches():
             state.update(self.codes[batch.rows], batch)
         return state.windows(self.places)
@@ -200,7 +199,7 @@ def graphs_of_units(
     study: UnitStudy | None = None,
     substitutes: Substitutes | None = None,
     progress: Told | None = None,
-) -> tuple[list[BuiltGraph], Tensor]:
+) -> tuple[list[BuiltGraph], list[float]]:
     """Graphs of units, out of documents with an even number.
 
     Args:
@@ -217,22 +216,22 @@ def graphs_of_units(
         ValueError: A unit is not known, or an activation is not finite.
     """
     how = study or UnitStudy()
-    settings = replace(how.graph, activation_threshold=units.threshold)
+    settings = replace(how.graph, activation_threshold=units.coder.fires_at)
     reader = ModelUnits(units.model, units.tokenizer, units.site, units.coder)
     written = normalized_texts(pl.Series("token", reader.texts), settings.normalize_tokens)
     other_words = substitutes or _of_corpus(units, reader)
     found: list[BuiltGraph] = []
-    maxima = []
+    maxima: list[float] = []
     for first in range(0, len(chosen), UNITS_AT_ONCE):
         block = chosen[first : first + UNITS_AT_ONCE]
         read = _Read(units, block, written)
         examples = read.examples(read.train(how.train))
         named = [replace(one, unit=block[one.unit]) for one in examples]
         found += build_graphs(reader, named, settings, other_words)
-        maxima.append(read.maxima)
+        maxima += read.maxima.tolist()
         if progress is not None:
             progress(len(found), len(chosen))
-    return found, torch.cat(maxima) if maxima else torch.zeros(0)
+    return found, maxima
 
 
 def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
@@ -264,14 +263,26 @@ def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
     return CorpusSubstitutes(train, reader.texts, embedding.weight)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredUnits:
+    """How well graphs and look-ups say when units fire."""
+
+    scores: pl.DataFrame
+    """See `unit_scores`."""
+    texts: pl.DataFrame
+    """What was scored, in words: columns feature, method and text; a row a unit and method."""
+    documents_in_both: int
+    """Documents of which are both windows that graphs are made of and such that they are tested on."""
+
+
 def scores_of_units(
     units: UnitsOfModel,
     graphs: Mapping[int, NeuronGraph | None],
     reasons: Mapping[int, str | None],
     study: UnitStudy | None = None,
     progress: Told | None = None,
-) -> pl.DataFrame:
-    """How well graphs and look-ups say when units fire, on documents with an odd number.
+) -> ScoredUnits:
+    """Test graphs, and look-ups made of the same windows, on documents with an odd number.
 
     Args:
         units: All of them.
@@ -279,14 +290,11 @@ def scores_of_units(
         reasons: Why there is none.
         study: As for `graphs_of_units`, whose windows look-ups are made of.
         progress: Told the units that are done.
-
-    Returns:
-        See `unit_scores`.
     """
     how = study or UnitStudy()
     texts = token_texts(units.tokenizer)
     written = normalized_texts(texts, how.graph.normalize_tokens)
-    chosen, parts, done = list(graphs), [], 0
+    chosen, parts, seen, tested = list(graphs), [], [], []
     for first in range(0, len(chosen), UNITS_AT_ONCE):
         block = chosen[first : first + UNITS_AT_ONCE]
         read = _Read(units, block, written)
@@ -298,13 +306,21 @@ def scores_of_units(
             {"unit": range(len(block)), "reason": [reasons.get(unit) for unit in block]},
             schema={"unit": pl.Int32, "reason": pl.String},
         )
-        scores = unit_scores(predicted, numbered, units.threshold)
-        real = pl.Series("unit", block, pl.Int32)
-        parts.append(scores.with_columns(real.gather(scores["unit"])))
-        done += len(block)
+        scores = unit_scores(predicted, numbered, units.coder.fires_at)
+        parts.append(scores.with_columns(pl.Series("unit", block, pl.Int32).gather(scores["unit"])))
+        seen.append(train["document"].unique())
+        tested.append(tokens["document"].unique())
         if progress is not None:
-            progress(done, len(chosen))
-    return pl.concat(parts)
+            progress(first + len(block), len(chosen))
+    both = documents_in_both(pl.concat(seen).to_numpy(), pl.concat(tested).to_numpy())
+    return ScoredUnits(pl.concat(parts), _in_words(graphs), both)
+
+
+def _in_words(graphs: Mapping[int, NeuronGraph | None]) -> pl.DataFrame:
+    words = {"token_maximum": "the largest value seen on a token", "ngram_5": "the value seen on six tokens in a row"}
+    rows = [(unit, GRAPH, told(graph)) for unit, graph in graphs.items()]
+    rows += [(unit, method, text) for unit in graphs for method, text in words.items()]
+    return pl.DataFrame(rows, schema={"feature": pl.Int32, "method": pl.String, "text": pl.String}, orient="row")
 
 
 def _activating(graphs: Mapping[int, NeuronGraph]) -> pl.DataFrame:
