@@ -81,7 +81,7 @@ def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stor
         with track(f"graphs of {units.name}", len(chosen)) as advance:
             how = unit_study(config)
             built, maxima = graphs_of_units(read, chosen, how, substitutes_of(config), advancing(advance))
-        _write(made, units, built, dict(zip(chosen, maxima.tolist(), strict=True)), read.threshold, asdict(how.graph))
+        _write(made, units, built, dict(zip(chosen, maxima, strict=True)), read.coder.fires_at, asdict(how))
     with_graph = sum(one.graph is not None for one in built)
     share = with_graph / len(built)
     check = dg.AssetCheckResult(

@@ -67,7 +67,9 @@ def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
             .join(explained.select(*keys, "explanation"), on=keys)
             .select("explanation", "metric", "stratum", "threshold", "value", "tokens")
         )
-        mine = (FeatureExplanation.dictionary == units.name) & FeatureExplanation.method.in_(found.texts["method"].unique().to_list())
+        mine = (FeatureExplanation.dictionary == units.name) & FeatureExplanation.method.in_(
+            found.texts["method"].unique().to_list()
+        )
         of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
         made.into(FeatureScore, of_mine).write(rows)
         made.into(FeatureExplanation, mine).write(explained)
@@ -114,6 +116,4 @@ def _above_0(check: str, compared: pl.DataFrame, less: str) -> dg.AssetCheckResu
     row = compared.filter(method=GRAPH, less=less, stratum="all", metric="f1").row(0, named=True)
     passed = row["low"] is not None and row["low"] > 0 and row["units"] >= LEAST_UNITS
     told = {name: row[name] for name in ("value", "low", "high", "units") if row[name] is not None}
-    return dg.AssetCheckResult(
-        check_name=check, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=told
-    )
+    return dg.AssetCheckResult(check_name=check, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=told)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tracebank_models.activations.corpus import TokenCorpus
     from tracebank_models.language_model.loading import LoadedModel
+    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 UNITS: Final = dg.DynamicPartitionsDefinition(name="units")
@@ -137,8 +138,8 @@ def _study_of(model: str) -> Study:
 @contextmanager
 def made_of_units(
     context: dg.AssetExecutionContext, stores: Stores
-) -> "Iterator[tuple[Materialised, Units, LoadedModel, torch.device]]":
-    """Materialise an asset of a run's units with their model, computed on the device of the settings.
+) -> "Iterator[tuple[Materialised, Units, UnitsOfModel]]":
+    """Materialise an asset of a run's units with their model and texts, computed on the device of the settings.
 
     Raises:
         dg.Failure: see `units_of`.
@@ -151,5 +152,16 @@ def made_of_units(
         made.inputs["model"] = units.model.weights_hash
         if units.row is not None:
             made.inputs["dictionary"] = units.row.weights_hash or units.row.dictionary
-        yield made, units, load_catalogued(stores.relational, units.model.model, device), device
+        yield made, units, read_by(stores.relational, units, device)
 
+
+def read_by(relational: RelationalStore, units: Units, device: "torch.device") -> "UnitsOfModel":
+    """Units with their model, their dictionary and their texts, loaded.
+
+    Raises:
+        dg.Failure: a file is gone.
+    """
+    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel
+
+    loaded = load_catalogued(relational, units.model.model, device)
+    return UnitsOfModel(loaded.model, loaded.tokenizer, units.site, units.coder().to(device), units.corpus(loaded))

@@ -55,10 +55,7 @@ class MaskedLanguageModel:
     def __call__(self, words: Sequence[MaskedWord], /) -> list[list[str]]:
         """Predictions for each word, the likeliest first, in their usual case."""
         mask = self._mask
-        asked = [
-            f"{word.before.replace(mask, '')}{mask}{word.after.replace(mask, '')}"
-            for word in words
-        ]
+        asked = [f"{word.before.replace(mask, '')}{mask}{word.after.replace(mask, '')}" for word in words]
         distinct = list(dict.fromkeys(asked))
         # A list in, a list out: of lists, but of one text the list itself.
         answers = self._fill(distinct, batch_size=self._batch_size) if distinct else []

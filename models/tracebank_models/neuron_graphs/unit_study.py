@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -53,6 +53,16 @@ class UnitStudy:
     """Corpora are read without a start token here."""
     train: StrataSettings = TRAIN
     test: StrataSettings = field(default_factory=StrataSettings)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, dict[str, Any]]) -> UnitStudy:
+        """The study of what `dataclasses.asdict` gave.
+
+        Raises:
+            TypeError: A field is not known.
+        """
+        parts = {"graph": GraphSettings, "train": StrataSettings, "test": StrataSettings}
+        return cls(**{name: kind(**values[name]) for name, kind in parts.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,9 +259,11 @@ def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
     units = np.repeat([one.unit for one in built if one.graph is not None], [frame.height for frame in frames[1:]])
     # Nodes come in the order of a walk from the root, so that what is below a token follows it.
     head = pl.when(pl.col("depth") == 1).then("token").forward_fill().over("feature", "trie")
-    return pl.concat(frames).with_columns(
-        pl.lit(dictionary).alias("dictionary"), pl.Series("feature", units, pl.Int32)
-    ).with_columns(fires_on=pl.when(pl.col("depth") > 0).then(head))
+    return (
+        pl.concat(frames)
+        .with_columns(pl.lit(dictionary).alias("dictionary"), pl.Series("feature", units, pl.Int32))
+        .with_columns(fires_on=pl.when(pl.col("depth") > 0).then(head))
+    )
 
 
 def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:

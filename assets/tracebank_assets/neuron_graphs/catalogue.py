@@ -1,0 +1,82 @@
+"""Graphs of units as the relational store has them: to be run, searched, compared and shown."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+import polars as pl
+from sqlalchemy import ColumnElement, select
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
+
+if TYPE_CHECKING:
+    from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
+    from tracebank_models.neuron_graphs.unit_study import UnitStudy
+
+_SETTINGS: Final = ("graph", "train", "test")
+_NODE: Final = ("feature", "trie", "node", "parent", "depth", "kind", "token", "importance", "value", "reach")
+
+
+def stored_graphs(
+    relational: RelationalStore, name: str, units: Sequence[int] | None = None
+) -> "tuple[dict[int, Graph | None], dict[int, str | None]]":
+    """Graphs of a dictionary's units, and why others have none, by number.
+
+    Args:
+        relational: the catalogue.
+        name: of the dictionary, or layer of neurons.
+        units: those wanted; None for all.
+
+    Raises:
+        dg.Failure: none of them was made.
+    """
+    from tracebank_models.neuron_graphs.graph import NODE_COLUMNS, NeuronGraph as Graph
+
+    rows = _rows(relational, NeuronGraph, ("feature", "reason", "settings"), name, units)
+    if not rows:
+        raise dg.Failure(f"{name!r} has no graphs; materialise neuron_graphs/graphs first")
+    schema = {"feature": pl.Int32(), **NODE_COLUMNS}
+    nodes = pl.DataFrame(_rows(relational, GraphNode, _NODE, name, units), schema=list(_NODE), orient="row")
+    by_unit = nodes.select(pl.col(column).cast(kind) for column, kind in schema.items()).partition_by(
+        "feature", as_dict=True, include_key=False
+    )
+    graphs: dict[int, Graph | None] = {}
+    for unit, _, settings in sorted(rows, key=lambda row: row[0]):
+        frame = by_unit.get((unit,))
+        written = settings["graph"]["normalize_tokens"]
+        graphs[unit] = None if frame is None else Graph.of_nodes(frame, normalize_tokens=written)
+    return graphs, {unit: reason for unit, reason, _ in rows}
+
+
+def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
+    """How the graphs of a dictionary's units were made.
+
+    Raises:
+        dg.Failure: none was made.
+    """
+    from tracebank_models.neuron_graphs.unit_study import UnitStudy
+
+    rows = _rows(relational, NeuronGraph, ("settings",), name, None)
+    if not rows:
+        raise dg.Failure(f"{name!r} has no graphs; materialise neuron_graphs/graphs first")
+    return UnitStudy.from_dict(rows[0][0])
+
+
+def all_nodes(relational: RelationalStore) -> pl.DataFrame:
+    """Nodes of the tries that predict, of all units: dictionary, feature, node, parent, depth, kind and token."""
+    columns = ("dictionary", "feature", "node", "parent", "depth", "kind", "token")
+    query = select(*(getattr(GraphNode, column) for column in columns)).where(GraphNode.trie == "match")
+    types = {name: pl.String if name in ("dictionary", "kind", "token") else pl.Int64 for name in columns}
+    with relational.reading() as session:
+        return pl.DataFrame(map(tuple, session.execute(query)), schema=types, orient="row")
+
+
+def _rows(
+    relational: RelationalStore, table: Any, columns: Sequence[str], name: str, units: Sequence[int] | None
+) -> list[tuple[Any, ...]]:
+    mine: ColumnElement[bool] = table.dictionary == name
+    if units is not None:
+        mine &= table.feature.in_(list(units))
+    with relational.reading() as session:
+        return list(map(tuple, session.execute(select(*(getattr(table, column) for column in columns)).where(mine))))
