@@ -71,7 +71,8 @@ class _Sets:
     def costs(self, lists: csr_array) -> _Ints:
         """How many units are listed under the rarest tokens of each."""
         listed = np.diff(lists.indptr)[self.rarest.indices]
-        return np.asarray(np.add.reduceat(listed, self.rarest.indptr[:-1]), np.int64)
+        found: _Ints = np.add.reduceat(listed, self.rarest.indptr[:-1], dtype=np.int64)
+        return found
 
     def shared(self, one: _Ints, other: _Ints) -> _Ints:
         """How many tokens are in both of two units, pair by pair."""
@@ -80,7 +81,8 @@ class _Sets:
 
 def _needed(sizes: _Ints, threshold: float) -> _Ints:
     """How many of so many must be shared: 9 of 10, whatever the last bit of 0.9 says."""
-    return np.maximum(np.ceil(sizes * threshold - 1e-9), 1).astype(np.int64)
+    needed: _Ints = np.maximum(np.ceil(sizes * threshold - 1e-9), 1).astype(np.int64)
+    return needed
 
 
 def similar_units(

@@ -76,8 +76,8 @@ class StrataPass:
         Raises:
             ValueError: A unit has no column.
         """
-        if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(thresholds):  # type: ignore[operator]
-            raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(thresholds) - 1}")
+        if unknown := set(activating["unit"].to_list()) - set(range(len(thresholds))):
+            raise ValueError(f"activating: unit {min(unknown)}: allowed are 0 to {len(thresholds) - 1}")
         self.units, self.settings = len(thresholds), settings
         self._thresholds = torch.from_numpy(thresholds)
         seed = settings.seed
@@ -113,8 +113,7 @@ class StrataPass:
             places: Every token of the stream.
 
         Returns:
-            Columns unit, stratum, window (number over all), pivot, first, scored (from which row tokens are scored) and
-            last (rows of the stream), document; sorted by unit and stratum.
+            See `windows_around`; sorted by unit and stratum.
         """
         settings = self.settings
         found = self._firing.examples(random=0, quantiles=settings.quantiles, per_quantile=settings.per_quantile)
@@ -122,11 +121,8 @@ class StrataPass:
         silent = self._silent.examples(random=settings.hard_negative, quantiles=1, per_quantile=0)
         silent = silent.filter(stratum="random").with_columns(stratum=pl.lit("hard_negative"))
         parts = [part.select("feature", "stratum", "row") for part in (found, silent)] + [self._any(places)]
-        chosen = pl.concat(parts).select(
-            pl.col("feature").alias("unit"), pl.col("stratum").cast(pl.Enum(STRATA)), pl.col("row").alias("pivot")
-        )
-        chosen = chosen.sort("unit", "stratum", maintain_order=True).with_row_index("window")
-        return chosen.with_columns(_bounds(places, chosen["pivot"].to_numpy(), settings))
+        chosen = pl.concat(parts).with_columns(pl.col("stratum").cast(pl.Enum(STRATA))).rename({"feature": "unit"})
+        return windows_around(chosen.sort("unit", "stratum", maintain_order=True), places, self.settings)
 
     def _any(self, places: TokenPlaces) -> pl.DataFrame:
         rows = np.flatnonzero(~describes(torch.from_numpy(places.documents)).numpy())
@@ -139,18 +135,30 @@ class StrataPass:
         )
 
 
-def _bounds(places: TokenPlaces, pivots: NDArray[np.int64], settings: StrataSettings) -> list[pl.Series]:
-    """Rows of the window of each pivot, within its document."""
+def windows_around(chosen: pl.DataFrame, places: TokenPlaces, settings: StrataSettings) -> pl.DataFrame:
+    """Windows around tokens, as far as their documents go.
+
+    Args:
+        chosen: Columns unit, stratum and row, a window each.
+        places: Every token of the stream.
+        settings: How long they are.
+
+    Returns:
+        Columns unit, stratum, window (its number), pivot, first, scored (from which on tokens are scored) and last
+        (rows of the stream), and document.
+    """
     starts = np.flatnonzero(np.diff(places.documents, prepend=-1))
     ends = np.append(starts[1:], places.documents.size) - 1
+    pivots = chosen["row"].to_numpy()
     which = np.searchsorted(starts, pivots, side="right") - 1
     scored = np.maximum(pivots - settings.before, starts[which])
-    return [
+    return chosen.select("unit", "stratum", pivot="row").with_columns(
+        pl.int_range(pl.len()).alias("window"),
         pl.Series("first", np.maximum(scored - settings.lead, starts[which])),
         pl.Series("scored", scored),
         pl.Series("last", np.minimum(pivots + settings.after, ends[which])),
         pl.Series("document", places.documents[pivots]),
-    ]
+    )
 
 
 class WindowValues:
@@ -160,7 +168,7 @@ class WindowValues:
         """Start with nothing read.
 
         Args:
-            windows: `StrataPass.windows`.
+            windows: `windows_around`, of the documents that are tested on or of the others.
             places: Every token of the stream.
         """
         lengths = (windows["last"] - windows["first"] + 1).to_numpy()
