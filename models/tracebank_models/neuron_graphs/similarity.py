@@ -173,7 +173,7 @@ def _alike(sets: list[_Sets], role: int, one: _Ints, other: _Ints, threshold: fl
         one, other = one[kept], other[kept]
     shared = [each.shared(one, other) for each in sets]
     larger = [np.maximum(each.sizes[one], each.sizes[other]) for each in sets]
-    similar = np.logical_and(*(s >= _needed(m, threshold) for s, m in zip(shared, larger, strict=True)))
+    similar = np.logical_and(*(n >= _needed(most, threshold) for n, most in zip(shared, larger, strict=True)))
     whole = sets[0].sizes * ~sets[0].empty + sets[1].sizes * ~sets[1].empty
     # The token that stands for none is none.
     told = [s - (each.empty[one] & each.empty[other]) for s, each in zip(shared, sets, strict=True)]
