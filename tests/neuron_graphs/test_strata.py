@@ -17,9 +17,9 @@ from tracebank_models.neuron_graphs.strata import (
     STRATA,
     StrataPass,
     StrataSettings,
-    WindowValues,
     documents_in_both,
 )
+from tracebank_models.neuron_graphs.window_values import WindowValues
 
 Thresholds = NDArray[np.float32]
 TEXTS = pl.Series("token", ["a", " a", "b", "c", "d", "e"], pl.String)

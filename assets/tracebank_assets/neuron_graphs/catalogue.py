@@ -64,9 +64,9 @@ def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
 
 
 def all_nodes(relational: RelationalStore) -> pl.DataFrame:
-    """Nodes of the tries that predict, of all units: dictionary, feature, node, parent, depth, kind and token."""
+    """Nodes of the tries that are drawn, of all units: dictionary, feature, node, parent, depth, kind and token."""
     columns = ("dictionary", "feature", "node", "parent", "depth", "kind", "token")
-    query = select(*(getattr(GraphNode, column) for column in columns)).where(GraphNode.trie == "match")
+    query = select(*(getattr(GraphNode, column) for column in columns)).where(GraphNode.trie == "draw")
     types = {name: pl.String if name in ("dictionary", "kind", "token") else pl.Int64 for name in columns}
     with relational.reading() as session:
         return pl.DataFrame(map(tuple, session.execute(query)), schema=types, orient="row")

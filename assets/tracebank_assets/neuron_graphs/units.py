@@ -14,7 +14,6 @@ from tracebank.stores.relational import RelationalStore
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.materialised import Materialised, materialised
-from tracebank_assets.sparse_features.study_data import study_documents
 from tracebank_assets.studies import studies, study_named
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, HELD_OUT, Study
 from tracebank_schemas.language_model import LanguageModel
@@ -73,7 +72,7 @@ class Units:
         from tracebank_models.activations.corpus import TokenCorpus
 
         shards = range(CORPUS_SHARDS) if self.row is None else [HELD_OUT]
-        texts = [document.text for shard in shards for document in study_documents(self.study, shard)]
+        texts = [document.text for shard in shards for document in self.study.captured_documents(shard)]
         return TokenCorpus.from_texts(texts, loaded.tokenizer, max_tokens=self.study.effort.max_tokens)
 
     def as_dictionary(self) -> dict[str, object]:

@@ -71,7 +71,8 @@ class _Sets:
     def costs(self, lists: csr_array) -> _Ints:
         """How many units are listed under the rarest tokens of each."""
         listed = np.diff(lists.indptr)[self.rarest.indices]
-        return np.asarray(np.add.reduceat(listed, self.rarest.indptr[:-1]), np.int64)
+        found: _Ints = np.add.reduceat(listed, self.rarest.indptr[:-1], dtype=np.int64)
+        return found
 
     def shared(self, one: _Ints, other: _Ints) -> _Ints:
         """How many tokens are in both of two units, pair by pair."""
@@ -80,7 +81,8 @@ class _Sets:
 
 def _needed(sizes: _Ints, threshold: float) -> _Ints:
     """How many of so many must be shared: 9 of 10, whatever the last bit of 0.9 says."""
-    return np.maximum(np.ceil(sizes * threshold - 1e-9), 1).astype(np.int64)
+    needed: _Ints = np.maximum(np.ceil(sizes * threshold - 1e-9), 1).astype(np.int64)
+    return needed
 
 
 def similar_units(
@@ -171,7 +173,7 @@ def _alike(sets: list[_Sets], role: int, one: _Ints, other: _Ints, threshold: fl
         one, other = one[kept], other[kept]
     shared = [each.shared(one, other) for each in sets]
     larger = [np.maximum(each.sizes[one], each.sizes[other]) for each in sets]
-    similar = np.logical_and(*(s >= _needed(m, threshold) for s, m in zip(shared, larger, strict=True)))
+    similar = np.logical_and(*(n >= _needed(most, threshold) for n, most in zip(shared, larger, strict=True)))
     whole = sets[0].sizes * ~sets[0].empty + sets[1].sizes * ~sets[1].empty
     # The token that stands for none is none.
     told = [s - (each.empty[one] & each.empty[other]) for s, each in zip(shared, sets, strict=True)]

@@ -1,7 +1,7 @@
 """Which texts a unit is tested on: around its strongest tokens, some of each strength, any, and those that mislead.
 
-Units are the columns of a stream of codes that is read twice: to choose windows (`StrataPass`), and for their values
-(`WindowValues`). Only documents with an odd number are tested on; graphs are made of the others.
+Units are the columns of a stream of codes that is read twice: to choose windows, and for their values
+(`window_values`). Only documents with an odd number are tested on; graphs are made of the others.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class StrataPass:
         Raises:
             ValueError: A unit has no column.
         """
-        if activating.height and not 0 <= activating["unit"].min() <= activating["unit"].max() < len(thresholds):  # type: ignore[operator]
-            raise ValueError(f"activating: unit {activating['unit'].max()}: allowed are 0 to {len(thresholds) - 1}")
+        if unknown := set(activating["unit"].to_list()) - set(range(len(thresholds))):
+            raise ValueError(f"activating: unit {min(unknown)}: allowed are 0 to {len(thresholds) - 1}")
         self.units, self.settings, self._described = len(thresholds), settings, described
         self._thresholds = torch.from_numpy(thresholds)
         seed = settings.seed
@@ -121,8 +121,7 @@ class StrataPass:
             places: Every token of the stream.
 
         Returns:
-            Columns unit, stratum, window (number over all), pivot, first, scored (from which row tokens are scored) and
-            last (rows of the stream), document; sorted by unit and stratum.
+            See `windows_around`; sorted by unit and stratum.
         """
         settings = self.settings
         found = self._firing.examples(random=0, quantiles=settings.quantiles, per_quantile=settings.per_quantile)
@@ -130,11 +129,8 @@ class StrataPass:
         silent = self._silent.examples(random=settings.hard_negative, quantiles=1, per_quantile=0)
         silent = silent.filter(stratum="random").with_columns(stratum=pl.lit("hard_negative"))
         parts = [part.select("feature", "stratum", "row") for part in (found, silent)] + [self._any(places)]
-        chosen = pl.concat(parts).select(
-            pl.col("feature").alias("unit"), pl.col("stratum").cast(pl.Enum(STRATA)), pl.col("row").alias("pivot")
-        )
-        chosen = chosen.sort("unit", "stratum", maintain_order=True).with_row_index("window")
-        return chosen.with_columns(_bounds(places, chosen["pivot"].to_numpy(), settings))
+        chosen = pl.concat(parts).with_columns(pl.col("stratum").cast(pl.Enum(STRATA))).rename({"feature": "unit"})
+        return windows_around(chosen.sort("unit", "stratum", maintain_order=True), places, self.settings)
 
     def _any(self, places: TokenPlaces) -> pl.DataFrame:
         rows = np.flatnonzero((describes(torch.from_numpy(places.documents)) == self._described).numpy())
@@ -147,71 +143,27 @@ class StrataPass:
         )
 
 
-def _bounds(places: TokenPlaces, pivots: NDArray[np.int64], settings: StrataSettings) -> list[pl.Series]:
-    """Rows of the window of each pivot, within its document."""
+def windows_around(chosen: pl.DataFrame, places: TokenPlaces, settings: StrataSettings) -> pl.DataFrame:
+    """Windows around tokens, as far as their documents go.
+
+    Args:
+        chosen: Columns unit, stratum and row, a window each.
+        places: Every token of the stream.
+        settings: How long they are.
+
+    Returns:
+        Columns unit, stratum, window (its number), pivot, first, scored (from which on tokens are scored) and last
+        (rows of the stream), and document.
+    """
     starts = np.flatnonzero(np.diff(places.documents, prepend=-1))
     ends = np.append(starts[1:], places.documents.size) - 1
+    pivots = chosen["row"].to_numpy()
     which = np.searchsorted(starts, pivots, side="right") - 1
     scored = np.maximum(pivots - settings.before, starts[which])
-    return [
+    return chosen.select("unit", "stratum", pivot="row").with_columns(
+        pl.int_range(pl.len()).alias("window"),
         pl.Series("first", np.maximum(scored - settings.lead, starts[which])),
         pl.Series("scored", scored),
         pl.Series("last", np.minimum(pivots + settings.after, ends[which])),
         pl.Series("document", places.documents[pivots]),
-    ]
-
-
-class WindowValues:
-    """Reads what units do on the tokens of their windows out of a stream."""
-
-    def __init__(self, windows: pl.DataFrame, places: TokenPlaces) -> None:
-        """Start with nothing read.
-
-        Args:
-            windows: `StrataPass.windows`.
-            places: Every token of the stream.
-        """
-        lengths = (windows["last"] - windows["first"] + 1).to_numpy()
-        self._of = np.repeat(np.arange(windows.height), lengths)
-        ends = np.cumsum(lengths)
-        self._row = (
-            windows["first"].to_numpy()[self._of] + np.arange(self._of.size) - np.repeat(ends - lengths, lengths)
-        )
-        self._unit = windows["unit"].to_numpy()[self._of]
-        self._order = np.argsort(self._row, kind="stable")
-        self._sorted = self._row[self._order]
-        self._value = np.full(self._of.size, np.nan, np.float32)
-        self._windows, self._places = windows, places
-
-    def update(self, codes: Tensor, batch: TokenBatch) -> None:
-        """Take in activations of all units, (tokens, units), of tokens that follow one another."""
-        start = int(batch.rows[0])
-        low, high = np.searchsorted(self._sorted, [start, start + len(batch.rows)])
-        here = self._order[low:high]
-        self._value[here] = codes.cpu().float().numpy()[self._row[here] - start, self._unit[here]]
-
-    def tokens(self, maxima: NDArray[np.float32]) -> pl.DataFrame:
-        """Every token of every window.
-
-        Args:
-            maxima: Largest activation of each unit on the documents that it is described from, (units,).
-
-        Returns:
-            Columns unit, stratum, window, row, document, position, token_id, scored and value (over the unit's maximum;
-            0 where that is not above 0), in the order of windows.
-
-        Raises:
-            ValueError: Some were not in the stream.
-        """
-        if absent := int(np.isnan(self._value).sum()):
-            raise ValueError(f"windows: {absent} of {self._of.size} tokens were not in the stream: read all of it")
-        scale = maxima[self._unit]
-        value = np.divide(self._value, scale, out=np.zeros_like(self._value), where=scale > 0)
-        return self._windows.select("unit", "stratum", "window")[self._of].with_columns(
-            pl.Series("row", self._row),
-            pl.Series("document", self._places.documents[self._row]),
-            pl.Series("position", self._places.positions[self._row]),
-            pl.Series("token_id", self._places.token_ids[self._row]),
-            pl.Series("scored", self._row >= self._windows["scored"].to_numpy()[self._of]),
-            pl.Series("value", value),
-        )
+    )

@@ -26,11 +26,12 @@ from tracebank_models.neuron_graphs.build import UNITS_AT_ONCE, BuiltGraph, buil
 from tracebank_models.neuron_graphs.evaluation import GRAPH, predictions, unit_scores
 from tracebank_models.neuron_graphs.graph import NODE_COLUMNS, NeuronGraph
 from tracebank_models.neuron_graphs.settings import GraphSettings
-from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, WindowValues, documents_in_both
+from tracebank_models.neuron_graphs.strata import StrataPass, StrataSettings, documents_in_both
 from tracebank_models.neuron_graphs.substitutes import CorpusSubstitutes
 from tracebank_models.neuron_graphs.token_normalization import normalized_texts
 from tracebank_models.neuron_graphs.told import told
 from tracebank_models.neuron_graphs.units import ModelUnits
+from tracebank_models.neuron_graphs.window_values import WindowValues
 from tracebank_models.neuron_graphs.windows import UnitWindows, Window
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
@@ -84,7 +85,7 @@ class UnitsOfModel:
 
 def _places(one: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     found = (getattr(one, name) for name in ("token_ids", "documents", "positions", "rows"))
-    return tuple(found)  # type: ignore[return-value]
+    return tuple(found)  
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
     parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
     train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
-    return CorpusSubstitutes(train, reader.texts, embedding.weight)  # type: ignore[arg-type]
+    return CorpusSubstitutes(train, reader.texts, embedding.weight)
 
 
 @dataclass(frozen=True, slots=True)
