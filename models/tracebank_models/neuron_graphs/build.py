@@ -168,9 +168,7 @@ def _starts(
     runs: Runs, every: Sequence[tuple[PrunedText, SalientText]], settings: GraphSettings
 ) -> dict[int, frozenset[int]]:
     """Of texts that begin a document, the activating tokens that a token before the text silences."""
-    tried = [
-        one for text, one in every if settings.start_of_text and text.begins and len(one.text.ids) < runs.room
-    ]
+    tried = [one for text, one in every if settings.start_of_text and text.begins and len(one.text.ids) < runs.room]
     padded = runs.values([((runs.reader.padding_id, *one.text.ids), one.text.unit) for one in tried])
     found = {}
     for one, values in zip(tried, padded, strict=True):
@@ -201,16 +199,14 @@ def _with_silent_windows(
         learn_silencers(runs, graphs, examples, settings)
 
 
-def _outcome(
-    one: UnitWindows, pruned: Pruned | None, graphs: dict[int, NeuronGraph], count: int
-) -> BuiltGraph:
+def _outcome(one: UnitWindows, pruned: Pruned | None, graphs: dict[int, NeuronGraph], count: int) -> BuiltGraph:
+    reason: str | None = None
     if pruned is None:
         reason = f"its maximum is {one.maximum:g}: a number above 0 is needed"
         return BuiltGraph(one.unit, None, reason, 0, 0, any(window.truncated for window in one.windows))
     graph = graphs.get(one.unit)
-    reason = pruned.reason
-    if graph is None and reason is None:
-        reason = "no token of its pruned texts is activating"
-    elif graph is not None and not graph.match.children:
+    if graph is None:
+        reason = pruned.reason or "no token of its pruned texts is activating"
+    elif not graph.match.children:
         graph, reason = None, "every end of its graph is wrong on more silent windows than it is right"
     return BuiltGraph(one.unit, graph, reason, len(pruned.texts), count, pruned.truncated)

@@ -34,9 +34,7 @@ class _Trial:
     position: int
 
 
-def with_gaps(
-    runs: Runs, paths: Mapping[int, Sequence[Path]], settings: GraphSettings
-) -> dict[int, list[Path]]:
+def with_gaps(runs: Runs, paths: Mapping[int, Sequence[Path]], settings: GraphSettings) -> dict[int, list[Path]]:
     """Paths of units, with one path with gaps in the place of those whose context is the same at several distances."""
     groups = {unit: _groups(own) for unit, own in paths.items()}
     gapped = {
