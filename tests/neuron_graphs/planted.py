@@ -12,9 +12,33 @@ from torch import Tensor
 from tracebank_models.neuron_graphs.units import UnitReader
 from tracebank_models.neuron_graphs.windows import UnitWindows, Window
 
-WORDS = (
-    "ant bee cat dog eel fox gnu hen ibex jay kite lynx mole newt owl pug quail rat seal toad urchin vole wasp yak zebra"
-).split()
+WORDS = [
+    "ant",
+    "bee",
+    "cat",
+    "dog",
+    "eel",
+    "fox",
+    "gnu",
+    "hen",
+    "ibex",
+    "jay",
+    "kite",
+    "lynx",
+    "mole",
+    "newt",
+    "owl",
+    "pug",
+    "quail",
+    "rat",
+    "seal",
+    "toad",
+    "urchin",
+    "vole",
+    "wasp",
+    "yak",
+    "zebra",
+]
 SPECIAL = [" Cat", " CAT", "\x00", "\U0001f642", " not"]
 TEXTS = ["<pad>", *(f" {word}" for word in WORDS), *SPECIAL]
 ID = {text.strip(" "): number for number, text in enumerate(TEXTS)}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import networkx
 import polars as pl
 import pytest
-
 from tests.neuron_graphs.planted import TEXTS, PlantedUnits, Rule, f1, random_text, windows_of
+
 from tracebank_models.neuron_graphs.build import BuiltGraph, build_graphs
 from tracebank_models.neuron_graphs.graph import NeuronGraph
 from tracebank_models.neuron_graphs.settings import PAPERS, GraphSettings
@@ -21,7 +22,10 @@ RULES: dict[str, tuple[Rule, list[str]]] = {
     "any distance": (lambda t, i: float(t[i] == "cat" and "ant" in t[:i]), ["cat"]),
     "at the start": (lambda t, i: float(t[i] == "ant" and i == 0), ["ant"]),
     "whatever starts": (lambda t, i: float(i == 0), []),
-    "two behaviours": (lambda t, i: float((t[i] == "bee" and t[i - 1 : i] == ["ant"]) or t[i] == "owl"), ["ant", "bee", "owl"]),
+    "two behaviours": (
+        lambda t, i: float((t[i] == "bee" and t[i - 1 : i] == ["ant"]) or t[i] == "owl"),
+        ["ant", "bee", "owl"],
+    ),
     "a negative context": (lambda t, i: float(t[i] == "bee" and "not" not in t[max(0, i - 3) : i]), ["bee", "not"]),
     "any case": (lambda t, i: float(t[i].lower() == "cat"), ["cat"]),
     "nul after emoji": (lambda t, i: float(t[i] == "\x00" and t[i - 1 : i] == [SMILE]), ["\x00", SMILE]),
@@ -103,8 +107,6 @@ def test_a_silencer_is_known_with_its_reach(built: dict[str, BuiltGraph]) -> Non
 
 
 def test_two_behaviours_are_drawn_apart(built: dict[str, BuiltGraph]) -> None:
-    import networkx
-
     graph = built["two behaviours"].graph
     assert graph is not None
     parts = [sorted(part) for part in networkx.weakly_connected_components(graph.drawing())]

@@ -30,7 +30,7 @@ def test_the_rules_answer_other_ends_of_one_way(rule: Rule, value: float) -> Non
 
 
 def test_no_rule_is_made_up() -> None:
-    with pytest.raises(ValueError, match="^rule: 'shortest' is not allowed; allowed: longest, maximum, first$"):
+    with pytest.raises(ValueError, match=r"^rule: 'shortest' is not allowed; allowed: longest, maximum, first$"):
         graph(("sea", 0.7)).predict(["sea"], "shortest")  # type: ignore[arg-type]
 
 
@@ -94,8 +94,16 @@ def test_a_graph_of_nothing_predicts_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("token", "known"),
-    [(" Import", "import"), ("IMPORT", "IMPORT"), (" x1 ", "x1"), ("A", "A"), (" 1 ", " 1 "), (" (", " ("), ("\x00", "\x00")],
-)  # fmt: skip
+    [
+        (" Import", "import"),
+        ("IMPORT", "IMPORT"),
+        (" x1 ", "x1"),
+        ("A", "A"),
+        (" 1 ", " 1 "),
+        (" (", " ("),
+        ("\x00", "\x00"),
+    ],
+)
 def test_tokens_are_normalised_as_in_the_papers(token: str, known: str) -> None:
     assert normalized_token(token) == known
 

@@ -14,7 +14,7 @@ import random
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Column, Table
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tracebank_benchmarks.neuron_graphs.slow_loop import SlowLoop, SlowUnit, slow_nodes, slow_predict
@@ -33,10 +34,12 @@ from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.language_model.standard_library import standard_library_documents
 from tracebank_models.language_model.tokenizer import train_tokenizer
 from tracebank_models.neuron_graphs.build import BuiltGraph, build_graphs
+from tracebank_models.neuron_graphs.graph import Rule
 from tracebank_models.neuron_graphs.settings import PAPERS
 from tracebank_models.neuron_graphs.substitutes import CorpusSubstitutes
 from tracebank_models.neuron_graphs.units import ModelUnits
 from tracebank_models.neuron_graphs.windows import Ids, UnitWindows, Window
+from tracebank_models.neuron_graphs.words import Substitutes
 
 PEER_SECONDS: Final = 9.4
 """Of a unit on a T4, as the paper says: 48 hours for 18,432 neurons of a model of 6 layers, 768 wide."""
@@ -71,9 +74,7 @@ class Comparison:
     """Variants of texts that were kept, a unit."""
 
 
-def windows_of(
-    units: ModelUnits, corpus: TokenCorpus, neurons: list[int], count: int
-) -> list[UnitWindows]:
+def windows_of(units: ModelUnits, corpus: TokenCorpus, neurons: list[int], count: int) -> list[UnitWindows]:
     """The documents in which neurons are strongest, whole, with their strongest token as the pivot."""
     documents = [tuple(corpus.token_ids[a:b].tolist()) for a, b in zip(corpus.starts, corpus.starts[1:], strict=False)]
     strongest = np.empty((len(documents), len(neurons)))
@@ -104,7 +105,7 @@ def _padded(texts: list[Ids], padding: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def compare(
-    units: ModelUnits, examples: list[UnitWindows], substitutes: CorpusSubstitutes, texts: list[list[str]]
+    units: ModelUnits, examples: list[UnitWindows], substitutes: Substitutes, texts: list[list[str]]
 ) -> Comparison:
     """Make the graphs of all units in both ways; whatever is kept between calls is empty for the fast one."""
     slow = SlowLoop(units, PAPERS, substitutes)
@@ -120,7 +121,9 @@ def compare(
         looped.cpu_seconds / fast.cpu_seconds,
         sum(_same_rows(one, other) for one, other in zip(built, made, strict=True)),
         {
-            rule: sum(_same(one, other, texts, longest=rule == "longest") for one, other in zip(built, made, strict=True))
+            rule: sum(
+                _same(one, other, texts, longest=rule == "longest") for one, other in zip(built, made, strict=True)
+            )
             for rule in ("longest", "maximum")
         },
         sum(one.variants for one in built) / len(built),
@@ -140,7 +143,7 @@ def _same_rows(built: BuiltGraph, made: SlowUnit) -> bool:
 def _same(built: BuiltGraph, made: SlowUnit, texts: list[list[str]], *, longest: bool) -> bool:
     if built.graph is None:
         return not made.match
-    rule = "longest" if longest else "maximum"
+    rule: Rule = "longest" if longest else "maximum"
     return all(built.graph.predict(one, rule) == slow_predict(made, one, PAPERS, longest=longest) for one in texts)
 
 
@@ -148,7 +151,7 @@ def _loaded(model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[
     documents = corpus_frame(standard_library_documents(("docstrings",)), 300_000)["text"].to_list()
     if model in SIZES:
         tokenizer = train_tokenizer(documents)
-        return build_model(model_size(model), tokenizer).eval(), tokenizer, documents
+        return build_model(model_size(model), tokenizer), tokenizer, documents
     found = load_language_model(model, device="cpu", download=False)
     return found.model, found.tokenizer, documents
 
@@ -170,7 +173,7 @@ def main(
     corpus = TokenCorpus.from_texts(train, tokenizer, max_tokens=min(255, units.context - 1))
     chosen = random.Random(0).sample(range(units.features), min(neurons, units.features))
     examples = windows_of(units, corpus, chosen, windows)
-    substitutes = CorpusSubstitutes(corpus, units.texts, loaded.get_input_embeddings().weight)
+    substitutes = CorpusSubstitutes(corpus, units.texts, cast(nn.Embedding, loaded.get_input_embeddings()).weight)
     others = [[units.texts[token] for token in units.encode(text)] for text in test[:40]]
     found = compare(units, examples, substitutes, others)
     if as_json:

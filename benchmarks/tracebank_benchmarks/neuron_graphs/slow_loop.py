@@ -26,7 +26,7 @@ from tracebank_models.neuron_graphs.words import Substitutes, chosen, words
 IGNORE: Final = "**IGNORE**"
 PREFIXES_AT_ONCE: Final = 4
 
-Tree = dict[str, Any]
+Tree = dict[Any, Any]
 """By token or `IGNORE` what is further left; `None` holds (importance, value), and `()` the value of an end."""
 Values = NDArray[np.float64]
 
@@ -117,12 +117,12 @@ class SlowLoop:
     def _measured(self, ids: list[int], unit: int) -> tuple[Values, Values]:
         """Values of a text, and importances (masked token, token), from a batch of the text and its masks."""
         whole, first = [*self.start, *ids], len(self.start)
-        rows = [whole] + [whole[:k] + [self.units.padding_id] + whole[k + 1 :] for k in range(len(whole))]
-        found = self._run(rows, unit)
+        masks = ([*whole[:k], self.units.padding_id, *whole[k + 1 :]] for k in range(len(whole)))
+        found = self._run([whole, *masks], unit)
         plain, masked = found[0, first:], found[1 + first :, first:]
         with np.errstate(divide="ignore", invalid="ignore"):
             importance = np.where(plain == 0, 0.0, 1 - masked / plain)
-        return plain, np.round(importance, RATIO_DIGITS)
+        return plain, np.round(importance, RATIO_DIGITS).astype(np.float64)
 
     def _varied(
         self, ids: list[int], pivot: int, values: Values, importance: Values, unit: int
@@ -139,7 +139,9 @@ class SlowLoop:
             for other in chosen(word.masked.word, self.substitutes([word.masked])[0], settings.substitutes):
                 new = word.replaced(tuple(ids), other, self.units.encode)
                 added = len(new) - len(ids) + len(span)
-                where = [[at] for at in range(word.first)] + [span] * added + [[at] for at in range(word.last, len(ids))]
+                where = (
+                    [[at] for at in range(word.first)] + [span] * added + [[at] for at in range(word.last, len(ids))]
+                )
                 if new != tuple(ids) and added and len(self.start) + len(new) <= self.units.context:
                     tried.setdefault(new, (where, [at for at, old in enumerate(where) if pivot in old]))
         if not tried:
@@ -216,7 +218,9 @@ def slow_nodes(made: SlowUnit) -> pl.DataFrame:
     def add(name: str, tree: Tree, parent: int | None, depth: int, token: str, start: int) -> int:
         number = start
         kind = "root" if parent is None else "any" if token == IGNORE else "token"
-        rows.append((name, number, parent, depth, kind, "" if kind != "token" else token, *tree.get(None, (0.0, 0.0)), None))
+        rows.append(
+            (name, number, parent, depth, kind, "" if kind != "token" else token, *tree.get(None, (0.0, 0.0)), None)
+        )
         after = number + 1
         if () in tree:
             rows.append((name, after, number, depth + 1, "end", "", 0.0, tree[()], None))

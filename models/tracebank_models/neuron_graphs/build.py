@@ -200,13 +200,13 @@ def _with_silent_windows(
 
 
 def _outcome(one: UnitWindows, pruned: Pruned | None, graphs: dict[int, NeuronGraph], count: int) -> BuiltGraph:
+    reason: str | None = None
     if pruned is None:
         reason = f"its maximum is {one.maximum:g}: a number above 0 is needed"
         return BuiltGraph(one.unit, None, reason, 0, 0, any(window.truncated for window in one.windows))
     graph = graphs.get(one.unit)
-    reason = pruned.reason
-    if graph is None and reason is None:
-        reason = "no token of its pruned texts is activating"
-    elif graph is not None and not graph.match.children:
+    if graph is None:
+        reason = pruned.reason or "no token of its pruned texts is activating"
+    elif not graph.match.children:
         graph, reason = None, "every end of its graph is wrong on more silent windows than it is right"
     return BuiltGraph(one.unit, graph, reason, len(pruned.texts), count, pruned.truncated)

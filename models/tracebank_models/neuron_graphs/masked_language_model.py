@@ -57,9 +57,10 @@ class MaskedLanguageModel:
         mask = self._mask
         asked = [f"{word.before.replace(mask, '')}{mask}{word.after.replace(mask, '')}" for word in words]
         distinct = list(dict.fromkeys(asked))
-        # A list in, a list out: of lists, but of one text the list itself.
         answers = self._fill(distinct, batch_size=self._batch_size) if distinct else []
-        known = dict(zip(distinct, [answers] if len(distinct) == 1 and isinstance(answers[0], dict) else answers))
+        if len(distinct) == 1:  # then it is the text's own list that is given back
+            answers = [answers]
+        known = dict(zip(distinct, answers, strict=True))
         return [self._words(known[text]) for text in asked]
 
     def _words(self, predictions: Sequence[Mapping[str, object]]) -> list[str]:

@@ -45,7 +45,7 @@ def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSet
     """Prune the windows of many units; each length is tried for all of them at once."""
     after = settings.tokens_after
     windows = [[fitted(window, runs.room, after) for window in one.windows] for one in examples]
-    found = [_pivots(runs, one, cut, settings) for one, cut in zip(examples, windows, strict=True)]
+    found = [_pivots(one, cut, settings) for one, cut in zip(examples, windows, strict=True)]
     read = runs.values([request for requests, _ in found for request in requests])
     texts: list[Pruned] = []
     flat: list[_Pivot] = []
@@ -68,9 +68,7 @@ def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSet
     ]
 
 
-def _pivots(
-    runs: Runs, one: UnitWindows, windows: Sequence[Window], settings: GraphSettings
-) -> tuple[list[tuple[Ids, int]], bool]:
+def _pivots(one: UnitWindows, windows: Sequence[Window], settings: GraphSettings) -> tuple[list[tuple[Ids, int]], bool]:
     """What has to be read of the windows; up to the pivot is enough where it is given."""
     given = not settings.strongest_pivots
     cut = [window.ids[: window.pivot + 1] if given else window.ids for window in windows]

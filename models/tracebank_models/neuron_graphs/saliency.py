@@ -60,4 +60,4 @@ def _importance(values: Values, masked: Values) -> Values:
     # A token before the masked one does not change; one without a value has nothing to lose.
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where(plain == 0, 0.0, 1 - masked / plain)
-    return np.round(np.triu(found), RATIO_DIGITS)
+    return np.round(np.triu(found), RATIO_DIGITS).astype(np.float64, copy=False)

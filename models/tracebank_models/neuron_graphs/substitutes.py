@@ -64,7 +64,7 @@ class CorpusSubstitutes:
         ]
         if not sides:
             return []
-        found = sides[0] if len(sides) == 1 else np.intersect1d(*sides, assume_unique=True)
+        found = sides[0] if len(sides) == 1 else np.intersect1d(sides[0], sides[1], assume_unique=True)
         middle = self._embedding[list(word.ids)].mean(0)
         order = np.argsort(-(self._embedding[found] @ middle), kind="stable")
         tokens: list[int] = found[order][:_CANDIDATES].tolist()

@@ -1,4 +1,4 @@
-"""Units that can be run on any tokens: what graphs ask of them, and neurons and features of a language model as such."""
+"""Units that can be run on any tokens: what graphs ask of them, and neurons and features of a model as such."""
 
 from __future__ import annotations
 
@@ -69,19 +69,21 @@ class UnitReader(Protocol):
         Returns:
             (requests, masked position, position). What is before the masked position is not defined.
         """
-        length = ids.shape[1]
-        asked, column = units.unique(return_inverse=True)
-        found = []
-        for some in torch.arange(len(ids)).split(max(1, _WHOLE_TOKENS // length**2)):
-            masked = ids[some][:, None].repeat(1, length, 1)
+        length, size = ids.shape[1], max(1, _WHOLE_TOKENS // ids.shape[1] ** 2)
+        asked = sorted(set(units.tolist()))
+        column = torch.tensor([asked.index(unit) for unit in units.tolist()])
+        found = torch.empty(0)
+        for first in range(0, len(ids), size):
+            masked = ids[first : first + size][:, None].repeat(1, length, 1)
             masked.diagonal(dim1=1, dim2=2).fill_(self.padding_id)
             flat = masked.flatten(0, 1)
-            values = self.values(flat, torch.ones_like(flat, dtype=torch.bool), asked)
-            values = values.unflatten(0, (len(some), length))
-            own = ((rows >= some[0]) & (rows <= some[-1])).nonzero()[:, 0]
-            found.append((own, values[rows[own] - some[0], :, :, column[own]]))
-        order = torch.cat([own for own, _ in found]).argsort()
-        return torch.cat([values for _, values in found])[order]
+            values = self.values(flat, torch.ones_like(flat, dtype=torch.bool), torch.tensor(asked))
+            values = values.view(-1, length, length, len(asked))
+            if first == 0:
+                found = values.new_empty(len(rows), length, length)
+            own = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
+            found[own] = values[rows[own] - first, :, :, column[own]]
+        return found
 
 
 class ModelUnits(UnitReader):
@@ -161,7 +163,7 @@ class ModelUnits(UnitReader):
         if isinstance(self.coder, RawActivations):
             return activations
         codes = encoded(self.site.name, self.coder, activations.flatten(0, 1))
-        return codes.unflatten(0, activations.shape[:2])
+        return codes.view(*activations.shape[:2], -1)
 
     def _activations(self, ids: Tensor, mask: Tensor | None, cache: DynamicCache | None = None) -> Tensor:
         self.forwarded += ids.numel()
@@ -176,7 +178,8 @@ class ModelUnits(UnitReader):
     @cached_property
     def _pass_tokens(self) -> float:
         """Tokens that cost as much as two empty passes."""
-        return 2 * _PASS_COST / (12 * self.model.config.get_text_config().hidden_size ** 2)
+        width = int(self.model.config.get_text_config().hidden_size)
+        return 2 * _PASS_COST / (12 * width * width)
 
     @cached_property
     def _runner(self) -> PreTrainedModel:
