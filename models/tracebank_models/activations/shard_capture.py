@@ -144,7 +144,7 @@ def capture_models(
     for corpus in corpora:
         rows = []
         for loaded in models:
-            facts, start = loaded.facts, before
+            facts = loaded.facts
             frame = capture_shards(
                 loaded.model,
                 corpus,
@@ -153,12 +153,17 @@ def capture_models(
                 model_hash=facts.weights_hash,
                 settings=settings,
                 expected_tokenizer=facts.tokenizer_hash,
-                progress=lambda done, _, start=start: progress(start + done, total),
+                progress=_after(before, total, progress),
             )
             rows.append(frame.with_columns(model=pl.lit(facts.model)))
             before += corpus.tokens
         found.append(pl.concat(rows))
     return found
+
+
+def _after(before: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """What a capture tells, as a part of several: so many tokens were done before it."""
+    return lambda done, _total: progress(before + done, total)
 
 
 def _capture_shard(
