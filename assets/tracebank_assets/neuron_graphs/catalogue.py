@@ -31,7 +31,8 @@ def stored_graphs(
     Raises:
         dg.Failure: none of them was made.
     """
-    from tracebank_models.neuron_graphs.graph import NODE_COLUMNS, NeuronGraph as Graph
+    from tracebank_models.neuron_graphs.graph import NODE_COLUMNS
+    from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
 
     rows = _rows(relational, NeuronGraph, ("feature", "reason", "settings"), name, units)
     if not rows:

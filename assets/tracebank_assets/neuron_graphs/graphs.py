@@ -120,9 +120,12 @@ def substitutes_of(config: GraphsConfig) -> "Substitutes | None":
     """The masked language model of the config; None where the corpus gives substitutes."""
     if not config.masked_model:
         return None
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
     from tracebank_models.neuron_graphs.masked_language_model import MaskedLanguageModel
 
-    return MaskedLanguageModel.load(config.masked_model)
+    model = AutoModelForMaskedLM.from_pretrained(config.masked_model)
+    return MaskedLanguageModel(model, AutoTokenizer.from_pretrained(config.masked_model))
 
 
 def _describe(made: Materialised, units: Units, read: "UnitsOfModel") -> None:

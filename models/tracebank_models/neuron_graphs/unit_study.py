@@ -85,7 +85,7 @@ class UnitsOfModel:
 
 def _places(one: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     found = (getattr(one, name) for name in ("token_ids", "documents", "positions", "rows"))
-    return tuple(found)  
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
