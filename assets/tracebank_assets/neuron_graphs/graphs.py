@@ -14,7 +14,7 @@ from tracebank_assets.artifacts import artifact
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Materialised
 from tracebank_assets.neuron_graphs.keys import GROUP
-from tracebank_assets.neuron_graphs.units import UNITS, Units, made_of_units
+from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, Units, made_of_units
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
 from tracebank_assets.studies import GPU_POOL
 from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
@@ -90,7 +90,7 @@ def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stor
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"share": share, "units": len(built)},
     )
-    return made.result({"units": len(built), "with_graph": with_graph}, [check])
+    return made.result({"units": len(built), "with_graph": with_graph, MADE_OF: units.made_of()}, [check])
 
 
 def drawn(units: int, config: GraphsConfig) -> list[int]:

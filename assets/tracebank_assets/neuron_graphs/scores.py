@@ -15,7 +15,7 @@ from tracebank_assets.artifacts import artifact
 from tracebank_assets.materialised import Figure
 from tracebank_assets.neuron_graphs.catalogue import stored_graphs, stored_study
 from tracebank_assets.neuron_graphs.keys import GRAPHS, GROUP
-from tracebank_assets.neuron_graphs.units import UNITS, made_of_units
+from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, made_of_units
 from tracebank_assets.studies import GPU_POOL
 from tracebank_schemas.neuron_graphs import ExplanationComparison
 from tracebank_schemas.sparse_autoencoder import FeatureExplanation, FeatureScore
@@ -76,7 +76,8 @@ def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
         made.into(ExplanationComparison, ExplanationComparison.dictionary == units.name).write(
             compared.with_columns(dictionary=pl.lit(units.name))
         )
-    return made.result(_figures(compared), _results(compared, found.documents_in_both))
+    figures = {**_figures(compared), MADE_OF: made.inputs["/".join(GRAPHS.path)]}
+    return made.result(figures, _results(compared, found.documents_in_both))
 
 
 def explanation_rows(dictionary: str, texts: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -14,7 +15,8 @@ from tracebank.stores.relational import RelationalStore
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.materialised import Materialised, materialised
-from tracebank_assets.studies import studies, study_named
+from tracebank_assets.studies import settings_of, studies, study_named
+from tracebank_models.language_model.corpora import ReviewCorpus
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, HELD_OUT, Study
 from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
@@ -31,6 +33,8 @@ UNITS: Final = dg.DynamicPartitionsDefinition(name="units")
 """A partition for each dictionary, or layer of neurons, that somebody asked for: `small/layers.3.neurons`."""
 NEURONS: Final = "neurons"
 """Architecture, and last part of the site, of a layer of neurons."""
+MADE_OF: Final = "made_of"
+"""Metadata: what graphs and scores were made of, beside their config."""
 _LAYER: Final = re.compile(rf"(?P<model>.+)/(?P<site>layers\.(?P<layer>\d+)\.{NEURONS})")
 
 
@@ -68,12 +72,25 @@ class Units:
             raise dg.Failure(f"{error}; materialise sparse_features/dictionaries again") from None
 
     def corpus(self, loaded: "LoadedModel") -> "TokenCorpus":
-        """Texts that neither the model was trained on nor the dictionary: of a dictionary the study's held-out ones."""
+        """Texts that neither the model was trained on nor the dictionary: of a dictionary the study's held-out ones.
+
+        Models of the ladder read code too, so that their neurons are asked about both.
+        """
         from tracebank_models.activations.corpus import TokenCorpus
+        from tracebank_models.language_model.offline_corpus import unseen_sources
 
         shards = range(CORPUS_SHARDS) if self.row is None else [HELD_OUT]
-        texts = [document.text for shard in shards for document in self.study.captured_documents(shard)]
+        documents = [document for shard in shards for document in self.study.captured_documents(shard)]
+        if self.row is None and isinstance(self.study.data.corpus, ReviewCorpus) and self.study.base.trained_here:
+            documents += unseen_sources(len(documents) // 2)
+        texts = [document.text for document in documents]
         return TokenCorpus.from_texts(texts, loaded.tokenizer, max_tokens=self.study.effort.max_tokens)
+
+    def made_of(self) -> str:
+        """Hash of the weights of model and dictionary, and of what their texts are."""
+        told = settings_of(self.study, ("data", "documents", "max_tokens"))
+        weights = self.row.weights_hash or self.row.dictionary if self.row else ""
+        return sha256(f"{self.model.weights_hash} {weights} {told}".encode()).hexdigest()
 
     def as_dictionary(self) -> dict[str, object]:
         """A layer of neurons as a row of `sparse_autoencoders`."""
@@ -125,6 +142,18 @@ def units_of(relational: RelationalStore, name: str) -> Units:
     return Units(name, catalogued(relational, row.model), row.site, row.layer, study, row)
 
 
+def all_layers(relational: RelationalStore, name: str) -> list[str]:
+    """Names of units: `MODEL/neurons` stands for every layer of a model, and any other name for itself.
+
+    Raises:
+        dg.Failure: see `units_of`.
+    """
+    model, _, last = name.rpartition("/")
+    if last != NEURONS or not model:
+        return [units_of(relational, name).name]
+    return [f"{model}/layers.{layer}.{NEURONS}" for layer in range(catalogued(relational, model).layers)]
+
+
 def _study_of(model: str) -> Study:
     """The study that a model is of; of a base one of those that share it, which have its texts."""
     name = model.partition("@")[0]
@@ -148,9 +177,7 @@ def made_of_units(
     device = prepared_device(stores.settings, units.study.effort.threads)
     with materialised(context, stores) as made:
         made.device = str(device)
-        made.inputs["model"] = units.model.weights_hash
-        if units.row is not None:
-            made.inputs["dictionary"] = units.row.weights_hash or units.row.dictionary
+        made.inputs["units"] = units.made_of()
         yield made, units, read_by(stores.relational, units, device)
 
 

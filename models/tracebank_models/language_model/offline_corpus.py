@@ -8,7 +8,7 @@ import polars as pl
 
 from tracebank_models.checked_settings import require, whole
 
-from .corpus import checked_corpus, corpus_frame
+from .corpus import Document, checked_corpus, corpus_frame
 from .lexicon import Lexicon
 from .product_reviews import ProductReviews, ReviewStyle
 from .standard_library import standard_library_documents
@@ -53,3 +53,30 @@ def offline_corpus(lexicon: Lexicon, configuration: OfflineCorpus | None = None)
         if characters:
             parts.append(corpus_frame(standard_library_documents((kind,), wanted.seed), characters))
     return checked_corpus(pl.concat(parts))
+
+
+def unseen_sources(count: int, characters: int = 400, most_of_file: int = 20) -> list[Document]:
+    """Pieces of sources that no model of the ladder was trained on: of the files that their corpora do not come to.
+
+    Args:
+        count: Pieces.
+        characters: Of a piece, about: lines stay whole.
+        most_of_file: Pieces of one file, from its beginning.
+    """
+    found: list[Document] = []
+    files = standard_library_documents(("sources",), OfflineCorpus().seed, backwards=True)
+    for file in files:
+        if len(found) >= count:
+            break
+        pieces = _pieces(file.text, characters)[:most_of_file]
+        found += [Document(f"{file.document_id}#{at}", file.source, piece) for at, piece in enumerate(pieces)]
+    return found[:count]
+
+
+def _pieces(text: str, characters: int) -> list[str]:
+    found = [""]
+    for line in text.splitlines(keepends=True):
+        if len(found[-1]) + len(line) > characters and found[-1]:
+            found.append("")
+        found[-1] += line
+    return [piece for piece in found if piece.strip()]

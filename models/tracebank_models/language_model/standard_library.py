@@ -23,7 +23,7 @@ _SHORTEST_DOCSTRING = 80
 
 
 def standard_library_documents(
-    kinds: Sequence[str] = KINDS, seed: int = 0, root: Path | None = None
+    kinds: Sequence[str] = KINDS, seed: int = 0, root: Path | None = None, *, backwards: bool = False
 ) -> Iterator[Document]:
     """Docstrings and sources in an order drawn by seed; ids are `stdlib/KIND/MODULE[:QUALIFIED.NAME]`.
 
@@ -34,6 +34,7 @@ def standard_library_documents(
         kinds: Of `KINDS`.
         seed: Seed of the order of files.
         root: Folder of the library; None takes the running Python's.
+        backwards: Begin with the last file, which a corpus of limited size does not come to.
 
     Raises:
         ValueError: A kind is unknown, or the folder holds no Python file.
@@ -46,7 +47,7 @@ def standard_library_documents(
     if not files:
         raise ValueError(f"root: {str(folder)!r} holds no Python file; allowed: the folder of a standard library")
     random.Random(f"standard_library/{seed}").shuffle(files)
-    return _documents(folder, files, kinds)
+    return _documents(folder, files[::-1] if backwards else files, kinds)
 
 
 def _python_files(folder: Path) -> list[Path]:

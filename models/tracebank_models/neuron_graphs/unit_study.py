@@ -344,3 +344,44 @@ def _activating(graphs: Mapping[int, NeuronGraph]) -> pl.DataFrame:
         if child.step.kind == "token"
     ]
     return pl.DataFrame(rows, schema=_NO_TOKENS.schema, orient="row")
+
+
+Shown = list[tuple[str, float, float]]
+"""Tokens of a text with what is predicted and what is true, shares of the unit's maximum."""
+
+
+def values_on(units: UnitsOfModel, unit: int, maximum: float, graph: NeuronGraph | None, text: str) -> Shown:
+    """What a graph says of a text, and what its unit does there.
+
+    Args:
+        units: All of them.
+        unit: Its number.
+        maximum: That values are shares of.
+        graph: The unit's; None predicts 0.
+        text: Read as corpora are, no further than the model's context.
+
+    Raises:
+        ValueError: The text has no token.
+    """
+    context = ModelUnits(units.model, units.tokenizer, units.site, units.coder).context
+    corpus = TokenCorpus.from_texts([text], units.tokenizer, max_tokens=context)
+    read = _Read(replace(units, corpus=corpus), [unit], token_texts(units.tokenizer))
+    return _shown(read, slice(None), units, maximum, graph)
+
+
+def values_on_strongest(
+    units: UnitsOfModel, unit: int, maximum: float, graph: NeuronGraph | None, study: UnitStudy
+) -> Shown:
+    """The same of the text around the token of the documents with an odd number that the unit fires on most."""
+    read = _Read(units, [unit], token_texts(units.tokenizer))
+    windows = read.windows(study.test, _NO_TOKENS, described=False)
+    first, last = windows.row(0, named=True)["first"], windows.row(0, named=True)["last"]
+    return _shown(read, slice(first, last + 1), units, maximum, graph)
+
+
+def _shown(read: _Read, rows: slice, units: UnitsOfModel, maximum: float, graph: NeuronGraph | None) -> Shown:
+    tokens = token_texts(units.tokenizer).gather(read.places.token_ids[rows]).to_list()
+    before = [""] if read.places.positions[rows][0] else []
+    said = graph.predict([*before, *tokens])[len(before) :] if graph else [0.0] * len(tokens)
+    true = (read.codes[rows, 0] / maximum).tolist() if maximum > 0 else [0.0] * len(tokens)
+    return list(zip(tokens, said, true, strict=True))
