@@ -56,3 +56,15 @@ def track(description: str, total: float | None) -> Iterator[Advance]:
         yield lambda amount: progress.advance(task, amount)
     finally:
         progress.remove_task(task)
+
+
+def advancing(advance: Advance) -> Callable[[int, int], None]:
+    """A bar's way to be told how much is done in all, and of how much."""
+    before = 0
+
+    def tell(done: int, _total: int) -> None:
+        nonlocal before
+        advance(done - before)
+        before = done
+
+    return tell

@@ -96,7 +96,7 @@ def test_sites_of_other_architectures() -> None:
 
 
 def test_a_site_outside_the_body_is_reached(model: Any) -> None:
-    assert site_widths(model, resolve_sites(model, ["lm_head"])) == {"lm_head": 256}
+    assert site_widths(model, resolve_sites(model, ["lm_head"])) == {"lm_head": 257}
 
 
 def test_a_replaced_output_is_what_the_model_goes_on_with(model: Any, tokenizer: Any) -> None:
@@ -155,8 +155,8 @@ def test_another_tokenizer_is_refused(model: Any, tokenizer: Any) -> None:
     corpus = _corpus(tokenizer)
     with pytest.raises(ValueError, match=r"^tokenizer: the corpus was tokenized by"):
         next(iter(stream_activations(model, corpus, ["layers.0.mlp"], expected_tokenizer="f" * 64)))
-    beyond = TokenCorpus(np.array([3, 256], np.int32), np.array([0, 2]), np.array([0]), "x")
-    with pytest.raises(ValueError, match="token 256: allowed are 0 to 255"):
+    beyond = TokenCorpus(np.array([3, 257], np.int32), np.array([0, 2]), np.array([0]), "x")
+    with pytest.raises(ValueError, match="token 257: allowed are 0 to 256"):
         next(iter(stream_activations(model, beyond, ["layers.0.mlp"])))
 
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import clickhouse_connect
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from tests.activations.conftest import TEXTS
@@ -20,7 +22,7 @@ from tests.activations.conftest import TEXTS
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
 from tracebank_models.activations.reader import ActivationShards
-from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
+from tracebank_models.activations.shard_capture import CaptureSettings, capture_models, capture_shards
 from tracebank_models.activations.shards import ActivationKey, ShardFolder, token_ids_of
 
 SITES = ["layers.1.mlp", "layers.2.resid"]
@@ -230,6 +232,24 @@ def test_a_killed_capture_goes_on_and_gives_the_same_bytes(model: Any, corpus: T
     assert rows["killed"].drop("path").equals(rows["whole"].drop("path"))
     for one, other in zip(rows["killed"]["path"], rows["whole"]["path"], strict=True):
         assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_models_that_were_captured_are_not_read_again(model: Any, corpus: TokenCorpus, tmp_path: Path) -> None:
+    facts = [SimpleNamespace(model=name, weights_hash=name, tokenizer_hash=corpus.tokenizer_hash) for name in "ab"]
+    models: list[Any] = [SimpleNamespace(model=model, facts=one) for one in facts]
+    told: list[tuple[int, int]] = []
+
+    def killed(done: int, every: int) -> None:
+        told.append((done, every))
+        if done > 150 + corpus.tokens:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        capture_models(models, [corpus], SITES, tmp_path, SMALL, killed)
+    assert told == sorted(set(told))
+    assert {every for _, every in told} == {2 * corpus.tokens}
+    (rows,) = capture_models(models, [corpus], SITES, tmp_path, SMALL, lambda *_: None)
+    assert rows.group_by("model", "site").agg(pl.col("tokens").sum())["tokens"].to_list() == [corpus.tokens] * 4
 
 
 def test_heavy_padding_leaves_the_shards_as_they_would_be_without(model: Any, tokenizer: Any, tmp_path: Path) -> None:

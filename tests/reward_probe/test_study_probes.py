@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 import torch
 
-from tracebank_models.features.sparse_coder import RawActivations, text_codes
 from tracebank_models.language_model.direct_preference import PreferencePair
 from tracebank_models.language_model.lexicon import Lexicon, load_vader_lexicon
 from tracebank_models.language_model.product_reviews import ProductReviews
@@ -18,7 +17,7 @@ from tracebank_models.reward_probe.agreement import METRICS
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple
 from tracebank_models.reward_probe.emitted_words import emitted_words, review_starts
 from tracebank_models.reward_probe.probe_tables import ProbedModel, ProbeTables, weight_rows
-from tracebank_models.reward_probe.representations import RAW, SPARSE, represented
+from tracebank_models.reward_probe.representations import RAW, SPARSE
 from tracebank_models.reward_probe.review_triples import neutral_words, review_triples, word_classes
 from tracebank_models.reward_probe.study_probes import ProbedReader, StudyProbeSettings, probe_study
 from tracebank_models.reward_probe.word_probe import WordProbeSettings
@@ -99,17 +98,6 @@ def test_a_probe_has_a_weight_for_each_feature() -> None:
     subject = ProbedModel("k", "s", 0, "m", {"a": "d"})
     with pytest.raises(ValueError, match=r"^features: 3 are not allowed: 2, as the probe has"):
         weight_rows(subject, "p", np.zeros(2), {"a": 3})
-
-
-def test_two_readings_of_one_pass_are_those_of_two(model: Any, tokenizer: Any, signed: Any) -> None:
-    texts = ["a great", "such a lovely", "x"]
-    sites = ["layers.1.mlp", "layers.0.mlp"]
-    for over in ("last", "mean"):
-        found = represented(model, tokenizer, texts, dict.fromkeys(sites, signed), over=over)  # type: ignore[arg-type]
-        assert found.features == {"layers.1.mlp": 32, "layers.0.mlp": 32}
-        for name, coder in ((SPARSE, signed), (RAW, RawActivations())):
-            alone = text_codes(model, tokenizer, texts, dict.fromkeys(sites, coder), over=over)  # type: ignore[arg-type]
-            torch.testing.assert_close(found.codes[name], alone)
 
 
 def test_triples_of_reviews_swap_words_of_one_class() -> None:

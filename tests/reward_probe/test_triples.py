@@ -9,8 +9,9 @@ import torch
 
 from tracebank_models.activations.capture import stream_activations
 from tracebank_models.activations.corpus import TokenCorpus
-from tracebank_models.features.sparse_coder import RawActivations, text_codes
+from tracebank_models.features.sparse_coder import RawActivations
 from tracebank_models.reward_probe.contrastive_triples import ContrastiveTriple, contrastive_triples, triple_texts
+from tracebank_models.reward_probe.representations import RAW, SPARSE, represented
 
 LEXICON = {
     "great": 3.0,
@@ -59,23 +60,25 @@ def test_bad_words_are_refused(lexicon: dict[str, float], neutral: list[str], me
 
 def test_codes_are_those_of_the_last_token(model: Any, tokenizer: Any, signed: Any) -> None:
     texts = ["a great", "such a lovely", "x"]
-    coders = {"layers.0.mlp": signed, "layers.1.mlp": RawActivations()}
-    last = text_codes(model, tokenizer, texts, coders, over="last", batch_tokens=16)
-    mean = text_codes(model, tokenizer, texts, coders, over="mean", batch_tokens=16)
-    assert last.shape == mean.shape == (3, 48)
+    coders = {"layers.1.mlp": signed, "layers.0.mlp": RawActivations()}
+    last = represented(model, tokenizer, texts, coders, over="last", batch_tokens=16)
+    mean = represented(model, tokenizer, texts, coders, over="mean", batch_tokens=16)
+    assert last.features == mean.features == {"layers.1.mlp": 32, "layers.0.mlp": 16}
     for number, text in enumerate(texts):
         (batch,) = stream_activations(model, TokenCorpus.from_texts([text], tokenizer), list(coders))
-        codes = torch.cat([signed.encode(batch.activations["layers.0.mlp"]), batch.activations["layers.1.mlp"]], 1)
-        torch.testing.assert_close(last[number], codes[-1], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(mean[number], codes.mean(0), rtol=1e-4, atol=1e-5)
+        first, second = (batch.activations[site] for site in coders)
+        for name, parts in ((SPARSE, [signed.encode(first), second]), (RAW, [first, second])):
+            values = torch.cat(parts, dim=1)
+            torch.testing.assert_close(last.codes[name][number], values[-1], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(mean.codes[name][number], values.mean(0), rtol=1e-4, atol=1e-5)
 
 
 def test_codes_refuse_what_they_cannot_take(model: Any, tokenizer: Any, narrow: Any, signed: Any) -> None:
     with pytest.raises(ValueError, match=r"^dictionary: that of 'layers.0.mlp' does not take .* width 16"):
-        text_codes(model, tokenizer, ["a"], {"layers.0.mlp": narrow}, over="last")
+        represented(model, tokenizer, ["a"], {"layers.0.mlp": narrow}, over="last")
     for texts in (["abcde"], ["a", ""]):
         with pytest.raises(ValueError, match=r"^texts: a text has no token or more than 4"):
-            text_codes(model, tokenizer, texts, {"layers.0.mlp": signed}, over="last", max_tokens=4)
+            represented(model, tokenizer, texts, {"layers.0.mlp": signed}, over="last", max_tokens=4)
 
 
 def test_texts_of_triples_come_three_by_three() -> None:

@@ -10,6 +10,7 @@ from tests.filled import filled
 
 from tracebank.stores.opening import open_series
 from tracebank_assets.sparse_features.ablations import PROMPT_TOKENS, ablations
+from tracebank_assets.sparse_features.findings import findings
 from tracebank_assets.sparse_features.probes import probes
 from tracebank_models.language_model.lexicon import LexiconReward, load_vader_lexicon
 from tracebank_schemas.reward_probe import ABLATION_TEXTS, Ablation, Probe, ProbeWeight
@@ -39,6 +40,11 @@ def test_conditions_and_their_texts_are_kept(home: Any) -> None:
         assert row.effect == pytest.approx(row.expected_valence - rows[baseline, 0].expected_valence)
         as_low = sum(rows[random, draw].effect <= row.effect + 1e-6 for draw in range(DRAWS))
         assert row.rank_p == pytest.approx((1 + as_low) / (1 + DRAWS))
+    told = {one.what: one.mean for one in findings(home.relational, "small-ppo")}
+    kept = rows["features_error_kept", 0]
+    assert told["features at zero, error kept: rank p among random draws"] == kept.rank_p
+    assert told["features at zero, error kept: valence of the next token"] == kept.effect
+    assert told["features at zero: valence of the next token"] == rows["features", 0].effect
     texts = open_series(home.settings).read(ABLATION_TEXTS, partition={"study": "small-ppo", "seed": 0})
     assert texts.height == 5 * 32
     reward = LexiconReward(load_vader_lexicon())

@@ -40,6 +40,7 @@ from tracebank_schemas.language_model import (
 if TYPE_CHECKING:
     import torch
 
+    from tracebank_models.language_model.layer_divergence import Batch
     from tracebank_models.language_model.loading import LoadedModel
 
 
@@ -175,8 +176,14 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     Activations and outputs are measured on reviews that neither model was trained on. What one swapped layer does to
     the output is measured for the tuned model alone.
     """
+    from tracebank_models.language_model.tuning_divergence import tuning_divergence
+
     with made_of_study(context, stores) as (made, study, device):
-        frame, tensors = _divergences(stores, study, device)
+        parent = load_catalogued(stores.relational, study.base.name, device)
+        names = [row.model for row in checkpoints_of(stores.relational, study.key)]
+        models = (load_catalogued(stores.relational, name, device) for name in names)
+        with track(f"comparing layers of {study.key}", len(names)) as advance:
+            frame, tensors = tuning_divergence(parent, models, study.key, _batches(study, parent), advance)
         for table, rows in ((LayerDivergence, frame), (TensorDivergence, tensors)):
             checkpoint = table.model.startswith(f"{study.key}@", autoescape=True)
             made.into(table, (table.model == study.key) | checkpoint).write(rows)
@@ -187,24 +194,9 @@ def layer_divergences(context: dg.AssetExecutionContext, stores: Stores) -> dg.M
     return made.result(figures, checks.divergence_checks(frame))
 
 
-def _divergences(stores: Stores, study: Study, device: "torch.device") -> tuple[pl.DataFrame, pl.DataFrame]:
-    """By layer and definition, and by weight tensor, of every checkpoint."""
-    from tracebank_models.language_model.layer_divergence import layer_divergence, output_divergence, weight_divergence
+def _batches(study: Study, parent: "LoadedModel") -> "list[Batch]":
+    """Texts that neither model was trained on."""
     from tracebank_models.language_model.token_blocks import padded_texts
 
-    parent = load_catalogued(stores.relational, study.base.name, device)
     texts = [document.text for document in study.data.documents("comparison", study.effort.loss_documents)]
-    batches = padded_texts(parent.tokenizer, texts, study.effort.max_tokens)
-    models = checkpoints_of(stores.relational, study.key)
-    found, tensors = [], []
-    with track(f"comparing layers of {study.key}", len(models)) as advance:
-        for row in models:
-            other = load_catalogued(stores.relational, row.model, device)
-            layers = layer_divergence(parent.model, other.model, batches, swaps=row.model == study.key)
-            outputs = output_divergence(parent.model, other.model, batches).with_columns(layer=pl.lit(-1, pl.Int64))
-            both = pl.concat([layers, outputs], how="diagonal_relaxed")
-            names = {"model": pl.lit(row.model), "parent": pl.lit(study.base.name)}
-            found.append(both.with_columns(**names))
-            tensors.append(weight_divergence(parent.model, other.model).with_columns(**names))
-            advance(1)
-    return pl.concat(found).select("model", "layer", "definition", "parent", "value"), pl.concat(tensors)
+    return padded_texts(parent.tokenizer, texts, study.effort.max_tokens)

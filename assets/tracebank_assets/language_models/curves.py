@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank_schemas.language_model import TRAINING_CURVES
 
 
@@ -37,12 +37,6 @@ def long_curve(curve: pl.DataFrame, *, run: str, method: str, name: str | None =
 @contextmanager
 def step_bar(what: str, steps: int) -> Iterator[Callable[[Mapping[str, float | int]], None]]:
     """A bar over the steps of a training, those that it resumed after included."""
-    done = 0
     with track(what, steps) as advance:
-
-        def on_step(row: Mapping[str, float | int]) -> None:
-            nonlocal done
-            advance(int(row["step"]) - done)
-            done = int(row["step"])
-
-        yield on_step
+        tell = advancing(advance)
+        yield lambda row: tell(int(row["step"]), steps)

@@ -5,24 +5,25 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 import polars as pl
 from pydantic import Field
+from sqlalchemy import select
 
 from tracebank.progress import track
 from tracebank.resources import Stores
+from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.language_models.keys import TUNED
 from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP, PROBES
 from tracebank_assets.sparse_features.probe_checks import ABLATION_CHECKS, beyond_random
-from tracebank_assets.sparse_features.probe_rows import weights_of
-from tracebank_assets.sparse_features.study_data import study_documents
-from tracebank_assets.sparse_features.study_readers import Dictionaries, small_dictionaries
+from tracebank_assets.sparse_features.study_data import small_dictionaries
 from tracebank_assets.studies import made_of_study, of_study, study_artifact, with_study
 from tracebank_models.reward_probe.study import HELD_OUT, Study
-from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation
+from tracebank_schemas.reward_probe import ABLATION_TEXTS, AblatedFeature, Ablation, ProbeWeight
 
 if TYPE_CHECKING:
     from tracebank_models.language_model.loading import LoadedModel
     from tracebank_models.reward_probe.reward_ablation import AblationTexts, RewardAblation
+    from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 PROMPT_TOKENS: Final = 12
 """Of what is continued. The paper takes 30 of its longer reviews."""
@@ -56,36 +57,63 @@ def ablations(context: dg.AssetExecutionContext, config: AblationsConfig, stores
     """
     with made_of_study(context, stores) as (made, study, device):
         tuned = load_catalogued(stores.relational, study.key, device)
-        read = small_dictionaries(stores.relational, study, "tuned", device)
-        found = _ablated(stores, study, config, tuned, read)
+        coders, names = small_dictionaries(stores.relational, study, "tuned", device)
+        weights = _weights(stores.relational, study, names)
+        found = _ablated(study, config, tuned, coders, weights)
         made.into(Ablation, of_study(study)).write(with_study(found.effects, study))
-        made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, read))
+        made.into(AblatedFeature, of_study(study)).write(_chosen_rows(found.chosen, study, names))
         texts = with_study(found.texts, study).select(ABLATION_TEXTS.polars_schema.names())
         made.into(ABLATION_TEXTS, of_study(study)).write(texts)
     return made.result(_figures(found), [beyond_random(found.effects)])
 
 
-def _chosen_rows(chosen: pl.DataFrame, study: Study, read: Dictionaries) -> pl.DataFrame:
-    names = pl.col("site").replace_strict(read.names, return_dtype=pl.String).alias("dictionary")
-    return with_study(chosen.with_columns(names), study).drop("site")
+def _chosen_rows(chosen: pl.DataFrame, study: Study, names: dict[str, str]) -> pl.DataFrame:
+    dictionary = pl.col("site").replace_strict(names, return_dtype=pl.String).alias("dictionary")
+    return with_study(chosen.with_columns(dictionary), study).drop("site")
+
+
+def _weights(relational: RelationalStore, study: Study, names: dict[str, str]) -> pl.DataFrame:
+    """Weights of the tuned model's probe of the reward: columns site, feature and weight.
+
+    Args:
+        relational: the catalogue.
+        study: the study.
+        names: full name of the dictionary of each site.
+
+    Raises:
+        dg.Failure: the probe is not there, or it was fitted on other dictionaries.
+    """
+    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
+
+    probe = probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes")
+    query = select(ProbeWeight.dictionary, ProbeWeight.feature, ProbeWeight.weight).where(ProbeWeight.probe == probe)
+    with relational.reading() as session:
+        rows = list(map(tuple, session.execute(query)))
+    if {name for name, _, _ in rows} != set(names.values()):
+        raise dg.Failure(f"probe {probe!r} was not fitted on these dictionaries; materialise sparse_features/probes")
+    sites = {name: site for site, name in names.items()}
+    schema = {"dictionary": pl.String, "feature": pl.Int32, "weight": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    site = pl.col("dictionary").replace_strict(sites, return_dtype=pl.String).alias("site")
+    return frame.select(site, "feature", "weight")
 
 
 def _ablated(
-    stores: Stores, study: Study, config: AblationsConfig, tuned: "LoadedModel", read: Dictionaries
+    study: Study,
+    config: AblationsConfig,
+    tuned: "LoadedModel",
+    coders: "dict[str, Dictionary]",
+    weights: pl.DataFrame,
 ) -> "RewardAblation":
-    from tracebank_models.reward_probe.probe_tables import REWARD, probe_name
     from tracebank_models.reward_probe.reward_ablation import AblationSettings, ablate_reward_features, work
 
-    weights = weights_of(
-        stores.relational, probe_name(study.key, study.key, REWARD, "ridge", "sparse_codes"), read.names
-    )
     draws = study.effort.random_ablations if config.draws is None else config.draws
     settings = AblationSettings(study.effort.ablated_share, draws, study.seed)
     texts = _texts(study, config, tuned)
     lexicon, reward = study.data.lexicon(), study.data.reward_function(str(tuned.model.device))
     with track(f"Ablations of {study.key}", total=work(len(texts.measured), draws)) as advance:
         return ablate_reward_features(
-            tuned.model, tuned.tokenizer, read.coders, weights, texts, lexicon, reward, settings, advance=advance
+            tuned.model, tuned.tokenizer, coders, weights, texts, lexicon, reward, settings, advance=advance
         )
 
 
@@ -96,7 +124,7 @@ def _texts(study: Study, config: AblationsConfig, tuned: "LoadedModel") -> "Abla
     from tracebank_models.reward_probe.reward_ablation import AblationTexts
     from tracebank_models.reward_probe.study_report import wanted_documents
 
-    held_out = [document.text for document in study_documents(study, HELD_OUT)]
+    held_out = [document.text for document in study.captured_documents(HELD_OUT)]
     halves = [
         TokenCorpus.from_texts(held_out[first::2], tuned.tokenizer, max_tokens=study.effort.max_tokens)
         for first in range(2)

@@ -7,15 +7,14 @@ import polars as pl
 from pydantic import Field
 from sqlalchemy import ColumnElement
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued, require_one_tokenizer
 from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
-from tracebank_assets.materialised import Figure
+from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features import checks
 from tracebank_assets.sparse_features.keys import GROUP
-from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of, study_documents
-from tracebank_assets.sparse_features.study_readers import advancing
+from tracebank_assets.sparse_features.study_data import content_of_files, model_of, sites_of
 from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
 from tracebank_schemas.activations import ActivationShard
@@ -23,6 +22,7 @@ from tracebank_schemas.language_model import Corpus, CorpusDocument
 
 if TYPE_CHECKING:
     from tracebank_models.activations.corpus import TokenCorpus
+    from tracebank_models.activations.shard_capture import CaptureSettings
     from tracebank_models.language_model.corpus import Document
     from tracebank_models.language_model.loading import LoadedModel
 
@@ -57,26 +57,22 @@ def activations(context: dg.AssetExecutionContext, config: CaptureConfig, stores
     All sites of a model come out of one forward pass. Shards that are there already are left as they are, so that a
     killed capture goes on at its shard, and studies with one base share the base's.
     """
+    from tracebank_models.activations.shard_capture import capture_models
+
     with made_of_study(context, stores) as (made, study, device):
         base, tuned = (catalogued(stores.relational, model_of(study, side)) for side in SIDES)
         require_one_tokenizer(tuned.model, tuned.tokenizer_hash, base.model, base.tokenizer_hash)
         sites = config.sites or sites_of(stores.relational, study)
         models = [load_catalogued(stores.relational, one.model, device) for one in (base, tuned)]
-        corpora = made.into(Corpus, of_study(study))
-        shards = []
-        for shard in range(CORPUS_SHARDS):
-            documents = study_documents(study, shard)
-            corpus = _corpus(study, models[0], documents)
-            rows = pl.concat(_captured(stores, study, config, model, sites, corpus) for model in models)
-            corpora.write([_corpus_row(study, shard, corpus)])
-            made.into(CorpusDocument, None).write(_document_rows(corpus, documents))
-            made.into(ActivationShard, _of_corpus(corpus, rows)).write(rows)
-            shards.append((corpus, rows))
-        every = pl.concat(rows for _, rows in shards)
-        made.wrote(int(every["tokens"].sum()), int(every["bytes"].sum()), content_of_files(every["path"]))
-    tokens = sum(corpus.tokens for corpus, _ in shards)
-    figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": tokens, "files": every.height}
-    return made.result(figures, checks.capture_checks(shards))
+        documents = [study.captured_documents(shard) for shard in range(CORPUS_SHARDS)]
+        corpora = [_corpus(study, models[0], part) for part in documents]
+        settings, folder = _settings(study, config), stores.settings.activations
+        tokens = sum(corpus.tokens for corpus in corpora)
+        with track(f"capturing activations of {study.key}", len(SIDES) * tokens) as advance:
+            rows = capture_models(models, corpora, sites, folder, settings, advancing(advance))
+        _write(made, study, documents, corpora, rows)
+    figures: dict[str, Figure] = {"sites": sites, "corpus_tokens": tokens, "files": sum(map(len, rows))}
+    return made.result(figures, checks.capture_checks(zip(corpora, rows, strict=True)))
 
 
 def _corpus(study: Study, base: "LoadedModel", documents: "list[Document]") -> "TokenCorpus":
@@ -86,32 +82,29 @@ def _corpus(study: Study, base: "LoadedModel", documents: "list[Document]") -> "
     return TokenCorpus.from_texts(texts, base.tokenizer, max_tokens=study.effort.max_tokens)
 
 
-def _captured(
-    stores: Stores,
-    study: Study,
-    config: CaptureConfig,
-    loaded: "LoadedModel",
-    sites: list[str],
-    corpus: "TokenCorpus",
-) -> pl.DataFrame:
-    from tracebank_models.activations.shard_capture import CaptureSettings, capture_shards
+def _settings(study: Study, config: CaptureConfig) -> "CaptureSettings":
+    from tracebank_models.activations.shard_capture import CaptureSettings
 
-    model = loaded.facts.model
-    settings = CaptureSettings(
+    return CaptureSettings(
         config.batch_tokens, config.shard_tokens, config.memory_mib << 20, config.dtype or study.effort.dtype
     )
-    with track(f"capturing {model}", corpus.tokens) as advance:
-        frame = capture_shards(
-            loaded.model,
-            corpus,
-            sites,
-            stores.settings.activations,
-            model_hash=loaded.facts.weights_hash,
-            settings=settings,
-            expected_tokenizer=loaded.facts.tokenizer_hash,
-            progress=advancing(advance),
-        )
-    return frame.with_columns(model=pl.lit(model))
+
+
+def _write(
+    made: Materialised,
+    study: Study,
+    documents: "list[list[Document]]",
+    corpora: "list[TokenCorpus]",
+    rows: list[pl.DataFrame],
+) -> None:
+    """Tell what lies in the files, and what they are of."""
+    known = made.into(Corpus, of_study(study))
+    for shard, (part, corpus, captured) in enumerate(zip(documents, corpora, rows, strict=True)):
+        known.write([_corpus_row(study, shard, corpus)])
+        made.into(CorpusDocument, None).write(_document_rows(corpus, part))
+        made.into(ActivationShard, _of_corpus(corpus, captured)).write(captured)
+    every = pl.concat(rows)
+    made.wrote(int(every["tokens"].sum()), int(every["bytes"].sum()), content_of_files(every["path"]))
 
 
 def _corpus_row(study: Study, shard: int, corpus: "TokenCorpus") -> dict[str, object]:

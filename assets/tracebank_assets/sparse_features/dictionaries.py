@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 from pydantic import Field
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.curves import long_curve
@@ -17,14 +17,7 @@ from tracebank_assets.language_models.keys import BASE, DIVERGENCES, TUNED
 from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features import dictionary_checks as checks
 from tracebank_assets.sparse_features.keys import ACTIVATIONS, GROUP
-from tracebank_assets.sparse_features.study_data import (
-    content_of_files,
-    model_of,
-    shard_folders,
-    sites_of,
-    study_documents,
-)
-from tracebank_assets.sparse_features.study_readers import advancing
+from tracebank_assets.sparse_features.study_data import content_of_files, model_of, shard_folders, sites_of
 from tracebank_assets.studies import made_of_study, of_study, study_artifact
 from tracebank_models.reward_probe.study import HELD_OUT, SIDES, Study
 from tracebank_models.sparse_autoencoder.plan import DictionaryPlan, demonstration
@@ -102,10 +95,10 @@ def _inputs(stores: Stores, study: Study, device: "torch.device") -> "Dictionary
         for side in SIDES
         for folder in shard_folders(stores.relational, study, model_of(study, side), site, range(HELD_OUT))
     ]
-    texts = [document.text for document in study_documents(study, HELD_OUT)[: study.effort.loss_documents]]
+    texts = [document.text for document in study.captured_documents(HELD_OUT)[: study.effort.loss_documents]]
     return DictionaryInputs(
-        stream=paired_shards(stores, study, sites, range(HELD_OUT)),
-        held_out=paired_shards(stores, study, sites, range(HELD_OUT, HELD_OUT + 1)),
+        stream=_paired(stores, study, sites, range(HELD_OUT)),
+        held_out=_paired(stores, study, sites, range(HELD_OUT, HELD_OUT + 1)),
         sites=sites,
         content=hashlib.sha256("\n".join(folders).encode()).hexdigest(),
         reader=lambda side: _reader(stores, study, side, texts, device),
@@ -122,7 +115,7 @@ def _reader(
     return loaded.model, padded_texts(loaded.tokenizer, texts, study.effort.max_tokens)
 
 
-def paired_shards(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
+def _paired(stores: Stores, study: Study, sites: list[str], shards: range) -> "PairedShards":
     """Activations of both models at sites on some shards of the study's documents, named `side/site`."""
     from tracebank_models.features.paired_stream import PairedShards
 

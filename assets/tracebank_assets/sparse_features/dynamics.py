@@ -10,9 +10,8 @@ from tracebank_assets.language_models.catalogue import catalogued, checkpoints_o
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Figure
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
-from tracebank_assets.sparse_features.probe_rows import write_probes
-from tracebank_assets.sparse_features.study_data import study_documents
-from tracebank_assets.sparse_features.study_readers import Dictionaries, rounded, small_dictionaries
+from tracebank_assets.sparse_features.probes import write_probes
+from tracebank_assets.sparse_features.study_data import small_dictionaries
 from tracebank_assets.studies import made_of_study, study_artifact
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.language_model import LanguageModel
@@ -45,9 +44,7 @@ def dynamics(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materializ
     from tracebank_models.reward_probe import probe_tables
 
     with made_of_study(context, stores) as (made, study, device):
-        models = _models(stores, study)
-        read = small_dictionaries(stores.relational, study, "tuned", device)
-        found = _followed(stores, study, models, read, device)
+        found = _followed(stores, study, device)
         mine = FeatureDynamic.dictionary.startswith(f"{study.key}/", autoescape=True)
         made.into(FeatureDynamic, mine).write(found.features)
         write_probes(made, study, [probe_tables.DYNAMICS], found.probes)
@@ -63,20 +60,20 @@ def _models(stores: Stores, study: Study) -> list[LanguageModel]:
     return [row for row in rows if by_weights[row.weights_hash] is row]
 
 
-def _followed(
-    stores: Stores, study: Study, models: list[LanguageModel], read: Dictionaries, device: "torch.device"
-) -> "TuningDynamics":
+def _followed(stores: Stores, study: Study, device: "torch.device") -> "TuningDynamics":
     from tracebank_models.reward_probe.probed_study import study_triples
     from tracebank_models.reward_probe.tuning_dynamics import follow_tuning
 
-    texts = [document.text for document in study_documents(study, HELD_OUT)[:_HELD_OUT_REVIEWS]]
+    models = _models(stores, study)
+    coders, names = small_dictionaries(stores.relational, study, "tuned", device)
+    texts = [document.text for document in study.captured_documents(HELD_OUT)[:_HELD_OUT_REVIEWS]]
     with track(f"Dynamics of {study.key}", total=len(models)) as advance:
         return follow_tuning(
             [_checkpoint(stores, study, row, device) for row in models],
             study.key,
             study.name,
-            read.coders,
-            read.names,
+            coders,
+            names,
             texts,
             study_triples(study, MOST_TRIPLES),
             study.data.lexicon().word_valences(),
@@ -103,6 +100,6 @@ def _figures(found: "TuningDynamics") -> dict[str, Figure]:
     taus = found.probes.probes.filter(representation="sparse_codes").join(
         found.probes.metrics.filter(metric="kendall_tau"), on="probe", maintain_order="left"
     )
-    by_model = rounded({str(model): value for model, value in taus.select("model", "value").iter_rows()})
+    by_model = {model: round(tau, 4) for model, tau in taus.select("model", "value").iter_rows() if tau is not None}
     states = {str(state): int(count) for state, count in counts.iter_rows()}
     return {"checkpoints": found.features["model"].n_unique(), "kendall_tau": by_model, "states": states}

@@ -144,6 +144,6 @@ def _questions(
     if best.is_empty():
         return []
     group = DictionarySet({row.dictionary: held.dictionaries[row.dictionary] for row in small})
-    chosen, codes = codes_of(group, best, held.batches(group))
+    chosen, codes = codes_of(group, best, group.batches(held.streams, held.device))
     tokenizer = load_catalogued(relational, study.key, held.device).tokenizer
     return list(questions(chosen, codes, held.places(), token_texts(tokenizer), seed=config.seed))

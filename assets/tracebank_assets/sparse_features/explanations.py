@@ -74,27 +74,15 @@ def explanations(context: dg.AssetExecutionContext, config: ExplanationsConfig, 
 
 def _executable(relational: RelationalStore, study: Study, held: HeldOut) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Explanations by top tokens, and their scores."""
-    from tracebank_models.features import executable_explanations as executable
-    from tracebank_models.features.dictionary_codes import grouped
+    from tracebank_models.features.executable_explanations import explained_by_tokens
 
     features, tokens = _described(relational, study)
-    places = held.places()
-    # No token beyond the largest of the corpus can be expected, fire, or be counted.
-    vocabulary = 1 + max(int(places.token_ids.max()), int(tokens["token_id"].max() or 0))  # type: ignore[arg-type]
-    expected = executable.with_mean_activations(tokens, features, executable.described_counts(places, vocabulary))
-    groups = list(grouped(held.dictionaries, vocabulary))
-    scores = []
-    with track(f"scoring explanations of {study.key}", held.tokens * len(groups)) as advance:
-        for group in groups:
-            state = executable.ScoringPass(group, vocabulary)
-            for batch in held.batches(group):
-                state.update(batch)
-                advance(len(batch.rows))
-            scores.append(state.scores(expected))
+    with track(f"scoring explanations of {study.key}", 1) as advance:
+        texts, scores = explained_by_tokens(held.dictionaries, held.streams, features, tokens, held.device, advance)
     none = [pl.lit("").alias(name) for name in ("explainer", "prompt", "answer", "prompt_hash")]
     method = pl.lit(EXECUTABLE).alias("method")
-    texts = executable.explanation_texts(tokens).with_columns(method, *none)
-    return _shaped(texts, EXPLANATION_COLUMNS), _shaped(pl.concat(scores).with_columns(method), SCORE_COLUMNS)
+    texts = texts.with_columns(method, *none)
+    return _shaped(texts, EXPLANATION_COLUMNS), _shaped(scores.with_columns(method), SCORE_COLUMNS)
 
 
 def _shaped(frame: pl.DataFrame, schema: dict[str, type[pl.DataType]]) -> pl.DataFrame:

@@ -118,7 +118,7 @@ def _describe(study: Study, held: HeldOut, config: FeaturesConfig, vocabulary: i
     with track(f"features of {study.key}", held.tokens * len(groups)) as advance:
         for group in groups:
             state = _state(study, group, config, vocabulary)
-            for batch in held.batches(group):
+            for batch in group.batches(held.streams, held.device):
                 frame = state.update(batch)
                 if not frame.is_empty():
                     codes.write(of_table(FEATURE_ACTIVATIONS, frame, study, held))

@@ -23,6 +23,9 @@ _MERITS = {
     "kl_recovered": "KL recovered",
 }
 
+_HELD = {"features": "features at zero", "features_error_kept": "features at zero, error kept"}
+"""Conditions of the ablation: in the dictionaries' reconstruction, and in the model's own outputs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -170,4 +173,4 @@ def _ablations(
     )
     with relational.reading() as session:
         rows = [row._tuple() for row in session.execute(query)]
-    return [(f"ablation, {name.replace('_', ' ')}: {told}", seed, value) for name, seed, value in rows]
+    return [(f"{_HELD[condition]}: {told}", seed, value) for condition, seed, value in rows]

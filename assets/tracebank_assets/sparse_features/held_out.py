@@ -1,14 +1,13 @@
 """A study's dictionaries beside the held-out activations that they are read on, in step and in the corpus's order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from tracebank.stores.relational import RelationalStore
-from tracebank_assets.sparse_features.study_data import corpora_of, dictionaries_of, model_of, shard_folders
+from tracebank_assets.sparse_features.study_data import corpora_of, dictionaries_of, loaded, model_of, shard_folders
 from tracebank_models.reward_probe.study import HELD_OUT, Study
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from tracebank_models.activations.reader import ActivationShards
-    from tracebank_models.features.dictionary_codes import DictionarySet
-    from tracebank_models.features.streams import TokenBatch, TokenPlaces
+    from tracebank_models.features.streams import TokenPlaces
     from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 
@@ -44,14 +42,6 @@ class HeldOut:
 
         return token_places(next(iter(self.streams.values())))
 
-    def batches(self, dictionaries: "DictionarySet") -> "Iterator[TokenBatch]":
-        """The streams that some dictionaries read, in batches that suit their number of features."""
-        from tracebank_models.features.one_pass import CODE_CELLS
-        from tracebank_models.features.streams import read_in_step
-
-        streams = {name: self.streams[name] for name in dictionaries.streams}
-        return read_in_step(streams, dictionaries.batch_tokens(CODE_CELLS), self.device)
-
 
 def open_held_out(
     relational: RelationalStore,
@@ -72,13 +62,9 @@ def open_held_out(
             was not captured on the held-out shard.
     """
     from tracebank_models.activations.reader import ActivationShards
-    from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
 
     rows = {row.dictionary: row for row in (dictionaries_of(relational, study) if chosen is None else chosen)}
-    try:
-        found = {name: load_dictionary(Path(row.path)).to(device) for name, row in rows.items()}
-    except FileNotFoundError as error:
-        raise dg.Failure(f"{error}; materialise sparse_features/dictionaries again") from None
+    found = loaded(rows.values(), device)
     sites = dict.fromkeys(site for one in found.values() for site in one.config.sites)
     folders = {}
     for name in sites:

@@ -1,21 +1,21 @@
 """Asset `probes`: how much the tuned model knows of the reward, and how much of that its base knew before."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from sqlalchemy import select
 
-from tracebank.progress import track
+from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.materialised import Figure
+from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features.keys import DICTIONARIES, GROUP
 from tracebank_assets.sparse_features.probe_checks import PROBE_CHECKS, knows_more
-from tracebank_assets.sparse_features.probe_rows import write_probes
-from tracebank_assets.sparse_features.study_data import model_of
-from tracebank_assets.sparse_features.study_readers import advancing, small_dictionaries
+from tracebank_assets.sparse_features.study_data import model_of, small_dictionaries
 from tracebank_assets.studies import made_of_study, study_artifact
-from tracebank_models.reward_probe.study import SIDES
+from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_schemas.reward_probe import Probe, ProbeDifference, ProbeMetric, ProbeWeight, ReconstructedReward
 
 if TYPE_CHECKING:
@@ -54,13 +54,23 @@ def probes(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
 
     with made_of_study(context, stores) as (made, study, device):
         models = {side: load_catalogued(stores.relational, model_of(study, side), device) for side in SIDES}
-        read = {side: small_dictionaries(stores.relational, study, side, device) for side in SIDES}
-        readers = {side: (models[side], read[side].coders, read[side].names) for side in SIDES}
+        readers = {side: (models[side], *small_dictionaries(stores.relational, study, side, device)) for side in SIDES}
         triples = study_triples(study)
         with track(f"Probes of {study.key}", total=2 * 3 * len(triples)) as advance:
             found = probes_of_study(study, readers, triples, advancing(advance))
         write_probes(made, study, (REWARD, REPLICATION, PREFERENCE), found)
     return made.result(_figures(found), [knows_more(_primary(found))])
+
+
+def write_probes(made: Materialised, study: Study, tasks: Sequence[str], tables: "ProbeTables") -> None:
+    """Put probes of some tasks in the place of those that the study had of these tasks; others stay."""
+    of_tasks = (Probe.study == study.name) & (Probe.seed == study.seed) & Probe.task.in_(tasks)
+    old = select(Probe.probe).where(of_tasks)
+    made.into(ProbeDifference, ProbeDifference.probe.in_(old)).write(tables.differences)
+    made.into(ProbeMetric, ProbeMetric.probe.in_(old)).write(tables.metrics)
+    made.into(ProbeWeight, ProbeWeight.probe.in_(old)).write(tables.weights)
+    made.into(ReconstructedReward, ReconstructedReward.probe.in_(old)).write(tables.rewards)
+    made.into(Probe, of_tasks).write(tables.probes)
 
 
 def _primary(found: "ProbeTables") -> dict[str, Any]:

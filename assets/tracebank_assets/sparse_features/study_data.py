@@ -1,4 +1,4 @@
-"""What the stores know of a study, for the assets that build on it: sites, shards, dictionaries, documents, reward."""
+"""What the stores know of a study, for the assets that build on it: sites, shards and dictionaries."""
 
 from collections.abc import Iterable
 from hashlib import file_digest, sha256
@@ -6,47 +6,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-import polars as pl
 from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import catalogued
 from tracebank_assets.studies import of_study
-from tracebank_models.reward_probe.study import CORPUS_SHARDS, SIDES, Study
+from tracebank_models.reward_probe.study import SIDES, Study
 from tracebank_models.sparse_autoencoder.plan import init_seed
 from tracebank_schemas.activations import ActivationShard
 from tracebank_schemas.language_model import Corpus, LayerDivergence
 from tracebank_schemas.sparse_autoencoder import SparseAutoencoder
 
 if TYPE_CHECKING:
-    from tracebank_models.language_model.corpus import Document
+    import torch
 
-SELECTED_BY = "weight_l2_sum"
+    from tracebank_models.sparse_autoencoder.architectures import Dictionary
+
+_SELECTED_BY = "weight_l2_sum"
 """Definition of divergence that chooses the layers (2310.08164)."""
 
 
-def divergences(relational: RelationalStore, model: str, definition: str = SELECTED_BY) -> pl.DataFrame:
-    """Columns layer, definition and value of a tuned model, most divergent layer first.
+def sites_of(relational: RelationalStore, study: Study) -> list[str]:
+    """MLP outputs of the layers that tuning moved most, the most moved first.
 
     Raises:
-        dg.Failure: none was measured.
+        dg.Failure: layers were not compared.
     """
     query = (
-        select(LayerDivergence.layer, LayerDivergence.definition, LayerDivergence.value)
-        .where(LayerDivergence.model == model, LayerDivergence.definition == definition, LayerDivergence.layer >= 0)
+        select(LayerDivergence.layer)
+        .where(LayerDivergence.model == study.key, LayerDivergence.definition == _SELECTED_BY)
+        .where(LayerDivergence.layer >= 0)
         .order_by(LayerDivergence.value.desc(), LayerDivergence.layer)
+        .limit(study.effort.layers)
     )
     with relational.reading() as session:
-        rows = list(map(tuple, session.execute(query)))
-    if not rows:
-        raise dg.Failure(f"layers of {model!r} were not compared; materialise language_models/layer_divergences first")
-    return pl.DataFrame(rows, schema={"layer": pl.Int64, "definition": pl.String, "value": pl.Float64}, orient="row")
-
-
-def sites_of(relational: RelationalStore, study: Study) -> list[str]:
-    """MLP outputs of the layers that tuning moved most, the most moved first."""
-    found = divergences(relational, study.key)["layer"].to_list()[: study.effort.layers]
-    return [f"layers.{layer}.mlp" for layer in found]
+        found = [f"layers.{layer}.mlp" for layer in session.scalars(query)]
+    if not found:
+        raise dg.Failure(
+            f"layers of {study.key!r} were not compared; materialise language_models/layer_divergences first"
+        )
+    return found
 
 
 def corpora_of(relational: RelationalStore, study: Study) -> dict[int, str]:
@@ -64,28 +63,22 @@ def shard_folders(
     Raises:
         dg.Failure: a shard was not captured, or only from other weights than the model has now.
     """
-    corpora = corpora_of(relational, study)
     # By the weights, and not by the name: a model that was trained again has rows of before, and two names may share.
     weights = catalogued(relational, model).weights_hash
-    found = []
+    query = (
+        select(Corpus.shard, ActivationShard.path)
+        .join(ActivationShard, ActivationShard.corpus_hash == Corpus.corpus_hash)
+        .where(ActivationShard.model_hash == weights, ActivationShard.site == site)
+        .filter_by(**of_study(study))
+    )
+    with relational.reading() as session:
+        paths = {shard: Path(path) for shard, path in session.execute(query)}
     for shard in shards:
-        query = (
-            select(ActivationShard.path)
-            .where(
-                ActivationShard.model_hash == weights,
-                ActivationShard.site == site,
-                ActivationShard.corpus_hash == corpora.get(shard, ""),
-            )
-            .limit(1)
-        )
-        with relational.reading() as session:
-            path = session.scalar(query)
-        if path is None:
+        if shard not in paths:
             raise dg.Failure(
                 f"{site} of {model!r} was not captured on shard {shard}; materialise sparse_features/activations first"
             )
-        found.append(Path(path).parent)
-    return found
+    return [paths[shard].parent for shard in shards]
 
 
 def dictionaries_of(
@@ -125,6 +118,34 @@ def dictionaries_of(
     return found
 
 
+def loaded(rows: Iterable[SparseAutoencoder], device: "torch.device") -> "dict[str, Dictionary]":
+    """Dictionaries by name.
+
+    Raises:
+        dg.Failure: a file is gone.
+    """
+    from tracebank_models.sparse_autoencoder.checkpoint import load_dictionary
+
+    try:
+        return {row.dictionary: load_dictionary(Path(row.path)).to(device) for row in rows}
+    except FileNotFoundError as error:
+        raise dg.Failure(f"{error}; materialise sparse_features/dictionaries again") from None
+
+
+def small_dictionaries(
+    relational: RelationalStore, study: Study, side: str, device: "torch.device"
+) -> "tuple[dict[str, Dictionary], dict[str, str]]":
+    """The small dictionaries of the paper's plan, which probes read, and their full names: by site, layer by layer.
+
+    Raises:
+        dg.Failure: there is none, or a file is gone.
+    """
+    rows = dictionaries_of(relational, study, side=side, size="small", plan_only=True)
+    rows.sort(key=lambda row: (row.layer is None, row.layer or 0, row.site))
+    found = loaded(rows, device)
+    return {row.site: found[row.dictionary] for row in rows}, {row.site: row.dictionary for row in rows}
+
+
 def model_of(study: Study, side: str) -> str:
     """Name of the model that a side stands for."""
     return study.base.name if side == "base" else study.key
@@ -137,9 +158,3 @@ def content_of_files(paths: Iterable[str | Path]) -> str:
         with Path(path).open("rb") as file:
             whole.update(file_digest(file, "sha256").digest())
     return whole.hexdigest()
-
-
-def study_documents(study: Study, shard: int) -> "list[Document]":
-    """One shard of a study's documents, none of which a model of the ladder was trained on."""
-    count = study.effort.documents // CORPUS_SHARDS
-    return study.data.documents("capture", CORPUS_SHARDS * count)[shard * count :][:count]

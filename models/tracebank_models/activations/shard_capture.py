@@ -20,6 +20,8 @@ from tracebank_models.activations.sites import resolve_sites
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from tracebank_models.language_model.loading import LoadedModel
+
 
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
@@ -111,6 +113,57 @@ def capture_shards(
         if progress is not None:
             progress(int(corpus.starts[documents.stop]), corpus.tokens)
     return pl.DataFrame(rows, schema=SHARD_COLUMNS).sort("site", "shard")
+
+
+def capture_models(
+    models: Sequence[LoadedModel],
+    corpora: Sequence[TokenCorpus],
+    sites: Sequence[str],
+    root: Path,
+    settings: CaptureSettings,
+    progress: Callable[[int, int], None],
+) -> list[pl.DataFrame]:
+    """Write the activations of several models, corpus by corpus, see `capture_shards`.
+
+    Args:
+        models: The models, all of one tokenizer.
+        corpora: What each of them reads.
+        sites: Names of sites.
+        root: Where the folders are.
+        settings: How.
+        progress: Told the tokens that are done and those there are, each once a model.
+
+    Returns:
+        Of each corpus a row a shard, of `SHARD_COLUMNS` and `model`.
+
+    Raises:
+        ValueError: Sites, tokenizer, settings or activations are not allowed.
+    """
+    total, before = len(models) * sum(corpus.tokens for corpus in corpora), 0
+    found = []
+    for corpus in corpora:
+        rows = []
+        for loaded in models:
+            facts = loaded.facts
+            frame = capture_shards(
+                loaded.model,
+                corpus,
+                sites,
+                root,
+                model_hash=facts.weights_hash,
+                settings=settings,
+                expected_tokenizer=facts.tokenizer_hash,
+                progress=_after(before, total, progress),
+            )
+            rows.append(frame.with_columns(model=pl.lit(facts.model)))
+            before += corpus.tokens
+        found.append(pl.concat(rows))
+    return found
+
+
+def _after(before: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """What a capture tells, as a part of several: so many tokens were done before it."""
+    return lambda done, _total: progress(before + done, total)
 
 
 def _capture_shard(

@@ -12,10 +12,14 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from tracebank_models.activations.reader import ActivationShards
+from tracebank_models.features.streams import TokenBatch, read_in_step
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 CELLS = 1 << 25
 """Features times tokens of the vocabulary that are worked on at once: what tables of both may take."""
+CODE_CELLS = 1 << 22
+"""Codes of a batch, tokens times features, that a pass works well with: 16 MiB."""
 
 
 class DictionarySet:
@@ -70,9 +74,18 @@ class DictionarySet:
         number = (pl.col("feature") + pl.col("start")).cast(pl.Int32).alias("feature")
         return found.with_columns(number).drop("dictionary", "start").sort("feature", maintain_order=True)
 
-    def batch_tokens(self, cells: int) -> int:
-        """Tokens of a batch whose codes are so many numbers: 64 to 8,192."""
-        return max(64, min(8_192, cells // self.features))
+    def batches(self, streams: Mapping[str, ActivationShards], device: torch.device | str) -> Iterator[TokenBatch]:
+        """What is read of some streams, in the corpus's order, in batches that suit the number of features.
+
+        Args:
+            streams: Those that are read, and any others.
+            device: Where activations are put.
+
+        Raises:
+            ValueError: See `read_in_step`.
+        """
+        tokens = max(64, min(8_192, CODE_CELLS // self.features))
+        return read_in_step({name: streams[name] for name in self.streams}, tokens, device)
 
 
 def inputs_of(dictionary: Dictionary, activations: Mapping[str, Tensor]) -> Tensor:

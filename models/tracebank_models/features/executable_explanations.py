@@ -7,20 +7,62 @@ A feature is expected to fire on these tokens, as strongly as it does on average
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
 import torch
 
-from tracebank_models.features.dictionary_codes import DictionarySet
+from tracebank_models.activations.reader import ActivationShards
+from tracebank_models.features.dictionary_codes import DictionarySet, grouped
 from tracebank_models.features.explanation_scores import TokenExplanations
-from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes
+from tracebank_models.features.streams import TokenBatch, TokenPlaces, describes, token_places
 from tracebank_models.features.token_totals import TokenTotals
+from tracebank_models.sparse_autoencoder.architectures import Dictionary
 
 SMALLEST_LIFT = 1.0
 """Tokens that a feature fires on less often than chance explain nothing."""
 NO_TOKEN = "fires on no token more often than on others"
 """The explanation of a feature whose top tokens all have too little lift."""
+
+
+def explained_by_tokens(
+    dictionaries: Mapping[str, Dictionary],
+    streams: Mapping[str, ActivationShards],
+    features: pl.DataFrame,
+    tokens: pl.DataFrame,
+    device: torch.device,
+    progress: Callable[[float], None],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Explanations of features by their top tokens, and their scores.
+
+    Args:
+        dictionaries: Whose features, by name.
+        streams: What they read, all of one corpus.
+        features: Columns dictionary, feature, fired and mean_activation.
+        tokens: Columns dictionary, feature, rank, token_id, token, value and lift.
+        device: Where the dictionaries are.
+        progress: Told the share that is done, bit by bit; all bits together are 1.
+
+    Returns:
+        `explanation_texts`, and `ScoringPass.scores` of all dictionaries.
+
+    Raises:
+        ValueError: See `ScoringPass.update` and `DictionarySet.batches`.
+    """
+    places = token_places(next(iter(streams.values())))
+    # No token beyond the largest of the corpus can be expected, fire, or be counted.
+    vocabulary = 1 + max(int(places.token_ids.max()), int(tokens["token_id"].max() or 0))  # type: ignore[arg-type]
+    expected = with_mean_activations(tokens, features, described_counts(places, vocabulary))
+    groups = list(grouped(dictionaries, vocabulary))
+    scores = []
+    for group in groups:
+        state = ScoringPass(group, vocabulary)
+        for batch in group.batches(streams, device):
+            state.update(batch)
+            progress(len(batch.rows) / len(places.token_ids) / len(groups))
+        scores.append(state.scores(expected))
+    return explanation_texts(tokens), pl.concat(scores)
 
 
 def explanation_texts(tokens: pl.DataFrame, smallest_lift: float = SMALLEST_LIFT) -> pl.DataFrame:

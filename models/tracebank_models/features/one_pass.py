@@ -16,8 +16,6 @@ from tracebank_models.features.streams import TokenBatch, describes
 from tracebank_models.features.token_totals import TokenTotals
 from tracebank_models.sparse_autoencoder.crosscoder import LatentScaling, relative_decoder_norms
 
-CODE_CELLS = 1 << 22
-"""Codes of a batch, tokens times features, that a pass works well with: 16 MiB."""
 _CROSSCODER_COLUMNS = ("relative_norm_difference", "nu_reconstruction", "nu_error")
 
 

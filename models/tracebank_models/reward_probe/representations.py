@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, Literal
 import torch
 from torch import Tensor
 
-from tracebank_models.features.sparse_coder import SparseCoder, text_codes
+from tracebank_models.activations.capture import ActivationBatch, stream_activations
+from tracebank_models.activations.corpus import TokenCorpus
+from tracebank_models.features.sparse_coder import SparseCoder, encoded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,21 +34,11 @@ class Representations:
         return Representations({name: codes[rows] for name, codes in self.codes.items()}, self.features)
 
 
-class _WithActivations:
-    """Codes, and behind them the activations that they are of."""
-
-    def __init__(self, coder: SparseCoder) -> None:
-        self.coder = coder
-        self.features = 0
-        self.width = 0
-
-    def encode(self, activations: Tensor, /) -> Tensor:
-        codes = self.coder.encode(activations)
-        self.features, self.width = codes.shape[1], activations.shape[1]
-        return torch.cat([codes.float(), activations.float()], dim=1)
-
-    def decode(self, codes: Tensor, /) -> Tensor:
-        return codes[:, self.features :]
+def _last_tokens(batch: ActivationBatch, lengths: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Documents that end in a batch, and the activations at their last tokens."""
+    chosen = (batch.positions + 1) == lengths[batch.documents]
+    read = {site: values[chosen.to(values.device)] for site, values in batch.activations.items()}
+    return batch.documents[chosen], read
 
 
 def represented(
@@ -57,6 +49,7 @@ def represented(
     *,
     over: Literal["last", "mean"],
     batch_tokens: int = 8_192,
+    max_tokens: int = 256,
     progress: Callable[[int, int], None] | None = None,
 ) -> Representations:
     """Sparse codes and raw activations of texts, at their last token or as the mean over their tokens.
@@ -64,17 +57,34 @@ def represented(
     Args:
         model: The model.
         tokenizer: Its tokenizer.
-        texts: See `text_codes`.
-        coders: The dictionary of each site.
+        texts: None of them empty; none longer than `max_tokens` where the last token is asked for.
+        coders: The dictionary of each site; one forward pass serves all.
         over: `last` or `mean`.
         batch_tokens: Tokens of a forward pass.
+        max_tokens: Tokens of a text at most.
         progress: Told how many texts are done, and how many there are.
 
     Raises:
-        ValueError: See `text_codes`.
+        ValueError: There is no text, one has no token or too many, or a dictionary is of another width.
     """
-    both = {site: _WithActivations(coder) for site, coder in coders.items()}
-    found = text_codes(model, tokenizer, texts, both, over=over, batch_tokens=batch_tokens, progress=progress)
-    parts = torch.split(found, [size for one in both.values() for size in (one.features, one.width)], dim=1)
-    codes = {SPARSE: torch.cat(parts[0::2], dim=1), RAW: torch.cat(parts[1::2], dim=1)}
-    return Representations(codes, {site: one.features for site, one in both.items()})
+    limit = max_tokens + 1 if over == "last" else max_tokens
+    corpus = TokenCorpus.from_texts(texts, tokenizer, max_tokens=limit)
+    lengths = torch.from_numpy(corpus.starts).diff()
+    if corpus.documents != len(texts) or (over == "last" and int(lengths.max()) > max_tokens):
+        raise ValueError(f"texts: a text has no token or more than {max_tokens}: allowed are 1 to {max_tokens}")
+    sums: dict[str, Tensor] = {}
+    features: dict[str, int] = {}
+    done = 0
+    for batch in stream_activations(model, corpus, list(coders), batch_tokens=batch_tokens):
+        rows, read = (batch.documents, batch.activations) if over == "mean" else _last_tokens(batch, lengths)
+        codes = {site: encoded(site, coder, read[site]) for site, coder in coders.items()}
+        features = {site: of_site.shape[1] for site, of_site in codes.items()}
+        for name, parts in ((SPARSE, codes), (RAW, read)):
+            side_by_side = torch.cat([parts[site].detach().float().cpu() for site in coders], dim=1)
+            sums.setdefault(name, torch.zeros(len(texts), side_by_side.shape[1])).index_add_(0, rows, side_by_side)
+        done += len(set(rows.tolist()))
+        if progress is not None:
+            progress(done, len(texts))
+    if over == "mean":
+        sums = {name: total / lengths[:, None] for name, total in sums.items()}
+    return Representations(sums, features)

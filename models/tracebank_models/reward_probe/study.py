@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from tracebank_models.checked_settings import check_settings
 from tracebank_models.language_model.corpora import CorpusEntry, ReviewCorpus
+from tracebank_models.language_model.corpus import Document
 from tracebank_models.language_model.recipes import RECIPES
 from tracebank_models.language_model.training_settings import (
     DPOConfiguration,
@@ -177,6 +178,11 @@ class Study:
     def compares_answers(self) -> bool:
         """Whether it has pairs of answers: those that DPO learns from, or such of a file."""
         return self.method == "dpo" or not self.data.samples_pairs
+
+    def captured_documents(self, shard: int) -> list[Document]:
+        """One shard of what activations are of; no model of the ladder was trained on any of it."""
+        count = self.effort.documents // CORPUS_SHARDS
+        return self.data.documents("capture", CORPUS_SHARDS * count)[shard * count :][:count]
 
 
 def ladder_studies() -> dict[str, Study]:
