@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not _ONLY_RELATIONAL:
         return
-    chosen = [item for item in items if "relational_url" in getattr(item, "fixturenames", ())]
+    chosen = [item for item in items if {"relational_url", "module_settings"} & set(getattr(item, "fixturenames", ()))]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen
 
@@ -89,13 +89,16 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+def _relational(folder: Path) -> AbstractContextManager[str]:
+    if not _SUITE_POSTGRES:
+        return nullcontext(f"sqlite:///{folder / 'home' / 'relational.db'}")
+    return _fresh_postgres(_SUITE_POSTGRES)
+
+
 @pytest.fixture
 def relational_url(tmp_path: Path) -> Iterator[str]:
     """URL of an empty relational store: SQLite, or PostgreSQL where the suite was started with one."""
-    if not _SUITE_POSTGRES:
-        yield f"sqlite:///{tmp_path / 'home' / 'relational.db'}"
-        return
-    with _fresh_postgres(_SUITE_POSTGRES) as url:
+    with _relational(tmp_path) as url:
         yield url
 
 
@@ -103,6 +106,14 @@ def relational_url(tmp_path: Path) -> Iterator[str]:
 def settings(tmp_path: Path, relational_url: str) -> Settings:
     """Settings whose home is the test's own."""
     return Settings.load(home=tmp_path / "home", relational_url=relational_url, lock_timeout=60)
+
+
+@pytest.fixture(scope="module")
+def module_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings whose home is that of all tests of a module which leave it as it is."""
+    home = tmp_path_factory.mktemp("module") / "home"
+    with _relational(home.parent) as url:
+        yield Settings.load(home=home, series_url=f"chdb:///{home}/series", relational_url=url, owner_idle=8)
 
 
 @pytest.fixture

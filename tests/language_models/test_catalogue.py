@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import torch
+from sqlalchemy import select
 from transformers import PreTrainedTokenizerFast
 
+from tracebank.resources import Stores
 from tracebank.settings import Settings, SettingsError
 from tracebank.stores.opening import upgrade
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import (
     Origin,
     catalogued,
@@ -25,13 +24,13 @@ from tracebank_assets.language_models.catalogue import (
     model_row,
     models_of,
 )
-from tracebank_assets.studies import studies
+from tracebank_assets.studies import STUDIES, studies
 from tracebank_models.language_model.architecture import ModelSize, build_model
 from tracebank_models.language_model.lexicon import load_vader_lexicon
 from tracebank_models.language_model.loading import load_language_model
 from tracebank_models.language_model.product_reviews import ProductReviews
 from tracebank_models.language_model.tokenizer import train_tokenizer
-from tracebank_schemas.language_model import LanguageModel
+from tracebank_schemas.language_model import LanguageModel, PolicyEvaluation
 
 SIZE = ModelSize(hidden_size=16, layers=2, attention_heads=2, vocabulary_size=300, context_length=128)
 CPU = torch.device("cpu")
@@ -130,71 +129,46 @@ def test_a_file_that_is_not_right_is_one_line_that_names_the_setting(
         studies.cache_clear()
 
 
-_LOADED_STUDY = """
-import json
-import dagster as dg
-import torch
-from sqlalchemy import select
-from tracebank_schemas.language_model import PolicyEvaluation
-torch.set_num_threads(1)
-from tracebank.resources import Stores
-from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
-from tracebank_assets.language_models.assets import base, layer_divergences, tuned
-from tracebank_assets.language_models.catalogue import checkpoints_of
-from tracebank_assets.studies import STUDIES, studies
-settings = Settings.load()
-upgrade(settings)
-checks = {}
-with dg.instance_for_test() as instance:
-    instance.add_dynamic_partitions(STUDIES.name, ["pair-seed0"])
-    for asset in (base, tuned, layer_divergences):
-        done = dg.materialize([asset], partition_key="pair-seed0", instance=instance, resources={"stores": Stores()})
-        checks |= {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
-relational = open_relational(settings)
-with relational.session() as session:
-    (measured,) = session.scalars(select(PolicyEvaluation)).all()
-    measured = {name: getattr(measured, name) for name in ("model", "asset", "method", "step", "split", "chosen", "kl")}
-rows = [checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair-seed0")]
-fields = ("model", "parent", "method", "step", "source", "path", "revision", "weights_hash", "parent_weights_hash")
-print(json.dumps({
-    "rows": [{field: getattr(row, field) for field in fields} for row in rows],
-    "studies": list(studies()),
-    "checks": checks,
-    "measured": measured,
-}))
-"""
-
-
-def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+def test_a_study_of_two_loaded_models(
+    settings: Settings,
+    relational: RelationalStore,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Named by folders relative to the file, and found from elsewhere."""
     folders = [_saved(tmp_path / "models" / name, tokenizer, seed) for seed, name in enumerate(("first", "second"))]
     path = tmp_path / "studies.toml"
     path.write_text(
         '[models.elsewhere]\nsource = "models/first"\n[models.other]\nsource = "models/second"\n'
-        '[studies.pair]\nbase = "elsewhere"\nmethod = "loaded"\ntuned = "other"\n',
+        '[studies.pair]\nbase = "elsewhere"\nmethod = "loaded"\ntuned = "other"\nthreads = 1\nloss_documents = 4\n'
+        "[studies.pair.ppo]\nheld_out_prompts = 64\n",
         encoding="utf-8",
     )
-    environment = os.environ | settings.environment() | {"TRACEBANK_STUDIES": str(path), "TRACEBANK_DEVICE": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", _LOADED_STUDY],
-        env=environment, cwd="/", capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2_000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    first, second = found["rows"]
-    assert (first["model"], first["parent"], first["method"]) == ("elsewhere", None, "loaded")
-    assert (second["model"], second["parent"], second["method"]) == ("pair-seed0", "elsewhere", "loaded")
-    assert second["parent_weights_hash"] == first["weights_hash"] != second["weights_hash"]
-    assert [first["path"], second["path"]] == [str(folder) for folder in folders]
-    assert [first["source"], second["source"]] == [str(folder) for folder in folders]
-    assert first["step"] is second["step"] is None
-    assert found["studies"][-1] == "pair"
-    assert found["measured"].pop("kl") > 0
-    assert found["measured"] == {
-        "model": "pair-seed0", "asset": "tuned", "method": "loaded", "step": 1, "split": "report", "chosen": True,
-    }  # fmt: skip
-    assert found["checks"] == {
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TRACEBANK_STUDIES", str(path))
+    monkeypatch.setenv("TRACEBANK_DEVICE", "cpu")
+    monkeypatch.chdir("/")
+    studies.cache_clear()
+    try:
+        known, checks = list(studies()), _made("pair-seed0")
+    finally:
+        studies.cache_clear()
+    first, second = (checkpoints_of(relational, name)[0] for name in ("elsewhere", "pair-seed0"))
+    assert (first.model, first.parent, first.method) == ("elsewhere", None, "loaded")
+    assert (second.model, second.parent, second.method) == ("pair-seed0", "elsewhere", "loaded")
+    assert second.parent_weights_hash == first.weights_hash != second.weights_hash
+    assert [first.path, second.path] == [str(folder) for folder in folders]
+    assert [first.source, second.source] == [str(folder) for folder in folders]
+    assert first.step is second.step is None
+    assert known[-1] == "pair"
+    with relational.session() as session:
+        (measured,) = session.scalars(select(PolicyEvaluation)).all()
+        assert measured.kl > 0
+        assert (measured.model, measured.asset, measured.method) == ("pair-seed0", "tuned", "loaded")
+        assert (measured.step, measured.split, measured.chosen) == (1, "report", True)
+    assert checks == {
         "schema_as_declared": True,
         "unique_key": True,
         "tokenizer_round_trip": True,
@@ -202,3 +176,14 @@ def test_a_study_of_two_loaded_models(settings: Settings, tokenizer: PreTrainedT
         "reward_rose": False,
         "divergences_defined": True,
     }
+
+
+def _made(partition: str) -> dict[str, bool]:
+    """Make the group's assets of a study: what the checks say."""
+    checks = {}
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(str(STUDIES.name), [partition])
+        for asset in (base, tuned, layer_divergences):
+            done = dg.materialize([asset], partition_key=partition, instance=instance, resources={"stores": Stores()})
+            checks |= {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
+    return checks

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -14,12 +17,12 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import select
 
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_series
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs
 from tracebank_assets.market.assets import FILE_TABLES
-from tracebank_assets.market.ingestion import ingest_paths
+from tracebank_assets.market.ingestion import IngestedFile, ingest_paths
 from tracebank_assets.market.partitions import add_to, partition_key
 from tracebank_assets.market.survey import RegistrationError
 from tracebank_assets.runs import RunFailed, run_job
@@ -39,6 +42,34 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return write_day(MARKET, tmp_path_factory.mktemp("recorded"))
 
 
+@contextmanager
+def _found_by_assets(settings: Settings) -> Iterator[None]:
+    """Settings that assets find in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (settings.environment() | {"DAGSTER_HOME": str(settings.home / "dagster")}).items():
+            patch.setenv(name, value)
+        yield
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A home into which everything was ingested, for tests that leave it as it is."""
+
+    home: Settings
+    relational: RelationalStore
+    files: list[IngestedFile]
+
+
+@pytest.fixture(scope="module")
+def loaded(recorded: Manifest, module_settings: Settings) -> Iterator[Loaded]:
+    upgrade(module_settings)
+    with _found_by_assets(module_settings):
+        files = ingest_paths(module_settings, [_folder(recorded)], max_rejected_share=0.1)
+    store = open_relational(module_settings)
+    yield Loaded(module_settings, store, files)
+    store.close()
+
+
 def _checks(relational: RelationalStore) -> dict[tuple[str, str, str], QualityMeasure]:
     with relational.session() as session:
         found = session.scalars(select(QualityMeasure)).all()
@@ -50,10 +81,8 @@ def _folder(recorded: Manifest) -> Path:
     return recorded.files[0].path.parents[1]
 
 
-def test_every_line_of_every_file_is_accounted_for(
-    home: Settings, relational: RelationalStore, recorded: Manifest
-) -> None:
-    done = {file.path: file for file in ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)}
+def test_every_line_of_every_file_is_accounted_for(loaded: Loaded, recorded: Manifest) -> None:
+    done = {file.path: file for file in loaded.files}
 
     assert set(done) == {file.path for file in recorded.files}
     for file in recorded.files:
@@ -65,30 +94,27 @@ def test_every_line_of_every_file_is_accounted_for(
         assert account.stored == sum(file.rows.values())
 
 
-def test_stored_rows_are_those_the_exchange_wrote(
-    home: Settings, relational: RelationalStore, recorded: Manifest
-) -> None:
-    ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
-
+def test_stored_rows_are_those_the_exchange_wrote(loaded: Loaded, recorded: Manifest) -> None:
     written: Counter[tuple[str, str, str]] = Counter()
     for file in recorded.files:
         for stream, rows in file.rows.items():
             table = {"trade": "trades", "bookTicker": "quotes", "depth10": "book"}[stream]
             written[table, file.venue, file.symbol] += rows
-    store = open_series(home)
+    store = open_series(loaded.home)
     for table in (TRADES, QUOTES, BOOK):
         rows = store.read(table, columns=["venue", "symbol"]).group_by("venue", "symbol").len()
         found = {(table.name, venue, symbol): count for venue, symbol, count in rows.iter_rows()}
         assert found == {key: rows for key, rows in written.items() if key[0] == table.name}
 
 
-def test_ingesting_again_changes_nothing(home: Settings, relational: RelationalStore, recorded: Manifest) -> None:
-    first = ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
-    before = {table.name: open_series(home).read(table) for table in (TRADES, QUOTES, BOOK, BARS)}
+def test_ingesting_again_changes_nothing(loaded: Loaded, recorded: Manifest) -> None:
+    store = open_series(loaded.home)
+    before = {table.name: store.read(table) for table in (TRADES, QUOTES, BOOK, BARS)}
 
-    assert ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1) == first
+    with _found_by_assets(loaded.home):
+        assert ingest_paths(loaded.home, [_folder(recorded)], max_rejected_share=0.1) == loaded.files
     for table in (TRADES, QUOTES, BOOK, BARS):
-        assert open_series(home).read(table).equals(before[table.name])
+        assert store.read(table).equals(before[table.name])
 
 
 def test_overlapping_recordings_are_stored_once(
@@ -107,9 +133,8 @@ def test_overlapping_recordings_are_stored_once(
     assert first.duplicate == sum(one.rows.values()) + sum(one.duplicates.values())
 
 
-def test_bars_agree_with_polars(home: Settings, recorded: Manifest) -> None:
-    ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
-    store = open_series(home)
+def test_bars_agree_with_polars(loaded: Loaded) -> None:
+    store = open_series(loaded.home)
     keys = ["venue", "symbol", pl.col("ts").dt.truncate("1m").alias("ts")]
     expected = (
         store.read(TRADES)
@@ -155,12 +180,8 @@ def test_tables_without_rows_are_made_and_bars_of_files_come_before_computed_one
     assert all(measure.passed for measure in _checks(relational).values() if measure.check_name == "line_accounting")
 
 
-def test_quality_finds_what_was_planted_and_nothing_else(
-    home: Settings, relational: RelationalStore, recorded: Manifest
-) -> None:
-    ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
-
-    measures = _checks(relational)
+def test_quality_finds_what_was_planted_and_nothing_else(loaded: Loaded, recorded: Manifest) -> None:
+    measures = _checks(loaded.relational)
     for file in recorded.files:
         key = f"{DAY}|{file.symbol}", file.venue
         assert measures[*key, "line_accounting"].passed
@@ -186,17 +207,15 @@ def test_holes_in_trade_ids_count_only_where_ids_run_on(
     assert list(found.values()) == [3]
 
 
-def test_the_ledger_tells_which_rows_came_from_which_run(
-    home: Settings, relational: RelationalStore, recorded: Manifest
-) -> None:
-    ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
+def test_the_ledger_tells_which_rows_came_from_which_run(loaded: Loaded, recorded: Manifest) -> None:
     partition = f"{DAY}|SYNBTC"
-    with relational.session() as session:
+    with loaded.relational.session() as session:
         query = select(Materialization).where(Materialization.partition == partition)
+        query = query.order_by(Materialization.finished_at)
         rows = {entry.asset_key: entry for entry in session.scalars(query)}
         assert set(rows) == {f"market/{name}" for name in (*FILE_TABLES, "bars", "quality")}
         trades, bars = rows["market/trades"], rows["market/bars"]
-        stored = open_series(home).size(TRADES, {"day": DAY, "symbol": "SYNBTC"})
+        stored = open_series(loaded.home).size(TRADES, {"day": DAY, "symbol": "SYNBTC"})
         assert (trades.rows, trades.bytes) == (stored.rows, stored.bytes)
         assert trades.peak_memory > 0
         assert trades.started_at < trades.finished_at <= datetime.now(UTC)
@@ -206,11 +225,8 @@ def test_the_ledger_tells_which_rows_came_from_which_run(
         assert sorted(trades.input_versions.values()) == sorted(hashes)
 
 
-def test_instruments_and_rejected_rows_are_catalogued(
-    home: Settings, relational: RelationalStore, recorded: Manifest
-) -> None:
-    ingest_paths(home, [_folder(recorded)], max_rejected_share=0.1)
-    with relational.session() as session:
+def test_instruments_and_rejected_rows_are_catalogued(loaded: Loaded, recorded: Manifest) -> None:
+    with loaded.relational.session() as session:
         instruments = {(row.venue, row.symbol): row for row in session.scalars(select(Instrument))}
         assert set(instruments) == {(file.venue, file.symbol) for file in recorded.files}
         assert all(row.kind == "synthetic" and row.price_tick for row in instruments.values())

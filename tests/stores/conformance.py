@@ -376,11 +376,11 @@ class Conformance:
             columns=(*TICKS.columns[:-1], Column("note", pa.string(), "remark", nullable=True, repeated=True)),
         )
         frames = [
-            ticks(120_000, first=at * 120_000).with_columns(
+            ticks(rows, first=first).with_columns(
                 symbol=pl.format("s{}", pl.col("seq") % modulus),
                 note=pl.when(pl.col("seq") % 2 == 0).then(pl.format("n{}", pl.col("seq") % modulus)),
             )
-            for at, modulus in enumerate((3, 70_000, 5))
+            for first, rows, modulus in ((0, 70_000, 3), (70_000, 75_000, 70_000), (145_000, 10_000, 5))
         ]
         for frame in frames:
             store.append(table, frame)

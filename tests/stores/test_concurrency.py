@@ -129,10 +129,13 @@ def test_a_killed_owner_is_replaced_and_nothing_is_lost(store: ClickHouseStore, 
     assert store.read(TABLE)["n"].to_list() == list(range(4 * ROWS))
 
 
-def test_an_owner_goes_when_nobody_asks_and_comes_again(store: ClickHouseStore, folder: Path) -> None:
+def test_an_owner_goes_when_nobody_asks_and_comes_again(
+    store: ClickHouseStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEBANK_OWNER_IDLE", "3")
     store.append(TABLE, batch(1, 0))
     gone = psutil.Process(owner_of(folder))
-    gone.wait(timeout=60)  # TRACEBANK_OWNER_IDLE is 8 in the tests
+    gone.wait(timeout=60)
     assert not beside(folder, "engine.sock").exists()
     assert store.size(TABLE).rows == ROWS
     assert owner_of(folder) != gone.pid
