@@ -61,7 +61,7 @@ class MaskedLanguageModel:
         mask = self._mask
         asked = [f"{word.before.replace(mask, '')}{mask}{word.after.replace(mask, '')}" for word in words]
         distinct = list(dict.fromkeys(asked))
-        answers = self._fill(distinct, batch_size=self._batch_size) if distinct else []
+        answers: Any = self._fill(distinct, batch_size=self._batch_size) if distinct else []
         if len(distinct) == 1:  # then it is the text's own list that is given back
             answers = [answers]
         known = dict(zip(distinct, answers, strict=True))
