@@ -203,7 +203,7 @@ def test_a_unit_without_a_graph_has_a_reason() -> None:
     )
     silent = UnitWindows(0, 1.0, [replace(text, activation=0.2)], [window("dog bee cat", 1, 0.0)])
     (wrong,) = build_graphs(PlantedUnits(token), [silent])
-    assert wrong.reason == "every end of its graph is wrong on more silent windows than it is right"
+    assert wrong.reason == "every end of its graph is wrong on too many silent windows"
     rows = built_rows([build(nan, text), wrong])
     assert rows.select("nodes", "ends").rows() == [(0, 0), (0, 0)]
 

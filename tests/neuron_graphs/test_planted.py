@@ -15,6 +15,7 @@ from tracebank_models.neuron_graphs.graph import NeuronGraph
 from tracebank_models.neuron_graphs.settings import PAPERS, GraphSettings
 from tracebank_models.neuron_graphs.words import MaskedWord
 
+EVERYTHING = GraphSettings(case_variants=True, negative_contexts=True)
 SMILE = "\U0001f642"
 RULES: dict[str, tuple[Rule, list[str]]] = {
     "a token": (lambda t, i: float(t[i] == "bee"), ["bee"]),
@@ -52,7 +53,7 @@ class NoSubstitutes:
 def built() -> dict[str, BuiltGraph]:
     reader = PlantedUnits(*(rule for rule, _ in RULES.values()))
     examples = [windows_of(unit, rule, plant) for unit, (rule, plant) in enumerate(RULES.values())]
-    return dict(zip(RULES, build_graphs(reader, examples, None, NoSubstitutes()), strict=True))
+    return dict(zip(RULES, build_graphs(reader, examples, EVERYTHING, NoSubstitutes()), strict=True))
 
 
 def score(graph: NeuronGraph | None, name: str) -> float:

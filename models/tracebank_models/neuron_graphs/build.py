@@ -208,5 +208,5 @@ def _outcome(one: UnitWindows, pruned: Pruned | None, graphs: dict[int, NeuronGr
     if graph is None:
         reason = pruned.reason or "no token of its pruned texts is activating"
     elif not graph.match.children:
-        graph, reason = None, "every end of its graph is wrong on more silent windows than it is right"
+        graph, reason = None, "every end of its graph is wrong on too many silent windows"
     return BuiltGraph(one.unit, graph, reason, len(pruned.texts), count, pruned.truncated)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 
@@ -47,7 +47,11 @@ class MaskedLanguageModel:
 
         self._mask, self._casings = str(tokenizer.mask_token), casings or {}
         self._fill = pipeline(
-            "fill-mask", model=model, tokenizer=tokenizer, top_k=min(_CANDIDATES, len(tokenizer)), device=model.device
+            "fill-mask",
+            model=model,
+            tokenizer=cast(Any, tokenizer),
+            top_k=min(_CANDIDATES, len(tokenizer)),
+            device=model.device,
         )
         self._batch_size = batch_size
 
@@ -57,7 +61,7 @@ class MaskedLanguageModel:
         mask = self._mask
         asked = [f"{word.before.replace(mask, '')}{mask}{word.after.replace(mask, '')}" for word in words]
         distinct = list(dict.fromkeys(asked))
-        answers = self._fill(distinct, batch_size=self._batch_size) if distinct else []
+        answers: Any = self._fill(distinct, batch_size=self._batch_size) if distinct else []
         if len(distinct) == 1:  # then it is the text's own list that is given back
             answers = [answers]
         known = dict(zip(distinct, answers, strict=True))

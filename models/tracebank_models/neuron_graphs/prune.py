@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -43,22 +44,19 @@ class _Pivot:
 
 def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSettings) -> list[Pruned]:
     """Prune the windows of many units; each length is tried for all of them at once."""
-    after = settings.tokens_after
-    windows = [[fitted(window, runs.room, after) for window in one.windows] for one in examples]
-    found = [_pivots(one, cut, settings) for one, cut in zip(examples, windows, strict=True)]
-    read = runs.values([request for requests, _ in found for request in requests])
+    windows = [[fitted(window, runs.room, settings.tokens_after) for window in one.windows] for one in examples]
+    asked = [(_read(window, settings), one.unit) for one, cut in zip(examples, windows, strict=True) for window in cut]
+    answers = iter(runs.values(asked))
     texts: list[Pruned] = []
-    flat: list[_Pivot] = []
-    at = 0
-    for one, cut, (requests, pivots) in zip(examples, windows, found, strict=True):
-        values = read[at : at + len(requests)]
-        at += len(requests)
-        kept, reason = _firing(one.unit, cut, values, pivots, len(runs.start), settings)
-        flat += kept
+    pivots: list[_Pivot] = []
+    for one, cut in zip(examples, windows, strict=True):
+        values = list(islice(answers, len(cut)))
+        kept, reason = _firing(one.unit, cut, values, len(runs.start), settings)
+        pivots += kept
         lost = any(window.truncated or len(old.ids) > runs.room for window, old in zip(cut, one.windows, strict=True))
         texts.append(Pruned([], reason, lost))
     by_unit = {one.unit: pruned for one, pruned in zip(examples, texts, strict=True)}
-    for text in _shortest(runs, flat, settings):
+    for text in _shortest(runs, pivots, settings):
         by_unit[text.unit].texts.append(text)
     return [
         replace(one, reason="no pruned text of its windows has an activation above 0")
@@ -68,15 +66,13 @@ def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSet
     ]
 
 
-def _pivots(one: UnitWindows, windows: Sequence[Window], settings: GraphSettings) -> tuple[list[tuple[Ids, int]], bool]:
-    """What has to be read of the windows; up to the pivot is enough where it is given."""
-    given = not settings.strongest_pivots
-    cut = [window.ids[: window.pivot + 1] if given else window.ids for window in windows]
-    return [(ids, one.unit) for ids in cut], given
+def _read(window: Window, settings: GraphSettings) -> Ids:
+    """What has to be read of a window: up to the pivot is enough where it is given."""
+    return window.ids if settings.strongest_pivots else window.ids[: window.pivot + 1]
 
 
 def _firing(
-    unit: int, windows: Sequence[Window], read: Sequence[Values], given: bool, first: int, settings: GraphSettings
+    unit: int, windows: Sequence[Window], read: Sequence[Values], first: int, settings: GraphSettings
 ) -> tuple[list[_Pivot], str | None]:
     """Pivots with an activation above 0, or why there is none."""
     finite = [bool(np.isfinite(values).all()) for values in read]
@@ -92,7 +88,8 @@ def _firing(
         own = values[first:]
         if not usable:
             continue
-        places = [window.pivot] if given else np.flatnonzero(own >= settings.pivot_share * own.max()).tolist()
+        strongest = np.flatnonzero(own >= settings.pivot_share * own.max()).tolist()
+        places = strongest if settings.strongest_pivots else [window.pivot]
         pivots += [
             _Pivot(unit, Window(window.ids, place, float(own[place]), window.truncated), float(own[place]))
             for place in places

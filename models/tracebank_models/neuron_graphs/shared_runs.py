@@ -17,9 +17,8 @@ Values = NDArray[np.float64]
 Request = tuple[Ids, int]
 """A text without its start token, and a unit."""
 
-_PADDED_FROM = 32
-"""Longer sequences are padded to a multiple of `_PAD`, since few are of exactly one length."""
-_PAD = 16
+_STRETCH = 1.2
+"""Sequences are padded to so many times their length, and one more, since few are of exactly one length."""
 
 
 class Runs:
@@ -66,7 +65,7 @@ class Runs:
         return [found[request] for request in requests]
 
     def _run(self, batch: Sequence[Ids], units: list[int]) -> Values:
-        length = min(_padded(max(map(len, batch))), self.reader.context)
+        length = max(map(len, batch))
         ids = torch.full((len(batch), length), self.reader.padding_id)
         mask = torch.zeros(len(batch), length, dtype=torch.bool)
         for row, one in enumerate(batch):
@@ -75,17 +74,17 @@ class Runs:
         return self.reader.values(ids, mask, torch.tensor(units)).cpu().double().numpy()
 
     def _batches(self, sequences: list[Ids], padded: bool = True) -> Iterator[list[Ids]]:
-        groups: dict[int, list[Ids]] = defaultdict(list)
-        for ids in sequences:
-            groups[_padded(len(ids)) if padded else len(ids)].append(ids)
-        for length, group in sorted(groups.items()):
-            size = max(1, self._batch_tokens // length)
-            for first in range(0, len(group), size):
-                yield group[first : first + size]
-
-
-def _padded(length: int) -> int:
-    return length if length <= _PADDED_FROM else -(-length // _PAD) * _PAD
+        batch: list[Ids] = []
+        for ids in sorted(sequences, key=len):
+            longest = len(batch[0]) * _STRETCH + 1 if padded and batch else len(ids)
+            another = batch and len(batch[0]) != len(ids) and not padded
+            if another or len(ids) > longest or (len(batch) + 1) * len(ids) > self._batch_tokens:
+                if batch:
+                    yield batch
+                batch = []
+            batch.append(ids)
+        if batch:
+            yield batch
 
 
 def _holders(sequences: set[Ids]) -> dict[Ids, Ids]:
