@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
+from tracebank_schemas.sparse_autoencoder import Feature
 
 if TYPE_CHECKING:
     from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
@@ -64,11 +65,22 @@ def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
     return UnitStudy.from_dict(rows[0][0])
 
 
+def require_features(relational: RelationalStore, name: str) -> None:
+    """Refuse a dictionary whose features are no rows yet.
+
+    Raises:
+        dg.Failure: there is none.
+    """
+    with relational.reading() as session:
+        if session.scalar(select(Feature.feature).where(Feature.dictionary == name).limit(1)) is None:
+            raise dg.Failure(f"{name!r} has no features; materialise sparse_features/features first")
+
+
 def all_nodes(relational: RelationalStore) -> pl.DataFrame:
-    """Nodes of the tries that are drawn, of all units: dictionary, feature, node, parent, depth, kind and token."""
-    columns = ("dictionary", "feature", "node", "parent", "depth", "kind", "token")
+    """Nodes of the tries that are drawn, of all units: dictionary, feature, trie, node, parent, ...."""
+    columns = ("dictionary", "feature", "trie", "node", "parent", "depth", "kind", "token")
     query = select(*(getattr(GraphNode, column) for column in columns)).where(GraphNode.trie == "draw")
-    types = {name: pl.String if name in ("dictionary", "kind", "token") else pl.Int64 for name in columns}
+    types = {name: pl.String if name in ("dictionary", "trie", "kind", "token") else pl.Int64 for name in columns}
     with relational.reading() as session:
         return pl.DataFrame(map(tuple, session.execute(query)), schema=types, orient="row")
 

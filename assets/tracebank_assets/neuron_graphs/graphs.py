@@ -13,6 +13,7 @@ from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Materialised
+from tracebank_assets.neuron_graphs.catalogue import require_features
 from tracebank_assets.neuron_graphs.keys import GROUP
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, Units, made_of_units
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
@@ -46,6 +47,9 @@ class GraphsConfig(dg.Config):
     units: int | None = Field(default=None, ge=1, description="Units, drawn by chance; empty: all.")
     seed: int = Field(default=0, ge=0, description="Of that drawing, and of windows.")
     substitutes: int = Field(default=5, ge=0, description="Of an important word, tried in its place; 0: none.")
+    per_fifth: int = Field(
+        default=8, ge=0, description="Windows of each fifth by strength, beside the ten strongest, that graphs are of."
+    )
     masked_model: str = Field(
         default="", description="Masked language model that gives substitutes: folder or id; empty: the corpus does."
     )
@@ -78,6 +82,8 @@ def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stor
         chosen = drawn(read.coder.config.d_sae, config)
         if units.row is None:
             _describe(made, units, read)
+        else:
+            require_features(stores.relational, units.name)
         with track(f"graphs of {units.name}", len(chosen)) as advance:
             how = unit_study(config)
             built, maxima = graphs_of_units(read, chosen, how, substitutes_of(config), advancing(advance))
@@ -111,7 +117,7 @@ def unit_study(config: GraphsConfig) -> "UnitStudy":
     return replace(
         plain,
         graph=replace(graph, start_token=False, substitutes=config.substitutes),
-        train=replace(plain.train, seed=config.seed),
+        train=replace(plain.train, per_quantile=config.per_fifth, seed=config.seed),
         test=replace(plain.test, seed=config.seed),
     )
 

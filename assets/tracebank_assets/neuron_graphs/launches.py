@@ -25,8 +25,8 @@ SIMILARITIES_JOB: Final = dg.define_asset_job(
 JOBS = [UNITS_JOB, SIMILARITIES_JOB]
 """Jobs of the group."""
 DEMO: Final = {
-    "small/layers.3.neurons": {"substitutes": 2},
-    "small-ppo-seed0/tuned-layers.3.mlp-big-tied_relu-0": {"units": 100, "substitutes": 2},
+    "small/layers.3.neurons": {"substitutes": 2, "per_fifth": 4},
+    "small-ppo-seed0/tuned-layers.3.mlp-big-tied_relu-0": {"units": 100, "substitutes": 2, "per_fifth": 4},
 }
 """Config of the demo's graphs, by the units' name."""
 

@@ -100,6 +100,7 @@ def scores_table(relational: RelationalStore, names: list[str]) -> Grid:
     )
     with relational.reading() as session:
         rows = {(row.dictionary, row.less): row for row in session.scalars(query)}
+        session.expunge_all()
     grid = Grid(
         "units of",
         ("units", NUMBER),

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Told = Callable[[int, int], None]
 """Told how much is done, and how much there is."""
-TRAIN: Final = StrataSettings(top=10, per_quantile=2, random=0, hard_negative=10)
+TRAIN: Final = StrataSettings(top=10, per_quantile=8, random=0, hard_negative=10)
 """Windows that graphs are made of: those that a unit fires on, and such with the same tokens in which it is silent."""
 
 
