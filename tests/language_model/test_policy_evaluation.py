@@ -131,9 +131,7 @@ def test_texts_that_all_begin_alike_cannot_be_held_out(tokenizer: PreTrainedToke
         source.halves()
     with pytest.raises(ValueError, match=r"^corpus: every document begins as one held out does; allowed"):
         source.without(source)
-    with pytest.raises(
-        ValueError, match=r"^corpus: prompts never tuned on have less than 2 openings; allowed"
-    ):
+    with pytest.raises(ValueError, match=r"^corpus: prompts never tuned on have less than 2 openings; allowed"):
         source.unseen(8, source.prefixes())
 
 

@@ -95,9 +95,9 @@ def test_a_layer_of_neurons_has_graphs_scores_and_answers(made: Made) -> None:
     with relational.reading() as session:
         node = session.scalars(select(GraphNode).where(GraphNode.depth == 1, GraphNode.kind == "token")).first()
         assert node is not None
-        unit, token = f"{node.dictionary}/{node.feature}", json.dumps(node.token)
+        unit, feature, token = f"{node.dictionary}/{node.feature}", node.feature, json.dumps(node.token)
     found = found_units(relational, token)
-    assert node.feature in found["feature"].to_list()
+    assert feature in found["feature"].to_list()
     assert found_units(relational, token, within="large").is_empty()
     assert scores_table(relational, [LAYER]).rows == 1
     assert exported_graph(relational, unit, "dot").startswith("digraph")
@@ -116,33 +116,22 @@ def test_what_stands_is_not_made_again(made: Made) -> None:
     assert made.count(NeuronGraph) == 3
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
+def test_what_is_not_there_or_cannot_be_shown_is_one_line(made: Made) -> None:
+    for name, message in (
         ("small/layers.7.neurons", "layers of 'small' are 0 to 1"),
         ("unknown/layers.0.neurons", "model 'unknown' is not in relational.language_models"),
         ("nothing", "MODEL/layers.N.neurons, or a dictionary of relational.sparse_autoencoders"),
         ("small-ppo-seed0/tuned-layers.0.mlp-small-tied_relu-0", "has no features; materialise sparse_features"),
-    ],
-)
-def test_units_that_are_not_there_are_one_line(made: Made, name: str, message: str) -> None:
-    assert message in _fault(made.make(graphs, name, **CONFIG))
+    ):
+        assert message in _fault(made.make(graphs, name, **CONFIG))
     assert made.count(NeuronGraph) == 0
-
-
-@pytest.mark.parametrize(
-    ("unit", "text", "message"),
-    [
+    relational, settings = made.home.relational, made.home.settings
+    for unit, text, message in (
         ("small", None, "unit: 'small' is not allowed"),
         (f"{LAYER}/0", "x" * 100_001, "--text: 100,001 characters are not allowed; allowed: 1 to 100,000"),
         (f"{LAYER}/0", "", "--text: 0 characters are not allowed"),
-    ],
-)
-def test_what_cannot_be_shown_is_one_line(made: Made, unit: str, text: str | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        unit_grids(made.home.settings, made.home.relational, unit, text)
-
-
-def test_all_layers_of_a_model_have_names(made: Made) -> None:
-    assert all_layers(made.home.relational, "small/neurons") == ["small/layers.0.neurons", "small/layers.1.neurons"]
-    assert units_of(made.home.relational, LAYER).layer == 1
+    ):
+        with pytest.raises(ValueError, match=message):
+            unit_grids(settings, relational, unit, text)
+    assert all_layers(relational, "small/neurons") == ["small/layers.0.neurons", "small/layers.1.neurons"]
+    assert units_of(relational, LAYER).layer == 1

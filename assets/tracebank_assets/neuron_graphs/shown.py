@@ -17,6 +17,7 @@ from tracebank_schemas.neuron_graphs import ExplanationComparison, GraphNode, Ne
 from tracebank_schemas.sparse_autoencoder import FeatureExplanation, FeatureScore
 
 if TYPE_CHECKING:
+    from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
     from tracebank_models.neuron_graphs.search import Condition
 
 LONGEST_TEXT: Final = 100_000
@@ -165,7 +166,7 @@ def _on_text(
     relational: RelationalStore,
     name: str,
     number: int,
-    graphs: dict[int, object],
+    graphs: "dict[int, Graph | None]",
     text: str | None,
 ) -> Grid:
     from tracebank_models.neuron_graphs.unit_study import values_on, values_on_strongest
@@ -177,9 +178,9 @@ def _on_text(
         maximum = session.get_one(NeuronGraph, (name, number)).maximum
     graph = graphs[number]
     shown = (
-        values_on(read, number, maximum, graph, text)  # type: ignore[arg-type]
+        values_on(read, number, maximum, graph, text)
         if text is not None
-        else values_on_strongest(read, number, maximum, graph, how)  # type: ignore[arg-type]
+        else values_on_strongest(read, number, maximum, graph, how)
     )
     grid = Grid("token", ("predicted", NUMBER), ("true", NUMBER), title="Shares of the unit's maximum, token by token")
     for token, predicted, true in shown:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import polars as pl
@@ -80,12 +80,8 @@ class UnitsOfModel:
         """The corpus with the site's activations, under the name that the dictionary knows it by."""
         stream = self.coder.config.sites[0]
         for one in stream_activations(self.model, self.corpus, [self.site]):
-            yield TokenBatch({stream: one.activations[self.site].float()}, *_places(one))
-
-
-def _places(one: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    found = (getattr(one, name) for name in ("token_ids", "documents", "positions", "rows"))
-    return tuple(found)
+            activations = {stream: one.activations[self.site].float()}
+            yield TokenBatch(activations, one.token_ids, one.documents, one.positions, one.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,12 +264,14 @@ def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
 
 
 def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
-    embedding: torch.nn.Module = units.model.get_input_embeddings()  # type: ignore[no-untyped-call]
+    embedding = cast("Tensor", units.model.get_input_embeddings().weight)
     even = np.flatnonzero(units.corpus.document_ids % 2 == 0)
     parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
+    if not parts:
+        raise ValueError("corpus: no document has an even number: allowed are at least two documents")
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
     train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
-    return CorpusSubstitutes(train, reader.texts, embedding.weight)
+    return CorpusSubstitutes(train, reader.texts, embedding)
 
 
 @dataclass(frozen=True, slots=True)
