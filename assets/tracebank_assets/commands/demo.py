@@ -10,6 +10,7 @@ import click
 import typer
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
     from rich.console import Console
 
     from tracebank.cli.grid import Grid
@@ -22,6 +23,7 @@ _NEXT: Final = {
     "tracebank ingest PATH…": "bring your own files",
     "tracebank bench run": "measure your databases",
     "tracebank study": "models, probes",
+    "tracebank units search import": "what neurons fire on",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -76,7 +78,8 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             screen.print(summary_table(ingest_paths(settings, paths)))
             run_small_suite(settings, instance, screen, minutes or MINUTES)
             run_study(studies()[_STUDY], instance, DEMO)
-        screen.print(_findings(settings))
+            screen.print(_findings(settings))
+            screen.print(_graphs(settings, instance))
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
@@ -88,6 +91,20 @@ def _findings(settings: Settings) -> Grid:
     store = open_relational(settings)
     try:
         return study_table(_STUDY, findings(store, _STUDY))
+    finally:
+        store.close()
+
+
+def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.neuron_graphs.launches import demo_units, make_graphs
+    from tracebank_assets.neuron_graphs.shown import scores_table
+
+    store = open_relational(settings)
+    try:
+        asked = demo_units(store)
+        make_graphs(settings, instance, asked)
+        return scores_table(store, list(asked))
     finally:
         store.close()
 

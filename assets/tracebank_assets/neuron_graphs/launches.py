@@ -8,9 +8,12 @@ from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSIO
 
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational
+from tracebank.stores.relational import RelationalStore
 from tracebank_assets.materialised import CONFIG
 from tracebank_assets.neuron_graphs.keys import GRAPHS, SCORES, SIMILARITIES
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, units_of
+from tracebank_assets.sparse_features.study_data import dictionaries_of
+from tracebank_assets.studies import studies
 
 UNITS_JOB: Final = dg.define_asset_job(
     "neuron_graphs",
@@ -24,11 +27,15 @@ SIMILARITIES_JOB: Final = dg.define_asset_job(
 )
 JOBS = [UNITS_JOB, SIMILARITIES_JOB]
 """Jobs of the group."""
-DEMO: Final = {
-    "small/layers.3.neurons": {"substitutes": 2, "per_fifth": 4},
-    "small-ppo-seed0/tuned-layers.3.mlp-big-tied_relu-0": {"units": 100, "substitutes": 2, "per_fifth": 4},
-}
-"""Config of the demo's graphs, by the units' name."""
+DEMO: Final = {"substitutes": 2, "per_fifth": 4}
+"""Config of the demo's graphs: of less text than is usual."""
+
+
+def demo_units(relational: RelationalStore) -> dict[str, dict[str, Any]]:
+    """What the demo has graphs made of: a layer of its base model, and 100 features of a dictionary of its study."""
+    study = studies()["small-ppo"]
+    first, *_ = dictionaries_of(relational, study, side="tuned", size="big", plan_only=True)
+    return {f"{study.base.name}/layers.3.neurons": DEMO, first.dictionary: DEMO | {"units": 100}}
 
 
 def make_graphs(
