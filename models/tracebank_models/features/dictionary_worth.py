@@ -30,6 +30,11 @@ AT_ONE_L0: Final = "_at_one_l0"
 """Suffix of FVU and L0 where each token keeps at most the same number of codes in every dictionary."""
 
 
+LIVING: Final = 1e-4
+"""Share of the tokens that a feature fires on at least, to be one: what fires less often has hardly been trained, stands
+near where it began, and says nothing about whether seeds agree. From this to ten times of it that hardly changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reconstruction:
     """How well dictionaries say again what they read."""
@@ -38,7 +43,7 @@ class Reconstruction:
     """Rows of `metrics.METRIC_SCHEMA`: FVU, L0, dead share and the like, the first two also `AT_ONE_L0`,
     `START_COSINE` and `ACTIVE_SHARE`."""
     alive: dict[str, Tensor]
-    """Features that fired at least once, by dictionary."""
+    """Features that fire on `LIVING` of the tokens, by dictionary."""
 
 
 def reconstruction_of(
@@ -61,7 +66,8 @@ def reconstruction_of(
     at_one = [state.rows().filter(pl.col("metric").is_in(["fvu", "l0"])) for state in compared]
     rows = pl.concat([*whole, *(part.with_columns(pl.col("metric") + AT_ONE_L0) for part in at_one)])
     l0 = dict(rows.filter(pl.col("metric") == "l0").select("dictionary", "value").iter_rows())
-    alive = {name: state.fired.nonzero()[:, 0] for name, state in states.items()}
+    least = max(1.0, LIVING * shards.tokens)
+    alive = {name: (state.fired >= least).nonzero()[:, 0] for name, state in states.items()}
     learning = [_learning(one, alive[name], l0[name], shards.tokens) for name, one in dictionaries.items()]
     return Reconstruction(pl.concat([rows, *learning]), alive)
 

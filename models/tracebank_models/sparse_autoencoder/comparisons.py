@@ -118,12 +118,12 @@ def similarities(
 ) -> pl.DataFrame:
     """How alike the living features of each two are, and as many random directions would be.
 
-    A feature that never fires stays where it began, and is no feature.
+    A feature that fires too seldom stays where it began, and is none.
 
     Args:
         pairs: See `comparisons`; not of crosscoders.
         dictionaries: By name.
-        alive: Features of each that fire; where one of a pair has none, the pair has no row.
+        alive: Features of each that fire often enough; where one of a pair has none, the pair has no row.
         covariances: Of the activations that they read, (width, width), by site.
 
     Returns:
