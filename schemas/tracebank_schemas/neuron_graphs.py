@@ -56,9 +56,7 @@ class GraphNode(Base):
     depth: Mapped[int] = mapped_column(doc="0 the root, 1 what the unit fires on, 2 the token before it, ...")
     kind: Mapped[str] = mapped_column(String(16), doc="root, token, any, gap, start, negative or end")
     token: Mapped[str] = mapped_column(Text, doc="normalised text; empty where it is of no token")
-    fires_on: Mapped[str | None] = mapped_column(
-        Text, doc="token at depth 1 of its path; null of the root"
-    )
+    fires_on: Mapped[str | None] = mapped_column(Text, doc="token at depth 1 of its path; null of the root")
     importance: Mapped[float] = mapped_column(Float, doc="share of the activation that goes where the token is masked")
     value: Mapped[float] = mapped_column(Float, doc="of ends: share of the maximum that is predicted")
     reach: Mapped[int | None] = mapped_column(doc="of gaps and negatives: tokens back to the left, at most")

@@ -72,7 +72,9 @@ class DictionarySimilarity(Base):
     )
     other: Mapped[str] = mapped_column(String(200), owned_by(DICTIONARY), primary_key=True, doc="the second")
     comparison: Mapped[str] = mapped_column(String(16), doc="size, tuning or seed: what the two differ in")
-    features: Mapped[int | None] = mapped_column(doc="that fire on 1 token in 10,000, of the first: only they are compared")
+    features: Mapped[int | None] = mapped_column(
+        doc="that fire on 1 token in 10,000, of the first: only they are compared"
+    )
     other_features: Mapped[int | None] = mapped_column(doc="of the second; both null of rows of before: all of them")
     mmcs: Mapped[float] = mapped_column(Float, doc="mean matched cosine; its mean over pairs of seeds is PW-MCC")
     chance: Mapped[float | None] = mapped_column(

@@ -31,8 +31,8 @@ AT_ONE_L0: Final = "_at_one_l0"
 
 
 LIVING: Final = 1e-4
-"""Share of the tokens that a feature fires on at least, to be one: what fires less often has hardly been trained, stands
-near where it began, and says nothing about whether seeds agree. From this to ten times of it that hardly changes."""
+"""Share of the tokens that a feature fires on at least, to be one: what fires less often has hardly been trained and
+stands near where it began, so that it says nothing about whether seeds agree. Ten times as much changes little."""
 
 
 @dataclass(frozen=True, slots=True)
