@@ -12,7 +12,7 @@ from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.language_models.keys import BASE, TUNED
-from tracebank_assets.materialised import Materialised
+from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.neuron_graphs.catalogue import require_features
 from tracebank_assets.neuron_graphs.keys import GROUP
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, Units, made_of_units
@@ -27,14 +27,19 @@ from tracebank_schemas.sparse_autoencoder import (
 )
 
 if TYPE_CHECKING:
-    from tracebank_models.neuron_graphs.build import BuiltGraph
-    from tracebank_models.neuron_graphs.unit_study import UnitsOfModel, UnitStudy
+    from tracebank_models.neuron_graphs.unit_study import BuiltUnits, UnitsOfModel, UnitStudy
     from tracebank_models.neuron_graphs.words import Substitutes
 
 ENOUGH: Final = 0.5
 """Share of units with a graph."""
 _SHARE: Final = "most_units_have_a_graph"
-CHECKS: Final = {_SHARE: f"At least {ENOUGH:.0%} of the units have a graph; the others have a row that says why not."}
+COMPARED: Final = 3
+"""Units whose graphs are made by the slow loop too."""
+_EQUAL: Final = "equal_to_the_slow_loop"
+CHECKS: Final = {
+    _SHARE: f"At least {ENOUGH:.0%} of the units have a graph; the others have a row that says why not.",
+    _EQUAL: f"The papers' graphs of {COMPARED} units are those of a loop over one unit and one text at a time.",
+}
 EVERY_STUDY: Final = [
     dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (BASE, TUNED, DICTIONARIES, FEATURES)
 ]
@@ -86,17 +91,26 @@ def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stor
             require_features(stores.relational, units.name)
         with track(f"graphs of {units.name}", len(chosen)) as advance:
             how = unit_study(config)
-            built, maxima = graphs_of_units(read, chosen, how, substitutes_of(config), advancing(advance))
-        _write(made, units, built, dict(zip(chosen, maxima, strict=True)), read.coder.fires_at, asdict(how))
-    with_graph = sum(one.graph is not None for one in built)
-    share = with_graph / len(built)
-    check = dg.AssetCheckResult(
-        check_name=_SHARE,
-        passed=share >= ENOUGH,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"share": share, "units": len(built)},
-    )
-    return made.result({"units": len(built), "with_graph": with_graph, MADE_OF: units.made_of()}, [check])
+            built = graphs_of_units(read, chosen, how, substitutes_of(config), advancing(advance))
+        _write(made, units, built, read.coder.fires_at, asdict(how))
+    with_graph = sum(one.graph is not None for one in built.graphs)
+    figures: dict[str, Figure] = {"units": len(chosen), "with_graph": with_graph, MADE_OF: units.made_of()}
+    return made.result(figures, [_most(with_graph / len(chosen)), _as_slow_loop(built, how, read.coder.fires_at)])
+
+
+def _most(share: float) -> dg.AssetCheckResult:
+    warn = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(check_name=_SHARE, passed=share >= ENOUGH, severity=warn, metadata={"share": share})
+
+
+def _as_slow_loop(built: "BuiltUnits", how: "UnitStudy", threshold: float) -> dg.AssetCheckResult:
+    from tracebank_benchmarks.neuron_graphs.slow_loop import as_slow_loop
+
+    some = [one for one in built.examples if one.windows][:COMPARED]
+    settings = replace(how.graph, activation_threshold=threshold)
+    equal = as_slow_loop(built.reader, some, settings, built.substitutes)
+    told = {"compared": len(some), "equal": equal}
+    return dg.AssetCheckResult(check_name=_EQUAL, passed=0 < equal == len(some), metadata=told)
 
 
 def drawn(units: int, config: GraphsConfig) -> list[int]:
@@ -167,20 +181,19 @@ def _describe(made: Materialised, units: Units, read: "UnitsOfModel") -> None:
 def _write(
     made: Materialised,
     units: Units,
-    built: "list[BuiltGraph]",
-    maxima: dict[int, float],
+    built: "BuiltUnits",
     threshold: float,
     settings: dict[str, object],
 ) -> None:
     from tracebank_models.neuron_graphs.build import built_rows
     from tracebank_models.neuron_graphs.unit_study import built_nodes
 
-    rows = built_rows(built).rename({"unit": "feature"})
+    rows = built_rows(built.graphs).rename({"unit": "feature"})
     graphs_of = rows.with_columns(
         pl.lit(units.name).alias("dictionary"),
-        pl.Series("maximum", [maxima[unit] for unit in rows["feature"]]),
+        pl.Series("maximum", [one.maximum for one in built.examples]),
         pl.lit(threshold).alias("threshold"),
     )
     named = [{**row, "settings": settings} for row in graphs_of.iter_rows(named=True)]
     made.into(NeuronGraph, NeuronGraph.dictionary == units.name).write(named)
-    made.into(GraphNode, GraphNode.dictionary == units.name).write(built_nodes(built, units.name))
+    made.into(GraphNode, GraphNode.dictionary == units.name).write(built_nodes(built.graphs, units.name))

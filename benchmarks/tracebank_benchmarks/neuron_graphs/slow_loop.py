@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,9 +16,11 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from tracebank_models.features.sparse_coder import encoded
 from tracebank_models.language_model.hooks import evaluating, watched
+from tracebank_models.neuron_graphs.build import build_graphs
 from tracebank_models.neuron_graphs.graph import NODE_COLUMNS
-from tracebank_models.neuron_graphs.settings import RATIO_DIGITS, VALUE_DIGITS, GraphSettings
+from tracebank_models.neuron_graphs.settings import PAPERS, RATIO_DIGITS, VALUE_DIGITS, GraphSettings
 from tracebank_models.neuron_graphs.units import ModelUnits
 from tracebank_models.neuron_graphs.windows import UnitWindows, Window
 from tracebank_models.neuron_graphs.words import Substitutes, chosen, words
@@ -43,7 +45,7 @@ class SlowLoop:
     """The loop over the units of a site of a model."""
 
     def __init__(self, units: ModelUnits, settings: GraphSettings, substitutes: Substitutes) -> None:
-        """Take a model; the activations are the site's own."""
+        """Take a model; its dictionary, where there is one, reads the whole of each output."""
         self.units, self.settings, self.substitutes = units, settings, substitutes
         self.start = [] if units.start_id is None or not settings.start_token else [units.start_id]
         self.forwarded = 0
@@ -64,8 +66,9 @@ class SlowLoop:
         self.forwarded += ids.numel()
         model, tap = self.units.model, self.units.site.tap
         with evaluating(model), watched(model, {"site": tap}) as seen:
-            model(input_ids=ids, attention_mask=mask, use_cache=False)
-        return seen["site"][:, :, unit].numpy().astype(np.float64)
+            model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
+        codes = encoded(self.units.site.name, self.units.coder, seen["site"].flatten(0, 1)).reshape(*ids.shape, -1)
+        return codes[:, :, unit].cpu().numpy().astype(np.float64)
 
     def _add_window(self, made: SlowUnit, one: UnitWindows, window: Window) -> None:
         first, unit = len(self.start), one.unit
@@ -249,3 +252,26 @@ def slow_predict(made: SlowUnit, tokens: Sequence[str], settings: GraphSettings,
                 values.append(tree[()])
         found.append(values[-1] if longest else max(values))
     return found
+
+
+def as_slow_loop(
+    reader: ModelUnits, examples: Sequence[UnitWindows], settings: GraphSettings, substitutes: Substitutes
+) -> int:
+    """How many units have, byte for byte, the graph that the slow loop makes.
+
+    Args:
+        reader: The units.
+        examples: Windows of each.
+        settings: What is beyond the papers is left out of both.
+        substitutes: Of words.
+    """
+    papers = replace(
+        PAPERS, start_token=settings.start_token, substitutes=settings.substitutes,
+        activation_threshold=settings.activation_threshold, normalize_tokens=settings.normalize_tokens,
+    )  # fmt: skip
+    slow = SlowLoop(reader, papers, substitutes)
+    equal = 0
+    for one, built in zip(examples, build_graphs(reader, examples, papers, substitutes), strict=True):
+        made = slow.build(one)
+        equal += not made.match if built.graph is None else built.graph.nodes().equals(slow_nodes(made))
+    return equal

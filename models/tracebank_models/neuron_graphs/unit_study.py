@@ -200,13 +200,25 @@ class _Read:
 _NO_TOKENS: Final = pl.DataFrame(schema={"unit": pl.Int32, "token": pl.String})
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltUnits:
+    """Graphs of units, and what they were made of."""
+
+    graphs: list[BuiltGraph]
+    """A graph, or the reason for none, of each chosen unit, in their order."""
+    examples: list[UnitWindows]
+    """Their windows, and the maxima that values are shares of."""
+    reader: ModelUnits
+    substitutes: Substitutes
+
+
 def graphs_of_units(
     units: UnitsOfModel,
     chosen: Sequence[int],
     study: UnitStudy | None = None,
     substitutes: Substitutes | None = None,
     progress: Told | None = None,
-) -> tuple[list[BuiltGraph], list[float]]:
+) -> BuiltUnits:
     """Graphs of units, out of documents with an even number.
 
     Args:
@@ -215,9 +227,6 @@ def graphs_of_units(
         study: How.
         substitutes: Of words; None takes those of the corpus (`CorpusSubstitutes`).
         progress: Told the units that are done.
-
-    Returns:
-        A graph, or the reason for none, of each chosen unit, in their order; and the maxima that values are shares of.
 
     Raises:
         ValueError: A unit is not known, or an activation is not finite.
@@ -228,17 +237,16 @@ def graphs_of_units(
     written = normalized_texts(pl.Series("token", reader.texts), settings.normalize_tokens)
     other_words = substitutes or _of_corpus(units, reader)
     found: list[BuiltGraph] = []
-    maxima: list[float] = []
+    examples: list[UnitWindows] = []
     for first in range(0, len(chosen), UNITS_AT_ONCE):
         block = chosen[first : first + UNITS_AT_ONCE]
         read = _Read(units, block, written)
-        examples = read.examples(read.train(how.train))
-        named = [replace(one, unit=block[one.unit]) for one in examples]
+        named = [replace(one, unit=block[one.unit]) for one in read.examples(read.train(how.train))]
         found += build_graphs(reader, named, settings, other_words)
-        maxima += read.maxima.tolist()
+        examples += named
         if progress is not None:
             progress(len(found), len(chosen))
-    return found, maxima
+    return BuiltUnits(found, examples, reader, other_words)
 
 
 def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
