@@ -168,7 +168,7 @@ class FeatureExplanation(Base):
     explanation: Mapped[str] = mapped_column(String(64), primary_key=True, doc="hash of feature, method, prompt, text")
     dictionary: Mapped[str] = mapped_column(String(200), doc="dictionary")
     feature: Mapped[int] = mapped_column(doc="number of the feature")
-    method: Mapped[str] = mapped_column(String(32), doc="top_tokens, or endpoint")
+    method: Mapped[str] = mapped_column(String(32), doc="top_tokens, endpoint, neuron_graph, token_maximum, or ngram_5")
     explainer: Mapped[str] = mapped_column(String(200), doc="model that was asked; empty for executable ones")
     text: Mapped[str] = mapped_column(Text, doc="the explanation")
     prompt: Mapped[str] = mapped_column(Text, doc="what was asked; empty for executable ones")
@@ -185,7 +185,10 @@ class FeatureScore(Base):
     explanation: Mapped[str] = mapped_column(
         String(64), owned_by("feature_explanations.explanation"), primary_key=True, doc="explanation"
     )
-    metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="correlation, precision, recall, f1")
+    metric: Mapped[str] = mapped_column(
+        String(32), primary_key=True, doc="correlation, precision, recall, f1; of endpoints detection and fuzzing "
+        "(guessing gives 0.5) and intruder (0.2)",
+    )  # fmt: skip
     stratum: Mapped[str] = mapped_column(
         String(16), primary_key=True, server_default="all", doc="of texts: top, random, quantile, hard_negative; or all"
     )

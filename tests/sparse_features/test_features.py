@@ -405,6 +405,8 @@ class Endpoint:
 
     def answer(self, prompt: str) -> str:
         count = re.search(r"JSON list of (\d+) digits", prompt)
+        if "odd one" in prompt:
+            return "1"
         return json.dumps([1] * int(count[1])) if count else "  It fires on praise.\n"
 
 
@@ -450,7 +452,7 @@ def test_an_endpoint_explains_the_best_matched_features(configured: Planted, end
     assert [(row.dictionary, row.feature) for row in sorted(found, key=lambda row: row.feature)] == [
         (TUNED, number) for number in range(5)
     ]
-    assert len(endpoint.asked) == 10
+    assert len(endpoint.asked) >= 3 * 5, "explained, and judged by texts, by marks and by what does not belong"
     assert {headers["Authorization"] for headers, _ in endpoint.asked} == {"Bearer secret-key"}
     prompts = {prompt for _, prompt in endpoint.asked}
     for row in found:
@@ -462,8 +464,10 @@ def test_an_endpoint_explains_the_best_matched_features(configured: Planted, end
         # Everything was called: as many texts fire as do not, or fewer where there are fewer.
         assert scores["recall"].value == 1.0
         assert 0 < float(scores["precision"].value or 0) < 1
-        assert set(scores) == {"precision", "recall", "f1"}
-        assert all(0 < score.tokens <= 160 for score in scores.values())
+        assert set(scores) == {"precision", "recall", "f1", "detection", "fuzzing", "intruder"}
+        assert scores["fuzzing"].value in (0.5, None), "who finds all marks right guesses"
+        assert 0 <= (scores["intruder"].value or 0) <= 1
+        assert all(0 < scores[metric].tokens <= 160 for metric in ("precision", "recall", "f1", "detection"))
     stored = json.dumps([[row.prompt, row.answer, row.text] for row in found])
     assert "secret-key" not in stored
 

@@ -75,7 +75,8 @@ def endpoint_explanations(
         dg.Failure: the endpoint failed, or its answers cannot be read.
     """
     from tracebank_models.features.endpoint_explainer import EndpointExplainer
-    from tracebank_models.features.endpoint_explanations import ask_all
+    from tracebank_models.features.endpoint_explanations import MARKED_TESTS, ask_all
+    from tracebank_models.features.endpoint_scores import score_rows
 
     found: list[EndpointExplanation] = []
     if model := explainer_of(stores.settings):
@@ -83,7 +84,13 @@ def endpoint_explanations(
         url = stores.settings.explainer_url
         with track(f"asking {model}", len(asked)) as advance:
             try:
-                found = ask_all(asked, lambda: EndpointExplainer(url, model), at_once=config.at_once, progress=advance)
+                found = ask_all(
+                    asked,
+                    lambda: EndpointExplainer(url, model),
+                    at_once=config.at_once,
+                    also=MARKED_TESTS,
+                    progress=advance,
+                )
             except ValueError as error:
                 raise dg.Failure(f"{error}; no explanation was written") from None
     explained = [
@@ -100,18 +107,8 @@ def endpoint_explanations(
         for one in found
         for q in [one.question]
     ]
-    scores = [
-        (one.question.dictionary, one.question.feature, ENDPOINT, metric, value, one.question.tried_tokens)
-        for one in found
-        for metric, value in (
-            ("precision", one.detection.precision),
-            ("recall", one.detection.recall),
-            ("f1", one.detection.f1),
-        )
-    ]
-    return pl.DataFrame(explained, schema=EXPLANATION_COLUMNS, orient="row"), pl.DataFrame(
-        scores, schema=SCORE_COLUMNS, orient="row"
-    )
+    scores = score_rows(found).with_columns(method=pl.lit(ENDPOINT))
+    return pl.DataFrame(explained, schema=EXPLANATION_COLUMNS, orient="row"), scores.select(SCORE_COLUMNS.keys())
 
 
 def _questions(

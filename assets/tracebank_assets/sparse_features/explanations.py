@@ -15,6 +15,7 @@ from tracebank_assets.language_models.keys import BASE, TUNED
 from tracebank_assets.materialised import Figure, Materialised
 from tracebank_assets.sparse_features import feature_checks as checks
 from tracebank_assets.sparse_features.explainer import (
+    ENDPOINT,
     EXPLANATION_COLUMNS,
     SCORE_COLUMNS,
     ExplanationsConfig,
@@ -130,6 +131,7 @@ def _write(made: Materialised, study: Study, explained: pl.DataFrame, scores: pl
     )
     scored = scores.join(named.select(*keys, "explanation"), on=keys).select("explanation", "metric", "value", "tokens")
     mine = FeatureExplanation.dictionary.startswith(f"{study.key}/", autoescape=True)
+    mine &= FeatureExplanation.method.in_((EXECUTABLE, ENDPOINT))
     of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
     made.into(FeatureScore, of_mine).write(scored)
     made.into(FeatureExplanation, mine).write(named.with_columns(pl.lit(datetime.now(UTC)).alias("explained_at")))
