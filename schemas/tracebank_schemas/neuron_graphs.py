@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, Float, ForeignKeyConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.relational import DEFERRED, Base, owned_by
+from tracebank_schemas.relational import DEFERRED, Base, TokenText, owned_by
 from tracebank_schemas.sparse_autoencoder import DICTIONARY, of_feature
 
 
@@ -55,8 +55,8 @@ class GraphNode(Base):
     parent: Mapped[int | None] = mapped_column(doc="node that it hangs on; null of the root")
     depth: Mapped[int] = mapped_column(doc="0 the root, 1 what the unit fires on, 2 the token before it, ...")
     kind: Mapped[str] = mapped_column(String(16), doc="root, token, any, gap, start, negative or end")
-    token: Mapped[str] = mapped_column(Text, doc="normalised text; empty where it is of no token")
-    fires_on: Mapped[str | None] = mapped_column(Text, doc="token at depth 1 of its path; null of the root")
+    token: Mapped[str] = mapped_column(TokenText, doc="normalised text; empty where it is of no token")
+    fires_on: Mapped[str | None] = mapped_column(TokenText, doc="token at depth 1 of its path; null of the root")
     importance: Mapped[float] = mapped_column(Float, doc="share of the activation that goes where the token is masked")
     value: Mapped[float] = mapped_column(Float, doc="of ends: share of the maximum that is predicted")
     reach: Mapped[int | None] = mapped_column(doc="of gaps and negatives: tokens back to the left, at most")

@@ -83,6 +83,18 @@ class HomePath(TypeDecorator[str]):
         return value if value is None or home is None else resolved_path(value, home)
 
 
+class TokenText(TypeDecorator[str]):
+    """The text of a token. A NUL, which PostgreSQL does not keep in text, is its symbol, U+2400, in every store."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As it is stored, and asked for."""
+        del dialect
+        return value if value is None else value.replace("\0", "\u2400")
+
+
 def set_home(dialect: Dialect, home: Path | None) -> None:
     """Say which home the paths of a store are of."""
     setattr(dialect, _HOME, home)

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Float, ForeignKeyConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracebank_schemas.language_model import MODEL
-from tracebank_schemas.relational import DEFERRED, VOLATILE, Base, HomePath, owned_by
+from tracebank_schemas.relational import DEFERRED, VOLATILE, Base, HomePath, TokenText, owned_by
 from tracebank_schemas.series import Column, SeriesTable
 
 
@@ -154,7 +154,7 @@ class FeatureToken(Base):
     role: Mapped[str] = mapped_column(String(16), primary_key=True, doc="fires_on, raised or lowered")
     rank: Mapped[int] = mapped_column(primary_key=True, doc="from 1")
     token_id: Mapped[int] = mapped_column(doc="in the tokenizer")
-    token: Mapped[str] = mapped_column(Text, doc="its text")
+    token: Mapped[str] = mapped_column(TokenText, doc="its text")
     value: Mapped[float] = mapped_column(Float, doc="fires_on: share of the feature's activation; else the logit")
     lift: Mapped[float | None] = mapped_column(Float, doc="fires_on: share of firings over the token's own share")
 

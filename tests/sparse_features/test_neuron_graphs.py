@@ -13,12 +13,17 @@ from sqlalchemy import func, select
 from tests.sparse_features.conftest import Home
 
 from tracebank.resources import Stores
+from tracebank_assets.neuron_graphs.catalogue import stored_graphs
 from tracebank_assets.neuron_graphs.graphs import graphs
 from tracebank_assets.neuron_graphs.launches import make_graphs
 from tracebank_assets.neuron_graphs.scores import scores
 from tracebank_assets.neuron_graphs.shown import exported_graph, found_units, scores_table, unit_grids
 from tracebank_assets.neuron_graphs.similarities import similarities
 from tracebank_assets.neuron_graphs.units import UNITS, all_layers, units_of
+from tracebank_models.neuron_graphs.build import BuiltGraph
+from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
+from tracebank_models.neuron_graphs.trie import Path, Step
+from tracebank_models.neuron_graphs.unit_study import built_nodes
 from tracebank_schemas.neuron_graphs import ExplanationComparison, GraphNode, NeuronGraph, UnitSimilarity
 from tracebank_schemas.sparse_autoencoder import Feature, FeatureExplanation, FeatureScore, SparseAutoencoder
 
@@ -136,3 +141,20 @@ def test_what_is_not_there_or_cannot_be_shown_is_one_line(made: Made) -> None:
             unit_grids(settings, relational, unit, text)
     assert all_layers(relational, "small/neurons") == ["small/layers.0.neurons", "small/layers.1.neurons"]
     assert units_of(relational, LAYER).layer == 1
+
+
+def test_a_token_with_nul_and_an_emoji_is_stored_run_and_found(made: Made) -> None:
+    graph = Graph.of_paths([Path([Step("token", "\0\N{OWL}", 1.0, 1.0)], 1.0)])
+    nodes = built_nodes([BuiltGraph(3, graph, None, 1, 0, False)], LAYER)
+    row = {"reason": None, "maximum": 1.0, "threshold": 0.5, "texts": 1, "variants": 0, "truncated": False}
+    settings = {"graph": {"normalize_tokens": True}}
+    whole = {"dictionary": LAYER, "feature": 3, "nodes": 1, "ends": 1, "settings": settings, **row}
+    relational = made.home.relational
+    assert made.make(graphs, **CONFIG).success
+    with relational.session() as session:
+        relational.replace(session, NeuronGraph, NeuronGraph.dictionary == LAYER, [whole])
+        relational.replace(session, GraphNode, GraphNode.dictionary == LAYER, nodes.to_dicts())
+    assert found_units(relational, "\0\N{OWL}")["feature"].to_list() == [3]
+    stored = stored_graphs(relational, LAYER)[0][3]
+    assert stored is not None
+    assert stored.predict(["a", "\0\N{OWL}"]) == [0.0, 1.0]

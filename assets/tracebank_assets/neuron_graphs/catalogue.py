@@ -40,6 +40,7 @@ def stored_graphs(
         raise dg.Failure(f"{name!r} has no graphs; materialise neuron_graphs/graphs first")
     schema = {"feature": pl.Int32(), **NODE_COLUMNS}
     nodes = pl.DataFrame(_rows(relational, GraphNode, _NODE, name, units), schema=list(_NODE), orient="row")
+    nodes = nodes.with_columns(pl.col("token").cast(pl.String).str.replace_all("\u2400", "\0", literal=True))
     by_unit = nodes.select(pl.col(column).cast(kind) for column, kind in schema.items()).partition_by(
         "feature", as_dict=True, include_key=False
     )
