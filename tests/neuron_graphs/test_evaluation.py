@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from tracebank_models.neuron_graphs.evaluation import METHODS, predictions, shuffled, unit_scores
-from tracebank_models.neuron_graphs.layer_scores import bootstrap_means, layer_scores, paired_differences
+from tracebank_models.neuron_graphs.graph import NeuronGraph
+from tracebank_models.neuron_graphs.layer_scores import OTHERS, bootstrap_means, layer_scores, paired_differences
 from tracebank_models.neuron_graphs.lookups import NGramLookup, TokenLookup
+from tracebank_models.neuron_graphs.trie import START, Path, Step
 
 WORDS = [f"w{number}" for number in range(24)]
 TEXTS = pl.Series("token", WORDS, pl.String)
@@ -44,7 +46,8 @@ def _tokens(seed: int, windows: int = 40, size: int = 20) -> pl.DataFrame:
         window = np.repeat(np.arange(windows), size) + unit * windows
         columns = {"window": window, "row": np.arange(ids.size), "token_id": ids, "value": value}
         stratum = pl.when(pl.col("window") % 2 == 0).then(pl.lit("top")).otherwise(pl.lit("random"))
-        parts.append(pl.DataFrame(columns).with_columns(unit=pl.lit(unit), stratum=stratum, scored=True))
+        place = {"unit": pl.lit(unit), "position": pl.int_range(pl.len()) % size}
+        parts.append(pl.DataFrame(columns).with_columns(stratum=stratum, scored=True, **place))
     return pl.concat(parts)
 
 
@@ -73,7 +76,8 @@ def test_scores_are_those_of_counting_token_by_token(scores: pl.DataFrame) -> No
         for seed in (1, 0)
     )
     seen = [(words, values) for _, words, values in train]
-    predictors = dict(zip(METHODS, (GRAPHS[3], TokenLookup(seen), NGramLookup(seen)), strict=True))
+    other = shuffled(GRAPHS)[3]
+    predictors = dict(zip(METHODS, (GRAPHS[3], TokenLookup(seen), NGramLookup(seen), other), strict=True))
     for stratum in ("top", "random", "all"):
         mine = [(words, values) for name, words, values in test if stratum in ("all", name)]
         real = np.concatenate([values for _, values in mine])
@@ -99,7 +103,7 @@ def test_a_graph_that_knows_the_context_is_better_than_look_ups(scores: pl.DataF
     found = paired_differences(scores)
     assert found["better"].all()
     assert (found["low"] > 0.1).all()
-    assert found.height == 3 * 2
+    assert found.height == 3 * len(OTHERS)
 
 
 def test_graphs_shuffled_among_units_score_nothing_and_are_not_better() -> None:
@@ -123,7 +127,7 @@ def test_a_unit_without_a_graph_counts_as_nothing_and_says_why(scores: pl.DataFr
     assert mine["reason"].to_list() == ["no path", None] * 6
     row = layer_scores(half).filter(stratum="all", method="neuron_graph", metric="f1").row(0, named=True)
     assert (row["mean"], row["units"], row["undefined"], row["without_graph"]) == (0.5, 12, 0, 6)
-    assert paired_differences(half).filter(stratum="all")["units"].to_list() == [12, 12]
+    assert paired_differences(half).filter(stratum="all")["units"].to_list() == [12] * len(OTHERS)
 
 
 def test_a_unit_that_never_fires_or_is_not_tested_has_no_f1_whatever_is_said() -> None:
@@ -137,17 +141,18 @@ def test_a_unit_that_never_fires_or_is_not_tested_has_no_f1_whatever_is_said() -
             "neuron_graph": [1.0, 0.0, 1.0, 0.0],
             "token_maximum": [0.0, 0.0, 1.0, 1.0],
             "ngram_5": [0.0, 0.0, 0.0, 0.0],
+            "shuffled": [0.0, 0.0, 0.0, 0.0],
         }
     )
     units = pl.DataFrame({"unit": [0, 1, 2], "reason": [None, None, "never fires"]})
     scores = unit_scores(tokens, units, 0.5).filter(stratum="top")
-    assert scores.filter(unit=0)["f1"].to_list() == scores.filter(unit=2)["f1"].to_list() == [None] * 3
-    assert scores.filter(unit=0)["precision"].to_list() == [0, None, None]
+    assert scores.filter(unit=0)["f1"].to_list() == scores.filter(unit=2)["f1"].to_list() == [None] * len(METHODS)
+    assert scores.filter(unit=0)["precision"].to_list() == [0, None, None, None]
     found = {row["method"]: row for row in scores.filter(unit=1).iter_rows(named=True)}
     assert (found["neuron_graph"]["f1"], found["ngram_5"]["f1"]) == (1, 0)
     assert found["token_maximum"]["f1"] == pytest.approx(2 / 3)
     assert found["token_maximum"]["correlation"] is None
-    assert scores.filter(unit=2)["reason"].to_list() == ["never fires"] * 3
+    assert scores.filter(unit=2)["reason"].to_list() == ["never fires"] * len(METHODS)
     mean = layer_scores(scores).filter(method="neuron_graph", metric="f1").row(0, named=True)
     assert (mean["mean"], mean["units"], mean["undefined"], mean["low"]) == (1, 3, 2, None)
     pair = paired_differences(scores).row(0, named=True)
@@ -209,3 +214,11 @@ def test_four_units_support_no_claim(scores: pl.DataFrame) -> None:
     assert (few["low"] > 0).all()
     assert not few["better"].any()
     assert paired_differences(scores.filter(pl.col("unit") < 5))["better"].all()
+
+
+def test_a_window_that_begins_within_a_text_is_not_taken_for_its_beginning() -> None:
+    graph = NeuronGraph.of_paths([Path([Step("token", "w1"), START], 1.0)])
+    columns = {"window": [0, 0, 1, 1], "row": [0, 1, 7, 8], "position": [0, 1, 5, 6], "token_id": [1, 2, 1, 2]}
+    tokens = pl.DataFrame(columns).with_columns(unit=0, stratum=pl.lit("top"), scored=True, value=0.0)
+    said = predictions(tokens, tokens, {0: graph}, TEXTS, TEXTS)["neuron_graph"]
+    assert said.to_list() == [1.0, 0.0, 0.0, 0.0]
