@@ -59,25 +59,28 @@ def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
             )
         compared = compared_methods(found.scores)
         explained = explanation_rows(units.name, found.texts)
-        keys = ["feature", "method"]
-        rows = (
-            found.scores.drop("reason", "fired", "called", "hits")
-            .unpivot(index=["unit", "stratum", "method", "firing_threshold", "tokens"], variable_name="metric")
-            .rename({"unit": "feature", "firing_threshold": "threshold"})
-            .join(explained.select(*keys, "explanation"), on=keys)
-            .select("explanation", "metric", "stratum", "threshold", "value", "tokens")
-        )
         mine = (FeatureExplanation.dictionary == units.name) & FeatureExplanation.method.in_(
             found.texts["method"].unique().to_list()
         )
         of_mine = FeatureScore.explanation.in_(select(FeatureExplanation.explanation).where(mine))
-        made.into(FeatureScore, of_mine).write(rows)
+        made.into(FeatureScore, of_mine).write(_score_rows(found.scores, explained))
         made.into(FeatureExplanation, mine).write(explained)
         made.into(ExplanationComparison, ExplanationComparison.dictionary == units.name).write(
             compared.with_columns(dictionary=pl.lit(units.name))
         )
     figures = {**_figures(compared), MADE_OF: made.inputs["/".join(GRAPHS.path)]}
     return made.result(figures, _results(compared, found.documents_in_both))
+
+
+def _score_rows(scores: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
+    """Scores as rows of `feature_scores`; those of other units' graphs, which explain nothing, are left out."""
+    long = scores.drop("reason", "fired", "called", "hits").unpivot(
+        index=["unit", "stratum", "method", "firing_threshold", "tokens"], variable_name="metric"
+    )
+    keys = ["feature", "method"]
+    named = long.rename({"unit": "feature", "firing_threshold": "threshold"})
+    columns = ["explanation", "metric", "stratum", "threshold", "value", "tokens"]
+    return named.join(explained.select(*keys, "explanation"), on=keys).select(columns)
 
 
 def explanation_rows(dictionary: str, texts: pl.DataFrame) -> pl.DataFrame:
