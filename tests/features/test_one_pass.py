@@ -245,27 +245,6 @@ def test_tokens_and_scores_of_neurons_are_of_their_firings(
     assert_frame_equal(found, scores.scores(), check_dtypes=False, rel_tol=1e-4)
 
 
-def test_features_are_looked_up_by_the_largest_activation_on_each_token_of_other_documents(
-    with_neurons: dict[str, Dictionary], stream: TokenBatch
-) -> None:
-    maximum = _maximum(with_neurons, stream)
-    scoring = ScoringPass(DictionarySet(with_neurons), VOCABULARY, maximum, look_up=True)
-    for batch in _cut(stream, 44):
-        scoring.update(batch)
-    raw, odd, ids = stream.activations["tuned/a"], stream.documents % 2 == 1, stream.token_ids
-    codes = raw * (raw >= torch.from_numpy(maximum[8:]) / 2)
-    largest = torch.stack([(codes * (~odd & (ids == token))[:, None]).amax(0).clamp(min=0) for token in ids[odd]])
-    scores = ExplanationScores(torch.arange(codes.shape[1]))
-    scores.update(largest, codes[odd])
-    found = scoring.look_up_scores()
-    mine = found.filter(dictionary="n").drop("dictionary")
-    assert_frame_equal(mine, scores.scores(), check_dtypes=False, rel_tol=1e-4)
-    assert mine.filter(metric="f1")["value"].mean() > 0  # type: ignore[operator]
-    assert found.filter(dictionary="one")["feature"].n_unique() == 8
-    with pytest.raises(ValueError, match=r"^look_up: false"):
-        ScoringPass(DictionarySet(with_neurons), VOCABULARY, maximum).look_up_scores()
-
-
 def test_neurons_without_their_maximum_are_refused(with_neurons: dict[str, Dictionary], stream: TokenBatch) -> None:
     both = DictionarySet(with_neurons)
     with pytest.raises(ValueError, match=r"^maximum: none is given: units of 'n' fire at 0.5 of their maximum$"):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import click
 import typer
 
-if TYPE_CHECKING:
-    from tracebank.settings import Settings
-    from tracebank.stores.relational import RelationalStore
+from tracebank_assets.commands.catalogue import catalogue
 
 dictionaries = typer.Typer(
     name="dictionaries",
@@ -30,7 +25,7 @@ def export(
     """Write a dictionary as a folder that SAELens loads with SAE.load_from_disk."""
     from tracebank_assets.sparse_features.sae_lens_exchange import export_dictionary
 
-    with _catalogue() as (_, relational):
+    with catalogue() as (_, relational):
         row = export_dictionary(relational, dictionary, folder)
     typer.echo(f"{folder}: {row.architecture} of {row.d_sae:,} features, reads {row.site} of {row.model}")
 
@@ -48,7 +43,7 @@ def import_(
     """
     from tracebank_assets.sparse_features.sae_lens_exchange import import_dictionary
 
-    with _catalogue() as (settings, relational):
+    with catalogue() as (settings, relational):
         row = import_dictionary(
             relational, settings.home, folder, name or folder.resolve().name, model=model, site=site
         )
@@ -56,19 +51,3 @@ def import_(
         f"{row['dictionary']}: {row['architecture']} of {row['d_sae']:,} features, reads {row['site']} of"
         f" {row['model']}"
     )
-
-
-@contextmanager
-def _catalogue() -> Iterator[tuple[Settings, RelationalStore]]:
-    from tracebank.settings import Settings
-    from tracebank.stores.opening import open_relational, upgrade
-
-    settings = Settings.load()
-    upgrade(settings)
-    relational = open_relational(settings)
-    try:
-        yield settings, relational
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    finally:
-        relational.close()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import click
 import typer
 
-if TYPE_CHECKING:
-    from tracebank.settings import Settings
-    from tracebank.stores.relational import RelationalStore
+from tracebank_assets.commands.catalogue import catalogue
 
 units = typer.Typer(
     name="units",
@@ -46,7 +42,7 @@ def build(
     upgrade(settings)
     config = {"substitutes": substitutes, "seed": seed, **({"units": count} if count else {})}
     try:
-        with _catalogue() as (_, relational):
+        with catalogue() as (_, relational):
             asked = {name: config for given in names for name in all_layers(relational, given)}
         with dagster_instance(settings) as instance, shown_on(Console(stderr=True)):
             made = make_graphs(settings, instance, asked)
@@ -63,7 +59,7 @@ def show_scores(names: list[str]) -> None:
     from tracebank.cli.grid import print_grids
     from tracebank_assets.neuron_graphs.shown import scores_table
 
-    with _catalogue() as (_, relational):
+    with catalogue() as (_, relational):
         print_grids([scores_table(relational, names)])
 
 
@@ -82,7 +78,7 @@ def search(
     from tracebank.cli.grid import print_grids
     from tracebank_assets.neuron_graphs.shown import found_table, found_units
 
-    with _catalogue() as (_, relational):
+    with catalogue() as (_, relational):
         found = found_units(relational, question, within)
     if as_json:
         write_json(found.head(limit).to_dicts())
@@ -106,28 +102,8 @@ def show(
     from tracebank.cli.grid import print_grids
     from tracebank_assets.neuron_graphs.shown import exported_graph, unit_grids
 
-    with _catalogue() as (settings, relational):
+    with catalogue() as (settings, relational):
         if form is not None:
             click.echo(exported_graph(relational, unit, form))
         else:
             print_grids(unit_grids(settings, relational, unit, text))
-
-
-@contextmanager
-def _catalogue() -> Iterator[tuple[Settings, RelationalStore]]:
-    import dagster as dg
-
-    from tracebank.settings import Settings
-    from tracebank.stores.opening import open_relational, upgrade
-
-    settings = Settings.load()
-    upgrade(settings)
-    relational = open_relational(settings)
-    try:
-        yield settings, relational
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    except dg.Failure as error:
-        raise click.ClickException(str(error.description)) from error
-    finally:
-        relational.close()

@@ -125,12 +125,7 @@ class ScoringPass:
     """
 
     def __init__(
-        self,
-        dictionaries: DictionarySet,
-        vocabulary: int,
-        maximum: NDArray[np.float32] | None = None,
-        *,
-        look_up: bool = False,
+        self, dictionaries: DictionarySet, vocabulary: int, maximum: NDArray[np.float32] | None = None
     ) -> None:
         """Start with nothing seen.
 
@@ -138,8 +133,6 @@ class ScoringPass:
             dictionaries: Whose features are explained.
             vocabulary: How many token ids there are.
             maximum: As in `FeaturePass`, which the explanations were made from.
-            look_up: Whether features are looked up as well (`look_up_scores`), for which their codes on the documents
-                with an even number are asked for too.
 
         Raises:
             ValueError: It is needed, since there are neurons, and not there.
@@ -147,7 +140,6 @@ class ScoringPass:
         self.dictionaries, self.vocabulary = dictionaries, vocabulary
         self._firing = Firing(dictionaries, maximum)
         self._totals = TokenTotals(dictionaries.features, vocabulary)
-        self._largest = torch.zeros(vocabulary, dictionaries.features) if look_up else None
 
     @torch.no_grad()
     def update(self, batch: TokenBatch) -> None:
@@ -156,16 +148,8 @@ class ScoringPass:
         Raises:
             ValueError: A width is not the dictionary's, or a token is beyond the vocabulary.
         """
-        described = describes(batch.documents)
-        if self._largest is not None:
-            seen = batch.kept(described)
-            codes = self._codes(seen).cpu().float()
-            self._largest.scatter_reduce_(0, seen.token_ids.long()[:, None].expand_as(codes), codes, "amax")
-        batch = batch.kept(~described)
-        self._totals.update(self._codes(batch), batch.token_ids)
-
-    def _codes(self, batch: TokenBatch) -> torch.Tensor:
-        return self._firing.of(self.dictionaries.encode(batch.activations))
+        batch = batch.kept(~describes(batch.documents))
+        self._totals.update(self._firing.of(self.dictionaries.encode(batch.activations)), batch.token_ids)
 
     def scores(self, tokens: pl.DataFrame, smallest_lift: float = SMALLEST_LIFT) -> pl.DataFrame:
         """Score explanations.
@@ -181,16 +165,3 @@ class ScoringPass:
         explained = TokenExplanations(numbered, self.vocabulary, smallest_lift=smallest_lift)
         expected = explained.simulate(torch.arange(self.vocabulary))
         return self.dictionaries.named(self._totals.scores(expected, explained.features))
-
-    def look_up_scores(self) -> pl.DataFrame:
-        """Score, of every feature, the look-up of its largest activation on each token: what graphs are held against.
-
-        Returns:
-            See `scores`.
-
-        Raises:
-            ValueError: It was not learnt.
-        """
-        if self._largest is None:
-            raise ValueError("look_up: false is not allowed: nothing was learnt to look up")
-        return self.dictionaries.named(self._totals.scores(self._largest, torch.arange(self.dictionaries.features)))
