@@ -141,12 +141,12 @@ class _Read:
         self.maxima = np.maximum(self.codes[described].numpy().max(0, initial=0.0), 0.0)
         every = np.zeros(units.coder.config.d_sae, np.float32)
         every[list(chosen)] = self.maxima
-        self._thresholds = Firing(DictionarySet({"": units.coder}), every).thresholds[list(chosen)]
+        self.thresholds = Firing(DictionarySet({"": units.coder}), every).thresholds[list(chosen)]
         self.written = written
 
     def windows(self, settings: StrataSettings, activating: pl.DataFrame, *, described: bool) -> pl.DataFrame:
         """See `StrataPass.windows`."""
-        state = StrataPass(self._thresholds, activating, self.written, settings, described=described)
+        state = StrataPass(self.thresholds, activating, self.written, settings, described=described)
         for batch in self._batches():
             state.update(self.codes[batch.rows], batch)
         return state.windows(self.places)
@@ -298,15 +298,17 @@ def scores_of_units(
     units: UnitsOfModel,
     graphs: Mapping[int, NeuronGraph | None],
     reasons: Mapping[int, str | None],
+    top_tokens: pl.DataFrame,
     study: UnitStudy | None = None,
     progress: Told | None = None,
 ) -> ScoredUnits:
-    """Test graphs, and look-ups made of the same windows, on documents with an odd number.
+    """Test graphs, look-ups made of the same windows, and top tokens, on documents with an odd number.
 
     Args:
         units: All of them.
         graphs: Of the units that are scored; None where there is none.
         reasons: Why there is none.
+        top_tokens: Columns feature and token_id: what executable explanations say that a unit fires on.
         study: As for `graphs_of_units`, whose windows look-ups are made of.
         progress: Told the units that are done.
     """
@@ -320,7 +322,8 @@ def scores_of_units(
         own = {number: graph for number, unit in enumerate(block) if (graph := graphs[unit]) is not None}
         tokens = read.tokens(read.windows(how.test, _activating(own), described=False))
         train = read.tokens(read.train(how.train))
-        predicted = predictions(tokens, train, own, texts, written)
+        said = _means_on(read, top_tokens.filter(pl.col("feature").is_in(block)), block)
+        predicted = predictions(tokens, train, own, texts, written, said)
         numbered = pl.DataFrame(
             {"unit": range(len(block)), "reason": [reasons.get(unit) for unit in block]},
             schema={"unit": pl.Int32, "reason": pl.String},
@@ -333,6 +336,24 @@ def scores_of_units(
             progress(first + len(block), len(chosen))
     both = documents_in_both(pl.concat(seen).to_numpy(), pl.concat(tested).to_numpy())
     return ScoredUnits(pl.concat(parts), _in_words(graphs), both)
+
+
+def _means_on(read: _Read, top_tokens: pl.DataFrame, block: Sequence[int]) -> pl.DataFrame:
+    """What units do on average where they fire on tokens, over their maxima: columns unit, token_id and value."""
+    described = describes(torch.from_numpy(read.places.documents))
+    codes, ids = read.codes[described], torch.from_numpy(read.places.token_ids)[described].long()
+    fires = codes > torch.from_numpy(read.thresholds)
+    sums, counts = (
+        torch.zeros(len(read.written), len(block)).index_add_(0, ids, part)
+        for part in (torch.where(fires, codes, 0), fires.float())
+    )
+    means = (sums / counts / torch.from_numpy(read.maxima)).numpy()
+    named = top_tokens.select(
+        pl.col("feature").replace_strict(block, range(len(block)), return_dtype=pl.Int32).alias("unit"),
+        pl.col("token_id").cast(pl.Int32),
+    )
+    value = pl.Series("value", means[named["token_id"].to_numpy(), named["unit"].to_numpy()])
+    return named.with_columns(value.cast(pl.Float64)).filter(pl.col("value").is_finite())
 
 
 def _in_words(graphs: Mapping[int, NeuronGraph | None]) -> pl.DataFrame:
