@@ -75,6 +75,17 @@ class UnitsOfModel:
     site: str
     coder: Dictionary
     corpus: TokenCorpus
+    """Graphs are made of documents with an even number, and tested on those with an odd one."""
+
+    def require_documents(self) -> None:
+        """Refuse a corpus that has none to make graphs of, or none to test them on.
+
+        Raises:
+            ValueError: It has none of one kind.
+        """
+        for rest, kind in enumerate(("an even", "an odd")):
+            if not (self.corpus.document_ids % 2 == rest).any():
+                raise ValueError(f"corpus: no document has {kind} number: allowed are two documents and more")
 
     def batches(self) -> Iterator[TokenBatch]:
         """The corpus with the site's activations, under the name that the dictionary knows it by."""
@@ -229,8 +240,9 @@ def graphs_of_units(
         progress: Told the units that are done.
 
     Raises:
-        ValueError: A unit is not known, or an activation is not finite.
+        ValueError: A unit is not known, an activation is not finite, or the corpus has one document.
     """
+    units.require_documents()
     how = study or UnitStudy()
     settings = replace(how.graph, activation_threshold=units.coder.fires_at)
     reader = ModelUnits(units.model, units.tokenizer, units.site, units.coder)
@@ -275,8 +287,6 @@ def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
     embedding = cast("Tensor", units.model.get_input_embeddings().weight)
     even = np.flatnonzero(units.corpus.document_ids % 2 == 0)
     parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
-    if not parts:
-        raise ValueError("corpus: no document has an even number: allowed are at least two documents")
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
     train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
     return CorpusSubstitutes(train, reader.texts, embedding)
@@ -311,7 +321,11 @@ def scores_of_units(
         top_tokens: Columns feature and token_id: what executable explanations say that a unit fires on.
         study: As for `graphs_of_units`, whose windows look-ups are made of.
         progress: Told the units that are done.
+
+    Raises:
+        ValueError: The corpus has one document.
     """
+    units.require_documents()
     how = study or UnitStudy()
     texts = token_texts(units.tokenizer)
     written = normalized_texts(texts, how.graph.normalize_tokens)
