@@ -1,4 +1,4 @@
-"""Text found on any machine: docstrings and source files of Python's standard library, and the walk over a tree of them.
+"""Text found on any machine: docstrings and source files of Python's standard library, and the walk over such a tree.
 
 Sources are parsed and never imported or run. Texts differ between Python versions; the corpus hash says which one it
 was.
