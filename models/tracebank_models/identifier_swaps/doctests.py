@@ -80,7 +80,7 @@ def _verdict(example: SwapExample, root: str, limits: DoctestLimits) -> str:
         return "no_doctest"
     asked = {
         "root": root,
-        "module": example.module,
+        "module": example.module.removesuffix(".__init__"),
         "path": example.qualified_name.split("."),
         "swap": swap_line(example.first, example.second),
         "header": example.prompt.partition("\n")[2],

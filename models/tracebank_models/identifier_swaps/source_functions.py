@@ -52,6 +52,7 @@ class SourceFunction:
     """A function, or a method with its class."""
 
     module: str
+    """As `module_name` has it: a package's own is `json.__init__`."""
     qualified_name: str
     node: ast.FunctionDef
     owner: ast.ClassDef | None
@@ -72,8 +73,7 @@ def source_functions(sources: PythonSources, methods: bool, counts: Counter[str]
         counts["files"] += 1
         tree = _parsed(path, counts)
         if tree is not None:
-            module = module_name(sources.folder, path).removesuffix(".__init__")
-            yield from _functions(module, tree, methods)
+            yield from _functions(module_name(sources.folder, path), tree, methods)
 
 
 def _parsed(path: Path, counts: Counter[str]) -> ast.Module | None:

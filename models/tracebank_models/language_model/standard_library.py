@@ -85,6 +85,11 @@ def module_name(root: Path, path: Path) -> str:
     return ".".join(path.relative_to(root).with_suffix("").parts)
 
 
+def source_id(module: str) -> str:
+    """Id of the document that is a module's source."""
+    return f"stdlib/source/{module}"
+
+
 def _documents(folder: Path, files: Sequence[Path], kinds: Sequence[str]) -> Iterator[Document]:
     for path in files:
         name = module_name(folder, path)
@@ -96,7 +101,7 @@ def _documents(folder: Path, files: Sequence[Path], kinds: Sequence[str]) -> Ite
         if "docstrings" in kinds:
             yield from _docstrings(name, tree)
         if "sources" in kinds and text.strip():
-            yield Document(f"stdlib/source/{name}", "standard_library_sources", text)
+            yield Document(source_id(name), "standard_library_sources", text)
 
 
 def _docstrings(module: str, tree: ast.Module) -> Iterator[Document]:
