@@ -44,10 +44,15 @@ class ModelSize:
     @property
     def parameters(self) -> int:
         """Number of trained parameters."""
+        return 2 * self.vocabulary_size * self.hidden_size + self.inner_parameters
+
+    @property
+    def inner_parameters(self) -> int:
+        """Number of trained parameters that are in neither of both embeddings."""
         width, inner = self.hidden_size, self.mlp_factor * self.hidden_size
         attention = 4 * width * (width + 1)
         mlp = 2 * width * inner + inner + width
-        return 2 * self.vocabulary_size * width + self.layers * (attention + mlp + 4 * width) + 2 * width
+        return self.layers * (attention + mlp + 4 * width) + 2 * width
 
 
 SIZES: Final[dict[str, ModelSize]] = {
