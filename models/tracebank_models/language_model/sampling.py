@@ -122,7 +122,7 @@ def check_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     name = type(model).__name__
     if not bool(torch.isfinite(alone).all()):
         raise ValueError(f"model: {name} gives logits that are not finite; allowed: finite ones")
-    if float((alone - beside).abs().max()) > _tolerance(model):
+    if float((alone - beside).abs().max()) > padding_tolerance(model):
         raise ValueError(
             f"model: {name} reads padding before a prompt as tokens, so prompts cannot be sampled together; allowed:"
             " one that leaves out what the attention mask leaves out"
@@ -138,14 +138,15 @@ def check_causal(model: PreTrainedModel) -> None:
     ids = torch.arange(11, 17, device=model.device).remainder(embedding_rows(model))[None]
     whole, start = (_logits(model, part, torch.ones_like(part))[0, 2].float() for part in (ids, ids[:, :3]))
     moved = (torch.log_softmax(whole, dim=-1) - torch.log_softmax(start, dim=-1)).abs().max()
-    if float(moved) > _tolerance(model):
+    if float(moved) > padding_tolerance(model):
         raise ValueError(
             f"model: {type(model).__name__} reads tokens that come later, so it does not write text; allowed: a causal"
             " language model (is_decoder = true in the config.json of an encoder's kind)"
         )
 
 
-def _tolerance(model: PreTrainedModel) -> float:
+def padding_tolerance(model: PreTrainedModel) -> float:
+    """Most that padding may move a log-probability, in nats, in a model's own precision."""
     return _PADDING_MOVES * (1 if model.dtype == torch.float32 else 100)
 
 

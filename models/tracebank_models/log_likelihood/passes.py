@@ -1,0 +1,213 @@
+"""Forward passes that score continuations: each after its own context, or all of a context after its keys and values.
+
+Sequences here fit the model, and none is empty.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import Cache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from tracebank_models.language_model.hooks import evaluating
+from tracebank_models.language_model.sampling import padding_tolerance
+from tracebank_models.language_model.taken_positions import ChosenTokens, chosen_tokens, logits_at
+from tracebank_models.language_model.text_limits import embedding_rows
+from tracebank_models.language_model.token_blocks import padded_batch
+
+from .batches import length_batches
+
+Ids = Sequence[int]
+_PADDING: Final = 0
+"""Any id that has a vector: no number depends on it."""
+_MOST_LOGITS: Final = 1 << 26
+"""Of a forward pass: 256 MiB in fp32."""
+_MOST_CACHED: Final = 4
+"""Tokens whose keys and values are side by side in a pass over continuations, over the tokens that a pass may read."""
+_OF_KEYS: Final = (DynamicLayer, DynamicSlidingWindowLayer)
+"""Layers of a cache that hold keys and values alone."""
+_SHARES: Final[WeakKeyDictionary[PreTrainedModel, bool]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTokens:
+    """Continuations of a batch; the tokens of all follow each other."""
+
+    rows: NDArray[np.int64]
+    """Which continuations."""
+    log_probabilities: NDArray[np.float64]
+    greedy: NDArray[np.bool_]
+
+
+def most_logits(model: PreTrainedModel) -> int:
+    """Positions of a forward pass at which logits are made."""
+    return max(1, _MOST_LOGITS // embedding_rows(model))
+
+
+def score_whole(
+    model: PreTrainedModel, contexts: Sequence[Ids], continuations: Sequence[Ids], batch_tokens: int
+) -> Iterator[ScoredTokens]:
+    """Score each continuation in one sequence with its context.
+
+    Args:
+        model: A causal language model.
+        contexts: One for each continuation.
+        continuations: What is scored.
+        batch_tokens: Most tokens of a forward pass.
+    """
+    taken = _lengths(continuations)
+    read = _lengths(contexts) + taken - 1  # the last token is only predicted
+    for rows in length_batches(read, taken, batch_tokens, most_logits(model)):
+        sequences = [(*contexts[row], *continuations[row])[:-1] for row in rows]
+        ids, mask = _padded(model, sequences)
+        places = torch.arange(ids.shape[1]) >= torch.from_numpy(read[rows] - taken[rows])[:, None]
+        with evaluating(model):
+            logits, _ = logits_at(model, ids, mask, places.to(ids.device) & mask.bool())
+            found = chosen_tokens(logits, _flat(model, [continuations[row] for row in rows]))
+        yield ScoredTokens(rows, *_arrays(found))
+
+
+def score_shared(
+    model: PreTrainedModel, contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], batch_tokens: int
+) -> Iterator[ScoredTokens]:
+    """Score all continuations of each context after its keys and values, which are computed once.
+
+    Args:
+        model: One for which `shares_contexts` is true.
+        contexts: Different ones.
+        continuations: Those of each context; they are numbered through in this order.
+        batch_tokens: Most tokens of a forward pass.
+    """
+    counts = np.array([len(some) for some in continuations])
+    first = np.cumsum(counts) - counts
+    for batch in length_batches(_lengths(contexts), np.ones_like(counts), batch_tokens, most_logits(model)):
+        rows = np.concatenate([first[one] + np.arange(counts[one]) for one in batch])
+        owners = np.repeat(np.arange(len(batch)), counts[batch])
+        texts = list(chain.from_iterable(continuations[one] for one in batch))
+        found = _after_contexts(model, [contexts[one] for one in batch], texts, owners, batch_tokens)
+        yield ScoredTokens(rows, *found)
+
+
+def _after_contexts(
+    model: PreTrainedModel,
+    contexts: Sequence[Ids],
+    continuations: Sequence[Ids],
+    owners: NDArray[np.int64],
+    batch_tokens: int,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Log-probabilities and greediness of the tokens of continuations, each of the context that owns it."""
+    lengths = _lengths(continuations)
+    starts = np.cumsum(lengths) - lengths
+    values, greedy = np.empty(lengths.sum()), np.empty(lengths.sum(), dtype=np.bool_)
+    with evaluating(model):
+        cache, mask, logits = _read(model, contexts)
+        heads = chosen_tokens(logits, _flat(model, [ids[:1] for ids in continuations]), _rows(model, owners))
+    values[starts], greedy[starts] = _arrays(heads)
+    longer = np.flatnonzero(lengths > 1)
+    width, rest = mask.shape[1], lengths[longer] - 1
+    most_cached = _MOST_CACHED * batch_tokens
+    for part in length_batches(width + rest, rest, most_cached, min(batch_tokens, most_logits(model))):
+        rows = longer[part]
+        with evaluating(model):
+            tails = _continue(model, cache, mask, [continuations[row] for row in rows], owners[rows])
+        places = np.concatenate([np.arange(starts[row] + 1, starts[row] + lengths[row]) for row in rows])
+        values[places], greedy[places] = _arrays(tails)
+    return values, greedy
+
+
+def _read(model: PreTrainedModel, contexts: Sequence[Ids]) -> tuple[Cache | None, Tensor, Tensor]:
+    """Keys and values of contexts, padded on the left so that continuations are next to them; mask; last logits."""
+    ids, mask = _padded(model, contexts, left=True)
+    last = torch.zeros_like(mask, dtype=torch.bool)
+    last[:, -1] = True
+    logits, out = logits_at(model, ids, mask, last, use_cache=True)
+    return getattr(out, "past_key_values", None), mask, logits
+
+
+def _continue(
+    model: PreTrainedModel, cache: Cache, mask: Tensor, continuations: Sequence[Ids], owners: NDArray[np.int64]
+) -> ChosenTokens:
+    """What is said about all tokens of continuations but the first, after cached contexts."""
+    ids, own = _padded(model, [ids[:-1] for ids in continuations])
+    rows = _rows(model, owners)
+    both = torch.cat((mask[rows], own), dim=1)
+    past = _selected(cache, rows)
+    logits, _ = logits_at(model, ids, both, own.bool(), past_key_values=past, use_cache=True)
+    return chosen_tokens(logits, _flat(model, [ids[1:] for ids in continuations]))
+
+
+def _selected(cache: Cache, rows: Tensor) -> Cache:
+    """Some rows of a cache, which stays as it is."""
+    selected = copy.copy(cache)
+    selected.layers = [copy.copy(layer) for layer in cache.layers]
+    selected.batch_select_indices(rows)
+    return selected
+
+
+def last_distributions(
+    model: PreTrainedModel, contexts: Sequence[Ids], batch_tokens: int
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Rows of contexts, and log-probabilities after their last tokens, fp32 [rows, vocabulary]."""
+    lengths = _lengths(contexts)
+    for rows in length_batches(lengths, np.ones_like(lengths), batch_tokens, most_logits(model)):
+        ids, mask = _padded(model, [contexts[row] for row in rows])
+        last = torch.arange(ids.shape[1], device=ids.device) == mask.sum(dim=1, keepdim=True) - 1
+        with evaluating(model):
+            logits, _ = logits_at(model, ids, mask, last)
+            found = torch.log_softmax(logits.float(), dim=-1)
+        yield rows, found
+
+
+def shares_contexts(model: PreTrainedModel) -> bool:
+    """Whether continuations can be read after keys and values of their contexts, padded; tried once for each model.
+
+    Not where layers keep other states, as in state-space models: these do not go on for several tokens. Not where
+    padding before a context is taken for tokens.
+    """
+    if model not in _SHARES:
+        _SHARES[model] = _tried(model)
+    return _SHARES[model]
+
+
+def _tried(model: PreTrainedModel) -> bool:
+    ids = [number % embedding_rows(model) for number in range(11, 20)]
+    contexts, continuations = [ids[:5], ids[:3]], [ids[5:8], ids[3:9]]
+    with evaluating(model):
+        layers = getattr(_read(model, contexts)[0], "layers", None)
+    if not layers or any(type(layer) not in _OF_KEYS for layer in layers):
+        return False
+    alone = [next(score_whole(model, [one], [two], 1)) for one, two in zip(contexts, continuations, strict=True)]
+    beside, _ = _after_contexts(model, contexts, continuations, np.arange(2), 64)
+    moved = np.abs(np.concatenate([one.log_probabilities for one in alone]) - beside).max()
+    return bool(moved <= padding_tolerance(model))
+
+
+def _padded(model: PreTrainedModel, sequences: Sequence[Ids], left: bool = False) -> tuple[Tensor, Tensor]:
+    ids, mask = padded_batch([np.array(ids, dtype=np.int32) for ids in sequences], _PADDING, left)
+    return ids.to(model.device), mask.to(model.device)
+
+
+def _flat(model: PreTrainedModel, sequences: Sequence[Ids]) -> Tensor:
+    return torch.tensor(list(chain.from_iterable(sequences)), device=model.device)
+
+
+def _rows(model: PreTrainedModel, numbers: NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(numbers).to(model.device)
+
+
+def _lengths(sequences: Sequence[Ids]) -> NDArray[np.int64]:
+    return np.array([len(ids) for ids in sequences], dtype=np.int64)
+
+
+def _arrays(found: ChosenTokens) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    return found.log_probabilities.cpu().double().numpy(), found.greedy.cpu().numpy()
