@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .architecture import ModelSize, build_model, model_size
 from .corpora import CorpusEntry, ReviewCorpus
 from .corpus import corpus_frame, corpus_hash, split_corpus
+from .fact_world import FactWorld
 from .fingerprint import settings_hash
 from .lexicon import load_vader_lexicon
 from .offline_corpus import offline_corpus
@@ -57,7 +58,7 @@ class TrainingPlan:
 
 def train_base_model(
     recipe: Recipe,
-    corpus: CorpusEntry,
+    corpus: CorpusEntry | None = None,
     directory: Path | None = None,
     on_step: OnStep | None = None,
     device: torch.device | None = None,
@@ -66,7 +67,8 @@ def train_base_model(
 
     Args:
         recipe: What to make.
-        corpus: What it reads: the recipe's own where that is product reviews, else the part kept for pretraining.
+        corpus: What it reads: the recipe's own where that is None or product reviews, else the part kept for
+            pretraining.
         directory: Where checkpoints go: below it, into a folder for each recipe and corpus.
         on_step: Called with the row of each step.
         device: Where to train; the CPU where it is None.
@@ -108,7 +110,9 @@ def train_on(
     return BaseModel(model, tokenizer, curve, folder)
 
 
-def _documents(recipe: Recipe, corpus: CorpusEntry) -> pl.DataFrame:
-    if isinstance(corpus, ReviewCorpus):
-        return offline_corpus(load_vader_lexicon(), recipe.corpus)
-    return corpus_frame(corpus.documents("pretraining", 10**9))
+def _documents(recipe: Recipe, corpus: CorpusEntry | None) -> pl.DataFrame:
+    if corpus is not None and not isinstance(corpus, ReviewCorpus):
+        return corpus_frame(corpus.documents("pretraining", 10**9))
+    if isinstance(recipe.corpus, FactWorld):
+        return corpus_frame(recipe.corpus.texts())
+    return offline_corpus(load_vader_lexicon(), recipe.corpus)
