@@ -83,7 +83,7 @@ class CaseScores:
     rows: pl.DataFrame
     """See `SCORES_SCHEMA`."""
     distributions: Tensor
-    """Log-probabilities of the next token after the neighbors' prompts, plain ones first, fp32 [prompts, vocabulary]."""
+    """Log-probabilities of the next token after neighbors' prompts, plain ones first, fp32 [prompts, vocabulary]."""
 
 
 def case_prompts(case: EditCase) -> list[CasePrompt]:
@@ -167,11 +167,14 @@ def divergences(unedited: Tensor, edited: Tensor) -> Tensor:
     """
     # Normalised again in fp64: what fp32 leaves over would make small divergences negative.
     before, after = (torch.log_softmax(as_double(one), dim=-1) for one in (unedited, edited))
-    there, back = (
-        torch.nn.functional.kl_div(other, one, reduction="none", log_target=True).sum(dim=-1)
-        for one, other in ((before, after), (after, before))
-    )
+    there, back = _divergence(before, after), _divergence(after, before)
     return torch.stack((there, back, back / before.shape[-1]))
+
+
+def _divergence(of: Tensor, to: Tensor) -> Tensor:
+    """KL(of || to) of each row; a token that cannot come adds nothing."""
+    share = of.exp()
+    return torch.where(share > 0, share * (of - to), 0.0).sum(dim=-1)
 
 
 def begins_with(text: str, target: str) -> bool:
