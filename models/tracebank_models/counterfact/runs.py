@@ -37,7 +37,12 @@ EDITS_SCHEMA: Final = {
     "editor": pl.String,
     "order": pl.Int64,
     "layers": pl.List(pl.Int64),
-    **dict.fromkeys(("value_loss", "seconds", "weight_norm", "change_norm", "key_product", "residual"), pl.Float64),
+    "value_loss": pl.Float64,
+    "seconds": pl.Float64,
+    "weight_norm": pl.Float64,
+    "change_norm": pl.Float64,
+    "key_product": pl.Float64,
+    "residual": pl.Float64,
 }
 """A row for each edit, see `EditTrace`; `order` counts from 0."""
 
