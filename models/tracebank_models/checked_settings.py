@@ -101,7 +101,7 @@ def converted(value: Any, hint: Any, where: str) -> Any:
         path, said = message["path"] or "", message["said"]
         field = f"{where}{path}".lstrip(".")
         if missing := re.fullmatch(r"Object missing required field `(\w+)`", said):
-            raise ValueError(f"{field}.{missing[1]}: missing") from None
+            raise ValueError(f"{field}.{missing[1]}: missing".lstrip(".")) from None
         if not said.startswith(("Expected", "Invalid")):  # a check of its own
             raise ValueError(f"{field}: {said}") from None
         shown = _short(_inner(value, path))

@@ -12,7 +12,6 @@ from typing import Any, Final
 from sqlalchemy import JSON, Float, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tracebank_schemas.language_model import MODEL
 from tracebank_schemas.relational import VOLATILE, Base, owned_by
 
 
@@ -26,9 +25,9 @@ class EvalRun(Base):
         String(64), primary_key=True, doc="hash of weights, tokenizer, dtype, code and settings"
     )
     evaluation: Mapped[str] = mapped_column(String(32), doc="identifier_swaps or model_editing")
-    model: Mapped[str] = mapped_column(String(200), owned_by(MODEL), doc="model that is evaluated")
+    model: Mapped[str] = mapped_column(String(200), doc="model that is evaluated; an endpoint's own name for its one")
     method: Mapped[str] = mapped_column(String(32), doc="editor; empty where the model is as it is")
-    weights_hash: Mapped[str] = mapped_column(String(64), doc="of the model, before any edit")
+    weights_hash: Mapped[str] = mapped_column(String(64), doc="of the model, before any edit; empty behind an endpoint")
     tokenizer_hash: Mapped[str] = mapped_column(String(64), doc="of what decides about ids")
     dtype: Mapped[str] = mapped_column(String(16), doc="type that it was computed in")
     code_version: Mapped[str] = mapped_column(String(16), doc="of what scores")

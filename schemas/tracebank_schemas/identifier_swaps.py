@@ -17,8 +17,10 @@ class SwapExample(Base):
 
     example: Mapped[str] = mapped_column(String(64), primary_key=True, doc="SHA-256 of prompt and bodies; item of runs")
     function: Mapped[str] = mapped_column(String(64), doc="SHA-256 of the function's text, a cluster of examples")
-    source: Mapped[str] = mapped_column(Text, doc="tree or file that it is from")
-    selection: Mapped[str] = mapped_column(String(32), doc="rule by which functions were chosen")
+    source: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tree or file that it is from")
+    selection: Mapped[str] = mapped_column(
+        String(32), primary_key=True, doc="rule by which functions were chosen, or variant of the released ones"
+    )
     module: Mapped[str] = mapped_column(Text, doc="module")
     qualified_name: Mapped[str] = mapped_column(Text, doc="of the function in it")
     line: Mapped[int] = mapped_column(doc="of the function in its file, from 1")
@@ -76,6 +78,21 @@ class SwapScore(Base):
     correct: Mapped[bool | None] = mapped_column(doc="whether the right body is the likelier")
     total_log_probability: Mapped[float | None] = mapped_column(Float, doc="log of both bodies' probabilities together")
     trained_on: Mapped[bool | None] = mapped_column(doc="whether its module was in the training text; null: not known")
+
+
+class SwapAnswer(Base):
+    """What a model behind an endpoint answers when it is shown both programs, in one order."""
+
+    __tablename__ = "swap_answers"
+
+    run: Mapped[str] = mapped_column(String(64), owned_by(RUN), primary_key=True, doc="run")
+    example: Mapped[str] = mapped_column(String(64), primary_key=True, doc="example")
+    order: Mapped[str] = mapped_column(String(16), primary_key=True, doc="good_first or bad_first")
+    answer: Mapped[str] = mapped_column(Text, doc="what it says")
+    chosen: Mapped[int | None] = mapped_column(doc="program that it names, 1 or 2; null where it names neither")
+    valid: Mapped[bool] = mapped_column(doc="whether it names one")
+    correct: Mapped[bool] = mapped_column(doc="whether it names the good one; an invalid answer is wrong")
+    exchange_hash: Mapped[str] = mapped_column(String(64), doc="of question and answer")
 
 
 class SwapTrend(Base):

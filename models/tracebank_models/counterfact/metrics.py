@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -62,7 +62,8 @@ _SPARE_TOKENS: Final = 4
 """That are written beyond the new object's, which may be written in other tokens than it is encoded in."""
 
 
-class CasePrompt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CasePrompt:
     """A prompt, and the object that is right after it where the edit does as it should."""
 
     kind: Kind
@@ -83,7 +84,7 @@ class CaseScores:
     rows: pl.DataFrame
     """See `SCORES_SCHEMA`."""
     distributions: Tensor
-    """Log-probabilities of the next token after the neighbors' prompts, plain ones first, fp32 [prompts, vocabulary]."""
+    """Log-probabilities of the next token after neighbors' prompts, plain ones first, fp32 [prompts, vocabulary]."""
 
 
 def case_prompts(case: EditCase) -> list[CasePrompt]:
@@ -137,7 +138,7 @@ def score_case(
     now = _distributions(model, beside, settings)
     texts = _generated(model, tokenizer, [one for one, new in zip(contexts, asks_new, strict=True) if new], pairs[0])
     moved = divergences(now if unedited is None else unedited, now).cpu().numpy()
-    right, wrong = (np.where(asks_new, *nll.T[::order]) for order in (1, -1))
+    right, wrong = np.where(asks_new, nll.T, nll.T[::-1])
     columns = {
         "case_id": [case.case_id] * len(prompts),
         "moment": [moment] * len(prompts),
@@ -147,7 +148,7 @@ def score_case(
         "nll_true": nll[:, 1],
         "success": right < wrong,
         "magnitude": np.exp(-right) - np.exp(-wrong),
-        "correct": np.where(asks_new, *greedy.T),
+        "correct": np.where(asks_new, greedy[:, 0], greedy[:, 1]),
         **{name: _spread(of.tolist(), ~asks_new) for name, of in zip(_DIVERGENCES, moved, strict=True)},
         "generated": _spread(texts, asks_new),
         "generated_correct": _spread([begins_with(text, case.target_new) for text in texts], asks_new),
@@ -167,11 +168,14 @@ def divergences(unedited: Tensor, edited: Tensor) -> Tensor:
     """
     # Normalised again in fp64: what fp32 leaves over would make small divergences negative.
     before, after = (torch.log_softmax(as_double(one), dim=-1) for one in (unedited, edited))
-    there, back = (
-        torch.nn.functional.kl_div(other, one, reduction="none", log_target=True).sum(dim=-1)
-        for one, other in ((before, after), (after, before))
-    )
+    there, back = _divergence(before, after), _divergence(after, before)
     return torch.stack((there, back, back / before.shape[-1]))
+
+
+def _divergence(of: Tensor, to: Tensor) -> Tensor:
+    """KL(of || to) of each row; a token that cannot come adds nothing."""
+    share = of.exp()
+    return torch.where(share > 0, share * (of - to), 0.0).sum(dim=-1)
 
 
 def begins_with(text: str, target: str) -> bool:

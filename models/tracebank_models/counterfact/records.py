@@ -23,7 +23,8 @@ SLOT: Final = "{}"
 REFUSED_SCHEMA: Final = {"record": pl.Int64, "case_id": pl.String, "problem": pl.String}
 """Columns of what was refused: place in the file, the id as it stands there, and one line."""
 
-_Words = Annotated[str, msgspec.Meta(pattern=r"\S")]
+_NOT_BLANK: Final = r"\S"
+_Words = Annotated[str, msgspec.Meta(pattern=_NOT_BLANK)]
 _Prompts = tuple[_Words, ...]
 _Id = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -110,7 +111,8 @@ def checked_cases(records: Iterable[msgspec.Raw | Mapping[str, Any]]) -> ReadCas
             cases.append(case)
         except (ValueError, RecursionError) as error:
             name = said.get("case_id") if isinstance(said, Mapping) else None
-            refused.append((place, None if name is None else str(name), f"record {place}: {error}"))
+            problem = str(error).replace(f"text matching regex {_NOT_BLANK!r}", "text that is not blank")
+            refused.append((place, None if name is None else str(name), f"record {place}: {problem}"))
     return ReadCases(cases, pl.DataFrame(refused, schema=REFUSED_SCHEMA, orient="row"))
 
 

@@ -65,7 +65,7 @@ def released_means(values: NDArray[np.float64], draws: int = 1_000, seed: int = 
     random, (cases, prompts) = np.random.default_rng(seed), values.shape
     means = np.empty(draws)
     for draw in range(draws):
-        drawn = random.integers(cases, size=cases)
+        drawn: NDArray[np.int64] = random.integers(cases, size=cases)
         rows = values[drawn[:, None], random.integers(prompts, size=(cases, prompts))]
         times = np.bincount(drawn, minlength=cases)
         sums = np.bincount(drawn, rows.mean(axis=1), minlength=cases)

@@ -73,7 +73,7 @@ SIZES: Final[dict[str, ModelSize]] = {
 WORLD_SIZES: Final[dict[str, ModelSize]] = {
     "world_neox": ModelSize(hidden_size=128, layers=4, attention_heads=4),
     "world_gpt2": ModelSize(hidden_size=128, layers=4, attention_heads=4, family="gpt2"),
-    "world_demo": ModelSize(hidden_size=64, layers=4, attention_heads=4),
+    "world_demo": ModelSize(hidden_size=128, layers=4, attention_heads=4),
 }
 """Models of a world of facts."""
 

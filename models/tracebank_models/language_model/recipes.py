@@ -47,7 +47,7 @@ WORLD_RECIPES: Final[Mapping[str, Recipe]] = {
     "world_demo": Recipe(
         "world_demo",
         FactWorld(subjects=25, relations=2, objects=5, documents=4_000),
-        PretrainingConfiguration(steps=300, learning_rate=3e-3, weight_decay=0.0),
+        PretrainingConfiguration(steps=220, batch_size=8, learning_rate=2e-3, weight_decay=0.0),
     ),
 }
 """Recipes of models that know a world of facts, by size."""

@@ -52,6 +52,32 @@ class WeightGuard:
 
 
 @contextmanager
+def restored(model: PreTrainedModel, editor: Editor[Any], guard: WeightGuard | None = None) -> Iterator[None]:
+    """Whatever an editor writes within the context is gone after it: weights and the editor's memory come back.
+
+    Args:
+        model: The model.
+        editor: Who writes.
+        guard: One of this model that is kept over many edits; None hashes every tensor before and after.
+
+    Raises:
+        ValueError: The editor writes to a layer that cannot be written to.
+        RuntimeError: A tensor is not what it was.
+    """
+    proof = guard or WeightGuard(model)
+    kept = [(one, one.detach().clone()) for place in edit_places(model, editor.layers) for one in place.parameters]
+    written, memory = editor.written, {layer: one.clone() for layer, one in editor.memory.items()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, before in kept:
+                parameter.copy_(before)
+        editor.written, editor.memory = written, memory
+        proof.check(whole=guard is None)
+
+
+@contextmanager
 def edited(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -62,7 +88,7 @@ def edited(
     prepared: Sequence[EditValue] | None = None,
     guard: WeightGuard | None = None,
 ) -> Iterator[list[EditTrace]]:
-    """A model with facts written into it, for as long as the context lasts; weights and the editor's memory come back.
+    """A model with facts written into it, for as long as the context lasts; see `restored`.
 
     Args:
         model: The model.
@@ -72,23 +98,14 @@ def edited(
         moments: See `Editor.apply`.
         prefixes: See `Editor.apply`.
         prepared: See `Editor.apply`.
-        guard: One of this model that is kept over many edits; None hashes every tensor before and after.
+        guard: See `restored`.
 
     Raises:
         ValueError: As `Editor.apply`.
         RuntimeError: A tensor is not what it was.
     """
-    proof = guard or WeightGuard(model)
-    kept = [(one, one.detach().clone()) for place in edit_places(model, editor.layers) for one in place.parameters]
-    written, memory = editor.written, {layer: one.clone() for layer, one in editor.memory.items()}
-    try:
+    with restored(model, editor, guard):
         yield editor.apply(model, tokenizer, requests, moments, prefixes, prepared)
-    finally:
-        with torch.no_grad():
-            for parameter, before in kept:
-                parameter.copy_(before)
-        editor.written, editor.memory = written, memory
-        proof.check(whole=guard is None)
 
 
 def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:

@@ -1,0 +1,199 @@
+"""Runs of edits: each fact by itself on the unedited model, or one after another on a model that keeps them all.
+
+Finished rows come as they are done. A run that goes on is told what is done and leaves it out; its rows are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tracebank_models.log_likelihood.scorer import ScorerSettings
+from tracebank_models.model_editing.editor import Editor
+from tracebank_models.model_editing.requests import EditRequest
+from tracebank_models.model_editing.restored import WeightGuard, edited, restored
+from tracebank_models.model_editing.second_moments import SecondMoments
+from tracebank_models.model_editing.trace import EditTrace
+
+from .metrics import CaseScores, score_case
+from .records import EditCase
+
+Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
+"""When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
+after the last one."""
+_TIMES: Final = 10
+EDITS_SCHEMA: Final = {
+    "case_id": pl.Int64,
+    "editor": pl.String,
+    "order": pl.Int64,
+    "layers": pl.List(pl.Int64),
+    "value_loss": pl.Float64,
+    "seconds": pl.Float64,
+    "weight_norm": pl.Float64,
+    "change_norm": pl.Float64,
+    "key_product": pl.Float64,
+    "residual": pl.Float64,
+}
+"""A row for each edit, see `EditTrace`; `order` counts from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditSetup:
+    """A model and who edits it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    editor: Editor[Any]
+    """One that has written nothing yet."""
+    moments: SecondMoments | None = None
+    prefixes: tuple[str, ...] = ()
+    scorer: ScorerSettings | None = None
+
+    def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
+        """Scores of a case under the model as it is now."""
+        return score_case(self.model, self.tokenizer, case, moment, unedited, self.scorer)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRows:
+    """Rows that belong together: they are to be stored at once or not at all."""
+
+    edits: pl.DataFrame
+    """See `EDITS_SCHEMA`."""
+    scores: pl.DataFrame
+    """See `metrics.SCORES_SCHEMA`."""
+
+
+def single_edits(
+    setup: EditSetup, cases: Sequence[EditCase], done: Collection[int] = (), together: int = 16
+) -> Iterator[FinishedRows]:
+    """Edit each case into the unedited model, score it, and put the weights back, which hashes of all tensors prove.
+
+    Args:
+        setup: The model and its editor; afterwards as before.
+        cases: What is edited.
+        done: Ids of cases that are left out.
+        together: Cases whose values are searched in one batch; nothing that comes out depends on it but `seconds`.
+
+    Yields:
+        Of each case its edit, and its scores unedited and after the edit.
+
+    Raises:
+        ValueError: A case cannot be edited or scored.
+        RuntimeError: A tensor is not what it was before an edit.
+    """
+    guard = WeightGuard(setup.model)
+    left = [case for case in cases if case.case_id not in done]
+    for start in range(0, len(left), together):
+        some = left[start : start + together]
+        requests = [edit_request(case) for case in some]
+        values = setup.editor.prepare(setup.model, setup.tokenizer, requests, setup.prefixes)
+        for at, case in enumerate(some):
+            before = setup.score(case, "unedited")
+            how = (setup.moments, setup.prefixes, values and values[at : at + 1], guard)
+            with edited(setup.model, setup.tokenizer, setup.editor, requests[at : at + 1], *how) as traces:
+                after = setup.score(case, "after_edit", before.distributions)
+            yield FinishedRows(edit_rows(setup.editor, [case], traces), pl.concat([before.rows, after.rows]))
+    guard.check(whole=True)
+
+
+def sequential_edits(
+    setup: EditSetup, cases: Sequence[EditCase], done: Collection[tuple[int, Moment]] = (), together: int = 1
+) -> Iterator[FinishedRows]:
+    """Edit cases one after another into the same model, and score each at every moment that it comes to.
+
+    A run that goes on makes all edits again, as editors remember what they wrote, and scores what is not done.
+
+    Args:
+        setup: The model and its editor; afterwards as before.
+        cases: What is edited, in this order.
+        done: Ids and moments that are left out; an edit's row goes with its moment `after_edit`.
+        together: Cases that are edited at once.
+
+    Yields:
+        Of a case at a moment its scores, with its edit at `after_edit`.
+
+    Raises:
+        ValueError: A case cannot be edited or scored.
+        RuntimeError: A tensor is not what it was before the run.
+    """
+    wanted = {(case.case_id, moment) for at, case in enumerate(cases) for moment in _reached(at, len(cases))} - set(
+        done
+    )
+    if not wanted:
+        return
+    nothing = edit_rows(setup.editor, [], [])
+    with TemporaryDirectory() as folder, restored(setup.model, setup.editor):
+        before = _Unedited(setup, Path(folder))
+        for case in cases:
+            if any((case.case_id, moment) in wanted for moment in MOMENTS):
+                rows = before.scored(case)
+                if (case.case_id, "unedited") in wanted:
+                    yield FinishedRows(nothing, rows)
+        for traces, some, moment in _edited_in_turn(setup, cases, together):
+            for at, case in enumerate(some):
+                if (case.case_id, moment) in wanted:
+                    rows = setup.score(case, moment, before.distributions(case)).rows
+                    edits = edit_rows(setup.editor, [case], traces[at : at + 1]) if traces else nothing
+                    yield FinishedRows(edits, rows)
+
+
+def edit_request(case: EditCase) -> EditRequest:
+    """What an editor is asked for."""
+    return EditRequest(case.prompt, case.subject, case.target_new)
+
+
+def edit_rows(editor: Editor[Any], cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
+    """A row for each edit, see `EDITS_SCHEMA`."""
+    rows = [
+        {"case_id": case.case_id, "editor": editor.name, **asdict(trace), "layers": list(trace.layers)}
+        for case, trace in zip(cases, traces, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=EDITS_SCHEMA)
+
+
+def _reached(at: int, edits: int) -> list[Moment]:
+    """Moments that the case at a place comes to in a run of so many edits."""
+    return [moment for moment in MOMENTS if moment != "after_ten_times" or _TIMES * (at + 1) <= edits]
+
+
+def _edited_in_turn(
+    setup: EditSetup, cases: Sequence[EditCase], together: int
+) -> Iterator[tuple[list[EditTrace], Sequence[EditCase], Moment]]:
+    """Make all edits; after each, the cases that have come to a moment."""
+    late = 0
+    for start in range(0, len(cases), together):
+        some = cases[start : start + together]
+        requests = [edit_request(case) for case in some]
+        traces = setup.editor.apply(setup.model, setup.tokenizer, requests, setup.moments, setup.prefixes)
+        yield traces, some, "after_edit"
+        due = (start + len(some)) // _TIMES
+        yield [], cases[late:due], "after_ten_times"
+        late = due
+    yield [], cases, "end"
+
+
+class _Unedited:
+    """What the unedited model says of cases, on disk: distributions over a vocabulary are large."""
+
+    def __init__(self, setup: EditSetup, folder: Path) -> None:
+        self._setup, self._folder = setup, folder
+
+    def scored(self, case: EditCase) -> pl.DataFrame:
+        found = self._setup.score(case, "unedited")
+        np.save(self._folder / f"{case.case_id}.npy", found.distributions.cpu().numpy())
+        return found.rows
+
+    def distributions(self, case: EditCase) -> Tensor:
+        found = torch.from_numpy(np.load(self._folder / f"{case.case_id}.npy"))
+        return found.to(self._setup.model.device)
