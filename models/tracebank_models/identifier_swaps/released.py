@@ -56,7 +56,10 @@ def read_released(path: Path, variant: Variant) -> SwapDataset:
     counts: Counter[str] = Counter()
     source = path.name.partition(".")[0]
     found = [_example(row, number, source, variant, counts) for number, row in enumerate(rows(path), start=1)]
-    examples = list({one.example: one for one in reversed(found)}.values())[::-1]  # the first of those alike
+    first: dict[str, SwapExample] = {}
+    for one in found:
+        first.setdefault(one.example, one)
+    examples = list(first.values())
     counts |= Counter(rows=len(found), distinct_prompts=len({one.prompt for one in found}), examples=len(examples))
     beside = (source, variant, "not stated", "")
     counted = pl.DataFrame([(*beside, step, counts[step]) for step in STEPS], schema=COUNTS_SCHEMA, orient="row")

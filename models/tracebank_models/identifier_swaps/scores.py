@@ -188,5 +188,5 @@ def _losses(right: str, scores: Sequence[float], lengths: Sequence[int]) -> dict
         "loss": float(np.logaddexp(0, gap)),
         "normalised_loss": float(np.logaddexp(0, mean_gap)),
         "correct": gap < 0,
-        "total_log_probability": float(np.logaddexp(*scores)),
+        "total_log_probability": float(np.logaddexp(scores[0], scores[1])),
     }

@@ -65,8 +65,8 @@ def loss_trends(scores: pl.DataFrame, draws: int = 2_000, seed: int = 0, confide
         ValueError: A column is missing, there is no row, or a size is not above 0.
     """
     check_columns(scores, "loss")
-    if (smallest := scores["parameters"].min()) is None or not float(str(smallest)) > 0:
-        raise ValueError(f"parameters: {smallest} is not allowed; allowed: above 0")
+    if not (scores["parameters"] > 0).fill_null(value=False).all():
+        raise ValueError(f"parameters: {scores['parameters'].sort()[0]} is not allowed; allowed: above 0")
     rows = [
         {"condition": condition, "statistic": statistic, **found}
         for (condition,), some in scores.group_by("condition", maintain_order=True)
