@@ -1,4 +1,4 @@
-"""Asset `identifier_swaps/scores`: what a model says of both bodies of each example, and of controls, every one kept."""
+"""Asset `identifier_swaps/scores`: what a model says of both bodies of examples, and of controls, every one kept."""
 
 from typing import Final
 
@@ -59,7 +59,7 @@ class ScoresConfig(dg.Config):
     kinds={"torch"},
 )
 def scores(context: dg.AssetExecutionContext, config: ScoresConfig, stores: Stores) -> dg.MaterializeResult:
-    """Sums of log-likelihoods of both bodies under each condition; rows stand as they come, what is done is left out."""
+    """Sums of log-likelihoods of both bodies under each condition; rows stand as they come, what is done stays."""
     from tracebank_models.checked_settings import converted
     from tracebank_models.identifier_swaps.scores import SwapScoreSettings, swap_scores
 
