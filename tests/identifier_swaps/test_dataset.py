@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.identifier_swaps.conftest import TEXT, write
 
-from tracebank_models.identifier_swaps.dataset import STEPS, SwapDataset, SwapSelection, examples_of
+from tracebank_models.identifier_swaps.dataset import STEPS, SwapDataset, examples_of
 from tracebank_models.identifier_swaps.examples import SwapExample, is_python, swapped_texts
+from tracebank_models.identifier_swaps.selection import SwapSelection
 from tracebank_models.identifier_swaps.source_functions import PythonSources
 from tracebank_models.identifier_swaps.used_names import called_names, unclean_names
 

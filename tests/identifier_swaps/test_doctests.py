@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.identifier_swaps.conftest import write
 
-from tracebank_models.identifier_swaps.dataset import SwapSelection, examples_of
+from tracebank_models.identifier_swaps.dataset import examples_of
 from tracebank_models.identifier_swaps.doctests import DoctestLimits, with_verdicts
+from tracebank_models.identifier_swaps.selection import SwapSelection
 from tracebank_models.identifier_swaps.source_functions import PythonSources
 
 _MODULE = '''

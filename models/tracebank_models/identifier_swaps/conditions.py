@@ -18,10 +18,11 @@ CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 """The names are swapped; there is no such line; two names that the function does not use are swapped; both names get
 another name each; the names are swapped twice, which changes nothing."""
 _PLAIN: Final = (
-    "abs all any bin bool bytes callable chr complex dict divmod enumerate filter float format frozenset hash hex id int"
-    " isinstance iter len list map max min next oct open ord pow print range repr reversed round set sorted str sum"
-    " tuple type zip"
-).split()
+    "abs", "all", "any", "bin", "bool", "bytes", "callable", "chr", "complex", "dict", "divmod", "enumerate",
+    "filter", "float", "format", "frozenset", "hash", "hex", "id", "int", "isinstance", "iter", "len", "list", "map",
+    "max", "min", "next", "oct", "open", "ord", "pow", "print", "range", "repr", "reversed", "round", "set",
+    "sorted", "str", "sum", "tuple", "type", "zip",
+)  # fmt: skip
 """Builtins of every Python, so that a control is the same text in all."""
 Right = Literal["exchanged", "original"]
 """Which body is right: that with the names exchanged, or that as it was."""
