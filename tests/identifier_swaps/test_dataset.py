@@ -140,6 +140,22 @@ def test_the_funnel_counts_every_step_and_no_file_is_fatal(tmp_path: Path) -> No
     assert _counts(without)["files"] == 10
 
 
+def test_what_cannot_be_read_or_printed_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = " + ".join(["len(str(a))"] * 1_500)  # deeper than Python's stack where it is printed
+    sources = write(tmp_path, a=f"class A:\n    def f(a):\n        'Doc.'\n        return {deep}\n", b=TEXT, c=TEXT)
+    read_bytes = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == "b.py":
+            raise PermissionError(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    counts = _counts(examples_of(sources, SwapSelection(methods=True)))
+    assert (counts["unreadable"], counts["not_python"], counts["two_names"], counts["not_printed"]) == (1, 0, 4, 1)
+    assert counts["examples"] == 3
+
+
 def test_examples_depend_on_contents_and_seed_alone(tmp_path: Path) -> None:
     sources = write(tmp_path, b=TEXT)
     three = examples_of(sources, SwapSelection(pairs=3)).examples
