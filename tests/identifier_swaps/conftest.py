@@ -10,8 +10,9 @@ import torch
 from tests.endpoint_double import Double, answering
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from tracebank_models.identifier_swaps.dataset import SwapSelection, examples_of
+from tracebank_models.identifier_swaps.dataset import examples_of
 from tracebank_models.identifier_swaps.examples import SwapExample
+from tracebank_models.identifier_swaps.selection import SwapSelection
 from tracebank_models.identifier_swaps.source_functions import PythonSources
 from tracebank_models.language_model.architecture import ModelSize, build_model
 from tracebank_models.language_model.tokenizer import train_tokenizer

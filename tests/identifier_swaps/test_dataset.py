@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.identifier_swaps.conftest import TEXT, write
 
-from tracebank_models.identifier_swaps.dataset import STEPS, SwapDataset, SwapSelection, examples_of
+from tracebank_models.identifier_swaps.dataset import STEPS, SwapDataset, examples_of
 from tracebank_models.identifier_swaps.examples import SwapExample, is_python, swapped_texts
+from tracebank_models.identifier_swaps.selection import SwapSelection
 from tracebank_models.identifier_swaps.source_functions import PythonSources
 from tracebank_models.identifier_swaps.used_names import called_names, unclean_names
 
@@ -137,6 +138,22 @@ def test_the_funnel_counts_every_step_and_no_file_is_fatal(tmp_path: Path) -> No
     assert next(iter(sources.excluded)) == "test"
     without = examples_of(PythonSources(tmp_path, excluded=()), _STRICT)
     assert _counts(without)["files"] == 10
+
+
+def test_what_cannot_be_read_or_printed_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = " + ".join(["len(str(a))"] * 1_500)  # deeper than Python's stack where it is printed
+    sources = write(tmp_path, a=f"class A:\n    def f(a):\n        'Doc.'\n        return {deep}\n", b=TEXT, c=TEXT)
+    read_bytes = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == "b.py":
+            raise PermissionError(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    counts = _counts(examples_of(sources, SwapSelection(methods=True)))
+    assert (counts["unreadable"], counts["not_python"], counts["two_names"], counts["not_printed"]) == (1, 0, 4, 1)
+    assert counts["examples"] == 3
 
 
 def test_examples_depend_on_contents_and_seed_alone(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.identifier_swaps.conftest import write
 
-from tracebank_models.identifier_swaps.dataset import SwapSelection, examples_of
+from tracebank_models.identifier_swaps.dataset import examples_of
 from tracebank_models.identifier_swaps.doctests import DoctestLimits, with_verdicts
+from tracebank_models.identifier_swaps.selection import SwapSelection
 from tracebank_models.identifier_swaps.source_functions import PythonSources
 
 _MODULE = '''
@@ -68,6 +69,15 @@ def _outside(items):
     open(OUTSIDE, str("w")).write("x")
     return len(items)
 
+def _moves(items):
+    """
+    >>> _moves("abc")
+    3
+    """
+    with open(str("here.txt"), "w") as file:
+        os.rename("here.txt", OUTSIDE)
+    return len(items)
+
 def _connects(items):
     """
     >>> _connects("abc")
@@ -118,7 +128,7 @@ def test_every_verdict_is_told(tmp_path: Path) -> None:
     (sources / "package").mkdir(parents=True)
     write(sources / "package", __init__=_MODULE.replace("OUTSIDE", repr(str(outside))).replace("PORT", "9"))
     found = _verdicts(sources)
-    refused = {name: found.pop(name) for name in ("_outside", "_connects", "_starts")}
+    refused = {name: found.pop(name) for name in ("_outside", "_moves", "_connects", "_starts")}
     assert set(refused.values()) == {"original_fails"}
     assert not outside.exists()
     assert found.pop("A.method") == found.pop("inside") == found.pop("endless") == "verified"

@@ -12,12 +12,18 @@ from itertools import count
 from typing import Final, Literal, get_args
 
 from .examples import SwapExample, swap_line
-from .used_names import callable_builtins
 
 Condition = Literal["swap", "no_swap", "unrelated", "alias", "twice"]
 CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 """The names are swapped; there is no such line; two names that the function does not use are swapped; both names get
 another name each; the names are swapped twice, which changes nothing."""
+_PLAIN: Final = (
+    "abs", "all", "any", "bin", "bool", "bytes", "callable", "chr", "complex", "dict", "divmod", "enumerate",
+    "filter", "float", "format", "frozenset", "hash", "hex", "id", "int", "isinstance", "iter", "len", "list", "map",
+    "max", "min", "next", "oct", "open", "ord", "pow", "print", "range", "repr", "reversed", "round", "set",
+    "sorted", "str", "sum", "tuple", "type", "zip",
+)  # fmt: skip
+"""Builtins of every Python, so that a control is the same text in all."""
 Right = Literal["exchanged", "original"]
 """Which body is right: that with the names exchanged, or that as it was."""
 
@@ -54,9 +60,7 @@ def condition_text(example: SwapExample, condition: Condition) -> ConditionText:
 
 def _unrelated(example: SwapExample) -> tuple[str, str]:
     """Two builtins that the function does not name, drawn by its example: functions and types, no exceptions."""
-    used = _words(example)
-    plain = (name for name in callable_builtins() if name.islower() and not name.startswith("_"))
-    first, second = random.Random(example.example).sample(sorted(set(plain) - used), 2)
+    first, second = random.Random(example.example).sample(sorted(set(_PLAIN) - _words(example)), 2)
     return first, second
 
 

@@ -51,7 +51,7 @@ def _guard(folder: str) -> None:
         if event == "open":
             refused = bool(arguments[2] & _WRITES) and arguments[0] != os.devnull and not inside(arguments[0])
         elif event in _CHANGES:
-            refused = not inside(arguments[0])
+            refused = not all(inside(one) for one in arguments[:2] if isinstance(one, (str, bytes)))
         if refused:
             raise PermissionError(f"{event} is not allowed in a doctest")
 

@@ -7,6 +7,7 @@ only here: of trees that you do not trust, do not ask for this.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import doctest
 import json
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from tracebank_models.checked_settings import whole
 
-from .examples import SwapExample, swap_line, with_verdict
+from .examples import SwapExample, swap_line
 from .source_functions import PythonSources
 
 VERDICTS: Final = (
@@ -71,7 +72,7 @@ def with_verdicts(
     """
     root = "" if sources.root is None else str(sources.root.resolve())
     for example in examples:
-        yield with_verdict(example, _verdict(example, root, limits or DoctestLimits()))
+        yield dataclasses.replace(example, doctest=_verdict(example, root, limits or DoctestLimits()))
 
 
 def _verdict(example: SwapExample, root: str, limits: DoctestLimits) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import copy
-import dataclasses
 import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tracebank_models.language_model.fingerprint import settings_hash
@@ -70,17 +71,6 @@ def swap_line(first: str, second: str) -> str:
     return f"{first}, {second} = {second}, {first}"
 
 
-class _Exchange(ast.NodeTransformer):
-    """Exchanges two names wherever they stand as names: not as attributes, keywords, parameters or text."""
-
-    def __init__(self, first: str, second: str) -> None:
-        self._other = {first: second, second: first}
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        node.id = self._other.get(node.id, node.id)
-        return node
-
-
 def printed(function: ast.FunctionDef, owner: ast.ClassDef | None = None) -> str:
     """A function as `ast` prints it; a method within the header of its class.
 
@@ -88,7 +78,7 @@ def printed(function: ast.FunctionDef, owner: ast.ClassDef | None = None) -> str
         ValueError: `ast` cannot print it.
         RecursionError: It is nested too deeply.
     """
-    return ast.unparse(ast.fix_missing_locations(_within(function, owner)))
+    return ast.unparse(_within(function, owner))
 
 
 def swapped_texts(
@@ -102,15 +92,36 @@ def swapped_texts(
     head = function.body[:1] if ast.get_docstring(function) is not None else []
     header = printed(_with_body(function, head or [ast.Pass()]), owner)
     header = header if head else header[: header.rindex("pass")].rstrip()
-    exchange = _Exchange(first, second)
-    rest = [exchange.visit(copy.deepcopy(statement)) for statement in function.body[len(head) :]]
-    bodies = []
-    for statements in (rest, function.body[len(head) :]):
-        whole = printed(_with_body(function, [*head, *statements]), owner)
-        if not statements or not whole.startswith(f"{header}\n"):
-            raise ValueError(f"function: {function.name} has no body behind its header and docstring")
-        bodies.append(f" {whole[len(header) :]}\n")
-    return f"{swap_line(first, second)}\n{header}", bodies[0], bodies[1]
+    if len(head) == len(function.body):
+        raise ValueError(f"function: {function.name} has no body behind its header and docstring")
+    bad = _body(function, owner, header)
+    with _exchanged(function.body[len(head) :], first, second):
+        good = _body(function, owner, header)
+    return f"{swap_line(first, second)}\n{header}", good, bad
+
+
+def _body(function: ast.FunctionDef, owner: ast.ClassDef | None, header: str) -> str:
+    whole = printed(function, owner)
+    if not whole.startswith(f"{header}\n"):
+        raise ValueError(f"function: {function.name} does not begin with its header where it is printed")
+    return f" {whole[len(header) :]}\n"
+
+
+@contextmanager
+def _exchanged(statements: Sequence[ast.stmt], first: str, second: str) -> Iterator[None]:
+    """Exchange two names wherever they stand as names: not as attributes, keywords, parameters or text."""
+    other = {first: second, second: first}
+    names = [node for one in statements for node in ast.walk(one) if isinstance(node, ast.Name) and node.id in other]
+    _exchange(names, other)
+    try:
+        yield
+    finally:
+        _exchange(names, other)
+
+
+def _exchange(names: Sequence[ast.Name], other: Mapping[str, str]) -> None:
+    for node in names:
+        node.id = other[node.id]
 
 
 def is_python(text: str) -> bool:
@@ -120,11 +131,6 @@ def is_python(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
-
-
-def with_verdict(example: SwapExample, verdict: str) -> SwapExample:
-    """The same with what its doctests gave."""
-    return dataclasses.replace(example, doctest=verdict)
 
 
 def _with_body(function: ast.FunctionDef, body: list[ast.stmt]) -> ast.FunctionDef:

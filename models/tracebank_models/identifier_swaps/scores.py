@@ -8,7 +8,7 @@ prompt + body and of the prompt alone are kept, from passes of their own: their 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -63,7 +63,6 @@ class SwapScoreSettings:
     """Whether prompt + body is scored too, in passes of its own; it more than doubles the work."""
     batch_tokens: int = ScorerSettings().batch_tokens
     """Most tokens of a forward pass."""
-    scorer: ScorerSettings = field(init=False)
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -74,7 +73,7 @@ class SwapScoreSettings:
         known = bool(self.conditions) and set(self.conditions) <= set(CONDITIONS)
         require(self, "conditions", f"one or more of {', '.join(CONDITIONS)}", known)
         whole(self, 1, 10**6, "rows")
-        object.__setattr__(self, "scorer", ScorerSettings(batch_tokens=self.batch_tokens, too_long="report"))
+        whole(self, 1, 1 << 24, "batch_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,8 @@ def _numbers(model: PreTrainedModel, items: Sequence[_Item], settings: SwapScore
     encoded = [(row, item.original, item.exchanged) for row, item in enumerate(items)]
     kept = [(row, one, two) for row, one, two in encoded if one is not None and two is not None]
     rows = [row for row, _, _ in kept]
-    bodies = scored(model, [pair for _, *both in kept for pair in both], settings.scorer)
+    shared = ScorerSettings(settings.batch_tokens, too_long="report")
+    bodies = scored(model, [pair for _, *both in kept for pair in both], shared)
     found[rows, :2] = bodies.log_likelihood.reshape(-1, 2)
     if settings.joint:
         whole = [pair for _, one, two in kept for pair in _whole(one, two)]

@@ -101,6 +101,8 @@ def _functions(module: str, tree: ast.Module, methods: bool) -> Iterator[SourceF
 
 def _methods(module: str, prefix: str, node: ast.AST) -> Iterator[SourceFunction]:
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):  # holds no statement, and may be nested very deeply
+            continue
         name = f"{prefix}.{child.name}".lstrip(".") if isinstance(child, ast.ClassDef | ast.FunctionDef) else prefix
         if isinstance(node, ast.ClassDef) and isinstance(child, ast.FunctionDef):
             yield SourceFunction(module, name, child, node)
