@@ -58,7 +58,7 @@ KL(unedited || edited), `kl_reversed` KL(edited || unedited), both in nats; `kl_
 of the vocabulary, as the released code of 2305.17553 has it; null where the prompt is no neighbor's. `generated` is
 what the model writes after rewrite and paraphrase prompts, `generated_correct` whether that begins with the new object.
 """
-_SPARE_TOKENS: Final = 4
+SPARE_TOKENS: Final = 4
 """That are written beyond the new object's, which may be written in other tokens than it is encoded in."""
 
 
@@ -102,6 +102,19 @@ def case_prompts(case: EditCase) -> list[CasePrompt]:
     ]
 
 
+def case_pairs(tokenizer: PreTrainedTokenizerBase, case: EditCase) -> list[TokenPair]:
+    """Token ids of every prompt of a case with the new object, then with the true one.
+
+    Raises:
+        ValueError: An object does not begin with a token of its own.
+    """
+    return [
+        encoded_pair(tokenizer, prompt.text, f" {target}")
+        for prompt in case_prompts(case)
+        for target in (case.target_new, prompt.true)
+    ]
+
+
 def score_case(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -124,11 +137,7 @@ def score_case(
         ValueError: The tokenizer has no token that begins an object after its prompt, or a prompt is too long.
     """
     prompts = case_prompts(case)
-    pairs = [
-        encoded_pair(tokenizer, prompt.text, f" {target}")
-        for prompt in prompts
-        for target in (case.target_new, prompt.true)
-    ]
+    pairs = case_pairs(tokenizer, case)
     found = scored(model, pairs, settings)
     nll = (-found.log_likelihood / found.tokens).reshape(-1, 2)
     greedy = found.greedy.reshape(-1, 2)
@@ -201,7 +210,7 @@ def _generated(
 ) -> list[str]:
     """What a model goes on with, greedily, for about as many tokens as the new object has."""
     ids = padded_batch([np.array(one, dtype=np.int32) for one in contexts], padding_id(tokenizer), left=True)
-    most = torch.full((len(contexts),), len(new.continuation) + _SPARE_TOKENS)
+    most = torch.full((len(contexts),), len(new.continuation) + SPARE_TOKENS)
     with evaluating(model):
         return sample_completions(model, tokenizer, ids, most, temperature=0).texts(tokenizer)
 

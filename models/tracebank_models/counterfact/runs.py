@@ -19,13 +19,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tracebank_models.log_likelihood.scorer import ScorerSettings
 from tracebank_models.model_editing.editor import Editor
-from tracebank_models.model_editing.requests import EditRequest
 from tracebank_models.model_editing.restored import WeightGuard, edited, restored
 from tracebank_models.model_editing.second_moments import SecondMoments
 from tracebank_models.model_editing.trace import EditTrace
 
 from .metrics import CaseScores, score_case
 from .records import EditCase
+from .usable_cases import edit_request
 
 Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
 MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
@@ -146,11 +146,6 @@ def sequential_edits(
                     rows = setup.score(case, moment, before.distributions(case)).rows
                     edits = edit_rows(setup.editor, [case], traces[at : at + 1]) if traces else nothing
                     yield FinishedRows(edits, rows)
-
-
-def edit_request(case: EditCase) -> EditRequest:
-    """What an editor is asked for."""
-    return EditRequest(case.prompt, case.subject, case.target_new)
 
 
 def edit_rows(editor: Editor[Any], cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
