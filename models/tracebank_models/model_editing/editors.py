@@ -8,10 +8,12 @@ from transformers import PreTrainedModel
 
 from .editor import Editor
 from .fine_tuning import FineTuning
+from .mass import Mass, NormConstrainedMass, NullSpaceMass
 from .places import layer_count
 from .rank_one import RankOne, RevisedRankOne
 
-EDITORS: Final[dict[str, type[Editor[Any]]]] = {one.name: one for one in (FineTuning, RankOne, RevisedRankOne)}
+_ALL: Final = (FineTuning, RankOne, RevisedRankOne, Mass, NullSpaceMass, NormConstrainedMass)
+EDITORS: Final[dict[str, type[Editor[Any]]]] = {one.name: one for one in _ALL}
 
 
 def editor_settings(editor: str, model: PreTrainedModel, name: str) -> Any:

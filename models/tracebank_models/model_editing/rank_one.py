@@ -13,7 +13,7 @@ from tracebank_models.device import as_double
 from .editor import Editor, check_prepared
 from .places import EditPlace, edit_place
 from .requests import EditRequest, located_texts
-from .second_moments import SecondMoments
+from .second_moments import SecondMoments, solved
 from .settings import RankOneSettings, rank_one_settings
 from .subject_states import states_at_subject
 from .trace import EditMeter, EditTrace
@@ -94,7 +94,8 @@ class RankOne(Editor[RankOneSettings]):
         self, place: EditPlace, value: EditValue, key: Tensor, mean: Tensor, moments: SecondMoments
     ) -> tuple[float, float]:
         """Change the matrix; k . u, and how far the written value is from the wanted one, relative to it."""
-        direction = moments.solved(place.layer, mean.cpu(), self.settings.moment_ridge).to(mean)
+        moment = moments.regular(place.layer, self.settings.moment_ridge).to(mean.device)
+        direction = solved(moment, mean, "moment_ridge")
         direction = direction / direction.norm()
         product = key @ direction
         wanted = as_double(value.value)

@@ -51,24 +51,25 @@ class SecondMoments:
             raise ValueError(f"moments: there is none of layer {layer}; allowed: those that were made, {known}")
         return self.matrices[layer]
 
-    def solved(self, layer: int, keys: Tensor, ridge: float = 0.0) -> Tensor:
-        """C^-1 k, float64.
+    def regular(self, layer: int, ridge: float = 0.0) -> Tensor:
+        """The moment of a layer, made fit to be inverted.
 
         Args:
             layer: The layer.
-            keys: [width of the keys] or [width of the keys, number].
             ridge: Added to the diagonal, over the mean of the diagonal.
 
         Raises:
-            ValueError: C cannot be inverted: it has too few tokens, or keys that never are there, and no ridge.
+            ValueError: There is none of that layer, or it has too few tokens and no ridge.
         """
         moment = self.of(layer)
-        if ridge == 0 and self.tokens <= len(moment):
+        if ridge:
+            return moment + ridge * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype)
+        if self.tokens <= len(moment):
             raise ValueError(
                 f"moments: {self.tokens} tokens are too few for keys of width {len(moment)}; allowed: many more tokens"
-                f" than that, or moment_ridge above 0 (1e-3, say)"
+                " than that, or moment_ridge above 0 (1e-3, say)"
             )
-        return solved(ridged(moment, ridge), keys, "moment_ridge")
+        return moment
 
     def save(self, path: Path) -> None:
         """Write them to a safetensors file, whole or not at all."""
@@ -104,11 +105,6 @@ class SecondMoments:
                 f"moments: they are of the weights {self.weights_hash[:12]}, the model has {found[:12]}; allowed:"
                 " moments of the model before its first edit"
             )
-
-
-def ridged(moment: Tensor, ridge: float) -> Tensor:
-    """A moment with a part of its mean diagonal added to its diagonal."""
-    return moment + ridge * moment.diagonal().mean() * torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
 
 
 def solved(matrix: Tensor, keys: Tensor, setting: str) -> Tensor:

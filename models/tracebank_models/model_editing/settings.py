@@ -6,7 +6,7 @@ scalable-model-editing/knowledge-editing-regularization (the norm constraint, ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
 
 import msgspec
@@ -107,6 +107,8 @@ _MEMIT: Final = {"gpt2-xl": (range(13, 18), 20, 20_000.0), "gpt-j-6b": (range(3,
 """Layers, steps and weight of the moment."""
 _SMALL_RADIUS: Final = 5e-3
 """FT-L's of models without a published one: what moved the facts of models 128 wide; it has to be tuned for others."""
+_RIDGE: Final = 1e-3
+"""Of models without published settings: small ones have few different keys, in NeoX's first layer one for each token."""
 _ROME_DEPTH: Final = 0.35
 _MEMIT_DEPTH: Final = 0.27, 0.35
 """Where editing takes place in GPT-2, over the number of layers."""
@@ -125,13 +127,27 @@ def fine_tuning_settings(model: str, layers: int) -> FineTuningSettings:
 
 def rank_one_settings(model: str, layers: int) -> RankOneSettings:
     """ROME's settings for a model of that name and number of layers."""
-    layer, clamp = _ROME.get(short_name(model), (min(layers - 1, round(_ROME_DEPTH * layers)), 4.0))
-    return RankOneSettings(layer, SearchSettings(clamp=clamp))
+    name = short_name(model)
+    layer, clamp = _ROME.get(name, (min(layers - 1, round(_ROME_DEPTH * layers)), 4.0))
+    return RankOneSettings(layer, SearchSettings(clamp=clamp), moment_ridge=0.0 if name in _ROME else _RIDGE)
 
 
 def mass_settings(model: str, layers: int) -> MassSettings:
     """MEMIT's settings for a model of that name and number of layers."""
+    name = short_name(model)
     first, last = (min(layers - 1, round(depth * layers)) for depth in _MEMIT_DEPTH)
     chosen = range(max(0, min(first, last - 1)), last + 1)
-    span, steps, weight = _MEMIT.get(short_name(model), (chosen, 20, 15_000.0))
-    return MassSettings(tuple(span), SearchSettings(clamp=0.75, steps=steps), moment_weight=weight)
+    span, steps, weight = _MEMIT.get(name, (chosen, 20, 15_000.0))
+    search, ridge = SearchSettings(clamp=0.75, steps=steps), 0.0 if name in _MEMIT else _RIDGE
+    return MassSettings(tuple(span), search, weight, ridge)
+
+
+def norm_settings(model: str, layers: int) -> MassSettings:
+    """Those of MEMIT with a norm constraint: MEMIT's, and what was published for facts in gpt2-xl."""
+    plain = mass_settings(model, layers)
+    return replace(plain, norm_weight=10.0, search=replace(plain.search, top_steps=4))
+
+
+def alpha_settings(model: str, layers: int) -> MassSettings:
+    """AlphaEdit's: MEMIT's, and a weight of 10 against growth (its L2)."""
+    return replace(mass_settings(model, layers), norm_weight=10.0)

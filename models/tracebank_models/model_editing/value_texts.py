@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
-from tracebank_models.language_model.hooks import evaluating, watched
+from tracebank_models.language_model.hooks import evaluating, stopping_after, watched
 from tracebank_models.language_model.taken_positions import logits_at
 from tracebank_models.language_model.token_blocks import padded_batch
 from tracebank_models.log_likelihood.passes import shares_contexts
@@ -157,13 +157,11 @@ def _run(
     model: PreTrainedModel, place: EditPlace, ids: Tensor, mask: Tensor, past: Cache | None
 ) -> tuple[dict[str, Tensor], Any]:
     outputs: list[Any] = []
-    block = model.get_submodule(place.stream.module)
+    block, taps = model.get_submodule(place.stream.module), {"output": place.output, "stream": place.stream}
     handle = block.register_forward_hook(lambda _module, _given, output: outputs.append(output))
-    nothing = torch.zeros_like(ids, dtype=torch.bool)
-    nothing[:1, 0] = True
     try:
-        with evaluating(model), watched(model, {"output": place.output, "stream": place.stream}) as seen:
-            logits_at(model, ids, mask, nothing, **_after(past))
+        with evaluating(model), watched(model, taps) as seen, stopping_after(model, taps.values()):
+            logits_at(model, ids, mask, torch.zeros_like(ids, dtype=torch.bool), **_after(past))
     finally:
         handle.remove()
     return seen, outputs[0]
