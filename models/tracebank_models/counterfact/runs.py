@@ -23,6 +23,7 @@ from tracebank_models.model_editing.restored import WeightGuard, edited, restore
 from tracebank_models.model_editing.second_moments import SecondMoments
 from tracebank_models.model_editing.trace import EditTrace
 
+from .layer_choice import LayerChoice
 from .metrics import CaseScores, score_case
 from .records import EditCase
 from .usable_cases import edit_request
@@ -43,8 +44,11 @@ EDITS_SCHEMA: Final = {
     "change_norm": pl.Float64,
     "key_product": pl.Float64,
     "residual": pl.Float64,
+    "chosen_layer": pl.Int64,
+    "chosen_loss": pl.Float64,
 }
-"""A row for each edit, see `EditTrace`; `order` counts from 0."""
+"""A row for each edit, see `EditTrace`; `order` counts from 0. `chosen_layer` and `chosen_loss` are the `LayerChoice`
+that let the run through; null of an editor that searches no values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,24 @@ class EditSetup:
     """One that has written nothing yet."""
     moments: SecondMoments | None = None
     prefixes: tuple[str, ...] = ()
+    choice: LayerChoice | None = None
+    """What the layers of an editor that searches values were chosen by; such a run does not begin without it."""
     scorer: ScorerSettings | None = None
+
+    def check(self) -> None:
+        """Let a run begin, or not.
+
+        Raises:
+            ValueError: The layers are not chosen from data, no layer is good enough, or the editor writes elsewhere.
+        """
+        if not hasattr(self.editor.settings, "search"):
+            return
+        if self.choice is None:
+            raise ValueError(f"choice: none is not allowed with {self.editor.name}; allowed: chosen_layer(...)")
+        self.choice.check()
+        if self.choice.layer != self.editor.layers[-1]:
+            allowed = f"layers that end with the chosen one, {self.choice.layer}"
+            raise ValueError(f"layers: {list(self.editor.layers)} is not allowed; allowed: {allowed}")
 
     def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
         """Scores of a case under the model as it is now."""
@@ -89,9 +110,10 @@ def single_edits(
         Of each case its edit, and its scores unedited and after the edit.
 
     Raises:
-        ValueError: A case cannot be edited or scored.
+        ValueError: A case cannot be edited or scored, or see `EditSetup.check`.
         RuntimeError: A tensor is not what it was before an edit.
     """
+    setup.check()
     guard = WeightGuard(setup.model)
     left = [case for case in cases if case.case_id not in done]
     for start in range(0, len(left), together):
@@ -103,7 +125,7 @@ def single_edits(
             how = (setup.moments, setup.prefixes, values and values[at : at + 1], guard)
             with edited(setup.model, setup.tokenizer, setup.editor, requests[at : at + 1], *how) as traces:
                 after = setup.score(case, "after_edit", before.distributions)
-            yield FinishedRows(edit_rows(setup.editor, [case], traces), pl.concat([before.rows, after.rows]))
+            yield FinishedRows(edit_rows(setup, [case], traces), pl.concat([before.rows, after.rows]))
     guard.check(whole=True)
 
 
@@ -124,7 +146,7 @@ def sequential_edits(
         Of a case at a moment its scores, with its edit at `after_edit`.
 
     Raises:
-        ValueError: A case cannot be edited or scored.
+        ValueError: A case cannot be edited or scored, or see `EditSetup.check`.
         RuntimeError: A tensor is not what it was before the run.
     """
     wanted = {(case.case_id, moment) for at, case in enumerate(cases) for moment in _reached(at, len(cases))} - set(
@@ -132,7 +154,8 @@ def sequential_edits(
     )
     if not wanted:
         return
-    nothing = edit_rows(setup.editor, [], [])
+    setup.check()
+    nothing = edit_rows(setup, [], [])
     with TemporaryDirectory() as folder, restored(setup.model, setup.editor):
         before = _Unedited(setup, Path(folder))
         for case in cases:
@@ -144,14 +167,15 @@ def sequential_edits(
             for at, case in enumerate(some):
                 if (case.case_id, moment) in wanted:
                     rows = setup.score(case, moment, before.distributions(case)).rows
-                    edits = edit_rows(setup.editor, [case], traces[at : at + 1]) if traces else nothing
+                    edits = edit_rows(setup, [case], traces[at : at + 1]) if traces else nothing
                     yield FinishedRows(edits, rows)
 
 
-def edit_rows(editor: Editor[Any], cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
+def edit_rows(setup: EditSetup, cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
     """A row for each edit, see `EDITS_SCHEMA`."""
+    chosen = setup.choice and {"chosen_layer": setup.choice.layer, "chosen_loss": setup.choice.loss}
     rows = [
-        {"case_id": case.case_id, "editor": editor.name, **asdict(trace), "layers": list(trace.layers)}
+        {"case_id": case.case_id, "editor": setup.editor.name, **asdict(trace), **(chosen or {})}
         for case, trace in zip(cases, traces, strict=True)
     ]
     return pl.DataFrame(rows, schema=EDITS_SCHEMA)
