@@ -33,20 +33,22 @@ MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 """When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
 after the last one."""
 _TIMES: Final = 10
-EDITS_SCHEMA: Final = {
-    "case_id": pl.Int64,
-    "editor": pl.String,
-    "order": pl.Int64,
-    "layers": pl.List(pl.Int64),
-    "value_loss": pl.Float64,
-    "seconds": pl.Float64,
-    "weight_norm": pl.Float64,
-    "change_norm": pl.Float64,
-    "key_product": pl.Float64,
-    "residual": pl.Float64,
-    "chosen_layer": pl.Int64,
-    "chosen_loss": pl.Float64,
-}
+EDITS_SCHEMA: Final = pl.Schema(
+    {
+        "case_id": pl.Int64,
+        "editor": pl.String,
+        "order": pl.Int64,
+        "layers": pl.List(pl.Int64),
+        "value_loss": pl.Float64,
+        "seconds": pl.Float64,
+        "weight_norm": pl.Float64,
+        "change_norm": pl.Float64,
+        "key_product": pl.Float64,
+        "residual": pl.Float64,
+        "chosen_layer": pl.Int64,
+        "chosen_loss": pl.Float64,
+    }
+)
 """A row for each edit, see `EditTrace`; `order` counts from 0. `chosen_layer` and `chosen_loss` are the `LayerChoice`
 that let the run through; null of an editor that searches no values."""
 
