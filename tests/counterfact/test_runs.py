@@ -13,9 +13,10 @@ from tests.counterfact.cases import byte_model, case
 from tests.tiny_models import byte_tokenizer
 from transformers import PreTrainedModel
 
+from tracebank_models.counterfact.edit_setup import EditSetup
 from tracebank_models.counterfact.layer_choice import LayerChoice, chosen_layer
 from tracebank_models.counterfact.records import EditCase
-from tracebank_models.counterfact.runs import EditSetup, FinishedRows, sequential_edits, single_edits
+from tracebank_models.counterfact.runs import FinishedRows, sequential_edits, single_edits
 from tracebank_models.counterfact.summary import summarise
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.model_editing.editors import EDITORS

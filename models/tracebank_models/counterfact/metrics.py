@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tracebank_models.device import as_double
 from tracebank_models.language_model.hooks import evaluating
 from tracebank_models.language_model.sampling import sample_completions
 from tracebank_models.language_model.token_blocks import padded_batch
@@ -31,6 +30,7 @@ from tracebank_models.log_likelihood.scorer import (
     scored,
 )
 
+from .divergences import DIVERGENCES, divergences
 from .records import EditCase
 
 Kind = Literal["rewrite", "paraphrase", "neighborhood", "neighborhood_plus"]
@@ -158,33 +158,11 @@ def score_case(
         "success": right < wrong,
         "magnitude": np.exp(-right) - np.exp(-wrong),
         "correct": np.where(asks_new, greedy[:, 0], greedy[:, 1]),
-        **{name: _spread(of.tolist(), ~asks_new) for name, of in zip(_DIVERGENCES, moved, strict=True)},
+        **{name: _spread(of.tolist(), ~asks_new) for name, of in zip(DIVERGENCES, moved, strict=True)},
         "generated": _spread(texts, asks_new),
         "generated_correct": _spread([begins_with(text, case.target_new) for text in texts], asks_new),
     }
     return CaseScores(pl.DataFrame(columns, schema=SCORES_SCHEMA), now)
-
-
-_DIVERGENCES: Final = ("kl", "kl_reversed", "kl_released")
-
-
-def divergences(unedited: Tensor, edited: Tensor) -> Tensor:
-    """How far next-token distributions are apart: rows `kl`, `kl_reversed`, `kl_released`, fp64 [3, prompts].
-
-    Args:
-        unedited: Log-probabilities [prompts, vocabulary].
-        edited: The same after the edit.
-    """
-    # Normalised again in fp64: what fp32 leaves over would make small divergences negative.
-    before, after = (torch.log_softmax(as_double(one), dim=-1) for one in (unedited, edited))
-    there, back = _divergence(before, after), _divergence(after, before)
-    return torch.stack((there, back, back / before.shape[-1]))
-
-
-def _divergence(of: Tensor, to: Tensor) -> Tensor:
-    """KL(of || to) of each row; a token that cannot come adds nothing."""
-    share = of.exp()
-    return torch.where(share > 0, share * (of - to), 0.0).sum(dim=-1)
 
 
 def begins_with(text: str, target: str) -> bool:

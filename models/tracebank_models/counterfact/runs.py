@@ -6,85 +6,24 @@ Finished rows come as they are done. A run that goes on is told what is done and
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tracebank_models.log_likelihood.scorer import ScorerSettings
-from tracebank_models.model_editing.editor import Editor
 from tracebank_models.model_editing.restored import WeightGuard, edited, restored
-from tracebank_models.model_editing.second_moments import SecondMoments
 from tracebank_models.model_editing.trace import EditTrace
 
-from .layer_choice import LayerChoice
-from .metrics import CaseScores, score_case
+from .edit_setup import MOMENTS, EditSetup, Moment, edit_rows
 from .records import EditCase
 from .usable_cases import edit_request
 
-Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
-MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
-"""When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
-after the last one."""
 _TIMES: Final = 10
-EDITS_SCHEMA: Final = pl.Schema(
-    {
-        "case_id": pl.Int64,
-        "editor": pl.String,
-        "order": pl.Int64,
-        "layers": pl.List(pl.Int64),
-        "value_loss": pl.Float64,
-        "seconds": pl.Float64,
-        "weight_norm": pl.Float64,
-        "change_norm": pl.Float64,
-        "key_product": pl.Float64,
-        "residual": pl.Float64,
-        "chosen_layer": pl.Int64,
-        "chosen_loss": pl.Float64,
-    }
-)
-"""A row for each edit, see `EditTrace`; `order` counts from 0. `chosen_layer` and `chosen_loss` are the `LayerChoice`
-that let the run through; null of an editor that searches no values."""
-
-
-@dataclass(frozen=True, slots=True)
-class EditSetup:
-    """A model and who edits it."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    editor: Editor[Any]
-    """One that has written nothing yet."""
-    moments: SecondMoments | None = None
-    prefixes: tuple[str, ...] = ()
-    choice: LayerChoice | None = None
-    """What the layers of an editor that searches values were chosen by; such a run does not begin without it."""
-    scorer: ScorerSettings | None = None
-
-    def check(self) -> None:
-        """Let a run begin, or not.
-
-        Raises:
-            ValueError: The layers are not chosen from data, no layer is good enough, or the editor writes elsewhere.
-        """
-        if not hasattr(self.editor.settings, "search"):
-            return
-        if self.choice is None:
-            raise ValueError(f"choice: none is not allowed with {self.editor.name}; allowed: chosen_layer(...)")
-        self.choice.check()
-        if self.choice.layer != self.editor.layers[-1]:
-            allowed = f"layers that end with the chosen one, {self.choice.layer}"
-            raise ValueError(f"layers: {list(self.editor.layers)} is not allowed; allowed: {allowed}")
-
-    def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
-        """Scores of a case under the model as it is now."""
-        return score_case(self.model, self.tokenizer, case, moment, unedited, self.scorer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +31,7 @@ class FinishedRows:
     """Rows that belong together: they are to be stored at once or not at all."""
 
     edits: pl.DataFrame
-    """See `EDITS_SCHEMA`."""
+    """See `edit_setup.EDITS_SCHEMA`."""
     scores: pl.DataFrame
     """See `metrics.SCORES_SCHEMA`."""
 
@@ -171,16 +110,6 @@ def sequential_edits(
                     rows = setup.score(case, moment, before.distributions(case)).rows
                     edits = edit_rows(setup, [case], traces[at : at + 1]) if traces else nothing
                     yield FinishedRows(edits, rows)
-
-
-def edit_rows(setup: EditSetup, cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
-    """A row for each edit, see `EDITS_SCHEMA`."""
-    chosen = setup.choice and {"chosen_layer": setup.choice.layer, "chosen_loss": setup.choice.loss}
-    rows = [
-        {"case_id": case.case_id, "editor": setup.editor.name, **asdict(trace), **(chosen or {})}
-        for case, trace in zip(cases, traces, strict=True)
-    ]
-    return pl.DataFrame(rows, schema=EDITS_SCHEMA)
 
 
 def _reached(at: int, edits: int) -> list[Moment]:
