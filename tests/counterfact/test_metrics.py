@@ -12,7 +12,8 @@ from tests.counterfact.cases import byte_model, case
 from tests.tiny_models import byte_tokenizer
 from transformers import PreTrainedModel
 
-from tracebank_models.counterfact.metrics import begins_with, case_prompts, divergences, score_case
+from tracebank_models.counterfact.divergences import divergences
+from tracebank_models.counterfact.metrics import begins_with, case_prompts, score_case
 
 TOKENIZER = byte_tokenizer()
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tests.counterfact.cases import case, counterfact_record, zsre_record
 
+from tracebank_models.counterfact import records_file as records_file_module
 from tracebank_models.counterfact.records import EditCase, checked_cases, read_cases
+from tracebank_models.counterfact.records_file import records_file
 
 
 def _changed(record: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
@@ -135,3 +137,25 @@ def test_a_key_is_of_what_is_said() -> None:
     assert one.key() == other.key()
     assert len({dataclasses.replace(one, target_new=new).key() for new in ("Latin", "Irish")}) == 2
     assert checked_cases([counterfact_record(1), counterfact_record(1)]).refused.height == 1
+
+
+def test_a_file_of_the_hub_is_fetched_and_what_is_none_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "counterfact.json"
+    there.write_text(json.dumps([counterfact_record()]))
+
+    def fetched(repository: str, file: str, repo_type: str) -> str:
+        if (repository, file, repo_type) == ("owner/facts", "data/counterfact.json", "dataset"):
+            return str(there)
+        raise OSError("no such file\non the Hub")
+
+    monkeypatch.setattr(records_file_module, "hf_hub_download", fetched)
+    assert records_file("hf://datasets/owner/facts/data/counterfact.json") == there == records_file(str(there))
+    for name, line in (
+        ("hf://datasets/owner/facts/b.json", r"^records: the Hub does not give 'hf\S+' \(no such file\); allowed: "),
+        ("hf://datasets/owner/facts", r"^records: 'hf\S+' is not allowed; allowed: hf://datasets/OWNER/NAME/PATH$"),
+        (str(tmp_path / "a.json"), r"^records: '\S+' is no file; allowed: a JSON file, or hf://datasets/OWNER/"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            records_file(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 
 import polars as pl
@@ -11,8 +13,10 @@ from tests.counterfact.cases import byte_model, case
 from tests.tiny_models import byte_tokenizer
 from transformers import PreTrainedModel
 
+from tracebank_models.counterfact.edit_setup import EditSetup
+from tracebank_models.counterfact.layer_choice import LayerChoice, chosen_layer
 from tracebank_models.counterfact.records import EditCase
-from tracebank_models.counterfact.runs import EditSetup, FinishedRows, sequential_edits, single_edits
+from tracebank_models.counterfact.runs import FinishedRows, sequential_edits, single_edits
 from tracebank_models.counterfact.summary import summarise
 from tracebank_models.language_model.fingerprint import weights_hash
 from tracebank_models.model_editing.editors import EDITORS
@@ -33,7 +37,7 @@ def model() -> PreTrainedModel:
 def _rome(model: PreTrainedModel) -> EditSetup:
     settings = RankOneSettings(0, SearchSettings(steps=3, clamp=50.0, weight_decay=0.0), moment_ridge=1e-2)
     moments = second_moments(model, TOKENIZER, ["Some text of the world.", "Ada Moss met Bo Lee."], [0])
-    return EditSetup(model, TOKENIZER, EDITORS["rome"](settings), moments, ("It rained. ",))
+    return EditSetup(model, TOKENIZER, EDITORS["rome"](settings), moments, ("It rained. ",), chosen_layer({0: [0.1]}))
 
 
 def _fine_tuning(model: PreTrainedModel) -> EditSetup:
@@ -56,6 +60,7 @@ def test_single_edits_start_from_the_same_weights_and_go_on_where_they_stopped(m
     assert scores.group_by("case_id", "moment").len()["len"].to_list() == [7] * 6
     assert edits["case_id"].to_list() == [0, 1, 2]
     assert edits["order"].to_list() == [0, 0, 0]
+    assert edits.select("editor", "layers", "chosen_layer", "chosen_loss").row(0) == ("rome", [0], 0, 0.1)
     assert edits.select(pl.col("value_loss", "change_norm", "key_product", "residual").null_count()).row(0) == (0,) * 4
     moved = scores.filter(pl.col("kind") == "neighborhood").group_by("moment").agg(pl.col("kl").max())
     assert dict(moved.iter_rows())["unedited"] == 0 < dict(moved.iter_rows())["after_edit"]
@@ -117,3 +122,36 @@ def test_sequential_edits_are_scored_at_every_moment_and_again_exactly(model: Pr
         assert_frame_equal(one.scores, other.scores, check_exact=True)
         assert_frame_equal(one.edits.drop("seconds"), other.edits.drop("seconds"), check_exact=True)
     assert list(sequential_edits(_fine_tuning(model), cases, {(number, m) for m, number in moments}, together)) == []
+
+
+def test_the_layer_of_the_smallest_median_is_chosen() -> None:
+    found = chosen_layer({1: [0.2, 9.0, 0.3], 0: [math.nan, 0.4, 0.1], 2: [0.1, 5.0, 6.0]})
+    assert (found.layer, found.loss, found.facts) == (1, 0.3, 3)
+    assert found.losses == {0: 0.4, 1: 0.3, 2: 5.0}
+    found.check()
+
+
+@pytest.mark.parametrize(
+    ("choice", "line"),
+    [
+        (None, r"^choice: none is not allowed with rome; allowed: chosen_layer"),
+        (
+            chosen_layer({0: [2.5], 1: [3.0]}),
+            r"^layer: v\* leaves 2.5 nats in the best layer, 0, over 1 facts;",
+        ),
+        (chosen_layer({0: [math.nan]}), r"^layer: v\* leaves inf nats in the best layer"),
+        (chosen_layer({1: [0.1]}), r"^layers: \[0\] is not allowed; allowed: layers that end with the chosen one, 1$"),
+    ],
+)
+def test_a_run_does_not_begin_where_no_layer_is_good_enough(
+    model: PreTrainedModel, choice: LayerChoice | None, line: str
+) -> None:
+    setup = dataclasses.replace(_rome(model), choice=choice)
+    for run in (single_edits, sequential_edits):
+        with pytest.raises(ValueError, match=line):
+            list(run(setup, _cases(1)))  # type: ignore[operator]
+
+
+def test_fine_tuning_searches_no_values_and_needs_no_choice(model: PreTrainedModel) -> None:
+    found = list(single_edits(_fine_tuning(model), _cases(1)))
+    assert found[0].edits.select("chosen_layer", "chosen_loss").row(0) == (None, None)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tracebank_models.device import as_double
 from tracebank_models.language_model.hooks import evaluating
 from tracebank_models.language_model.sampling import sample_completions
 from tracebank_models.language_model.token_blocks import padded_batch
@@ -31,6 +30,7 @@ from tracebank_models.log_likelihood.scorer import (
     scored,
 )
 
+from .divergences import DIVERGENCES, divergences
 from .records import EditCase
 
 Kind = Literal["rewrite", "paraphrase", "neighborhood", "neighborhood_plus"]
@@ -58,7 +58,7 @@ KL(unedited || edited), `kl_reversed` KL(edited || unedited), both in nats; `kl_
 of the vocabulary, as the released code of 2305.17553 has it; null where the prompt is no neighbor's. `generated` is
 what the model writes after rewrite and paraphrase prompts, `generated_correct` whether that begins with the new object.
 """
-_SPARE_TOKENS: Final = 4
+SPARE_TOKENS: Final = 4
 """That are written beyond the new object's, which may be written in other tokens than it is encoded in."""
 
 
@@ -102,6 +102,19 @@ def case_prompts(case: EditCase) -> list[CasePrompt]:
     ]
 
 
+def case_pairs(tokenizer: PreTrainedTokenizerBase, case: EditCase) -> list[TokenPair]:
+    """Token ids of every prompt of a case with the new object, then with the true one.
+
+    Raises:
+        ValueError: An object does not begin with a token of its own.
+    """
+    return [
+        encoded_pair(tokenizer, prompt.text, f" {target}")
+        for prompt in case_prompts(case)
+        for target in (case.target_new, prompt.true)
+    ]
+
+
 def score_case(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -124,11 +137,7 @@ def score_case(
         ValueError: The tokenizer has no token that begins an object after its prompt, or a prompt is too long.
     """
     prompts = case_prompts(case)
-    pairs = [
-        encoded_pair(tokenizer, prompt.text, f" {target}")
-        for prompt in prompts
-        for target in (case.target_new, prompt.true)
-    ]
+    pairs = case_pairs(tokenizer, case)
     found = scored(model, pairs, settings)
     nll = (-found.log_likelihood / found.tokens).reshape(-1, 2)
     greedy = found.greedy.reshape(-1, 2)
@@ -149,33 +158,11 @@ def score_case(
         "success": right < wrong,
         "magnitude": np.exp(-right) - np.exp(-wrong),
         "correct": np.where(asks_new, greedy[:, 0], greedy[:, 1]),
-        **{name: _spread(of.tolist(), ~asks_new) for name, of in zip(_DIVERGENCES, moved, strict=True)},
+        **{name: _spread(of.tolist(), ~asks_new) for name, of in zip(DIVERGENCES, moved, strict=True)},
         "generated": _spread(texts, asks_new),
         "generated_correct": _spread([begins_with(text, case.target_new) for text in texts], asks_new),
     }
     return CaseScores(pl.DataFrame(columns, schema=SCORES_SCHEMA), now)
-
-
-_DIVERGENCES: Final = ("kl", "kl_reversed", "kl_released")
-
-
-def divergences(unedited: Tensor, edited: Tensor) -> Tensor:
-    """How far next-token distributions are apart: rows `kl`, `kl_reversed`, `kl_released`, fp64 [3, prompts].
-
-    Args:
-        unedited: Log-probabilities [prompts, vocabulary].
-        edited: The same after the edit.
-    """
-    # Normalised again in fp64: what fp32 leaves over would make small divergences negative.
-    before, after = (torch.log_softmax(as_double(one), dim=-1) for one in (unedited, edited))
-    there, back = _divergence(before, after), _divergence(after, before)
-    return torch.stack((there, back, back / before.shape[-1]))
-
-
-def _divergence(of: Tensor, to: Tensor) -> Tensor:
-    """KL(of || to) of each row; a token that cannot come adds nothing."""
-    share = of.exp()
-    return torch.where(share > 0, share * (of - to), 0.0).sum(dim=-1)
 
 
 def begins_with(text: str, target: str) -> bool:
@@ -201,7 +188,7 @@ def _generated(
 ) -> list[str]:
     """What a model goes on with, greedily, for about as many tokens as the new object has."""
     ids = padded_batch([np.array(one, dtype=np.int32) for one in contexts], padding_id(tokenizer), left=True)
-    most = torch.full((len(contexts),), len(new.continuation) + _SPARE_TOKENS)
+    most = torch.full((len(contexts),), len(new.continuation) + SPARE_TOKENS)
     with evaluating(model):
         return sample_completions(model, tokenizer, ids, most, temperature=0).texts(tokenizer)
 

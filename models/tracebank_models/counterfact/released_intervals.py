@@ -62,10 +62,10 @@ def standard_errors(values: NDArray[np.float64], draws: int = 1_000, seed: int =
 
 def released_means(values: NDArray[np.float64], draws: int = 1_000, seed: int = 0) -> NDArray[np.float64]:
     """Mean of each bootstrap sample as the released code draws it, of values [cases, prompts]."""
-    random, (cases, prompts) = np.random.default_rng(seed), values.shape
+    random, cases, prompts = np.random.default_rng(seed), len(values), int(values.shape[1])
     means = np.empty(draws)
     for draw in range(draws):
-        drawn: NDArray[np.int64] = random.integers(cases, size=cases)
+        drawn = random.integers(cases, size=cases)
         rows = values[drawn[:, None], random.integers(prompts, size=(cases, prompts))]
         times = np.bincount(drawn, minlength=cases)
         sums = np.bincount(drawn, rows.mean(axis=1), minlength=cases)

@@ -6,62 +6,24 @@ Finished rows come as they are done. A run that goes on is told what is done and
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tracebank_models.log_likelihood.scorer import ScorerSettings
-from tracebank_models.model_editing.editor import Editor
-from tracebank_models.model_editing.requests import EditRequest
 from tracebank_models.model_editing.restored import WeightGuard, edited, restored
-from tracebank_models.model_editing.second_moments import SecondMoments
 from tracebank_models.model_editing.trace import EditTrace
 
-from .metrics import CaseScores, score_case
+from .edit_setup import MOMENTS, EditSetup, Moment, edit_rows
 from .records import EditCase
+from .usable_cases import edit_request
 
-Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
-MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
-"""When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
-after the last one."""
 _TIMES: Final = 10
-EDITS_SCHEMA: Final = {
-    "case_id": pl.Int64,
-    "editor": pl.String,
-    "order": pl.Int64,
-    "layers": pl.List(pl.Int64),
-    "value_loss": pl.Float64,
-    "seconds": pl.Float64,
-    "weight_norm": pl.Float64,
-    "change_norm": pl.Float64,
-    "key_product": pl.Float64,
-    "residual": pl.Float64,
-}
-"""A row for each edit, see `EditTrace`; `order` counts from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class EditSetup:
-    """A model and who edits it."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    editor: Editor[Any]
-    """One that has written nothing yet."""
-    moments: SecondMoments | None = None
-    prefixes: tuple[str, ...] = ()
-    scorer: ScorerSettings | None = None
-
-    def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
-        """Scores of a case under the model as it is now."""
-        return score_case(self.model, self.tokenizer, case, moment, unedited, self.scorer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +31,7 @@ class FinishedRows:
     """Rows that belong together: they are to be stored at once or not at all."""
 
     edits: pl.DataFrame
-    """See `EDITS_SCHEMA`."""
+    """See `edit_setup.EDITS_SCHEMA`."""
     scores: pl.DataFrame
     """See `metrics.SCORES_SCHEMA`."""
 
@@ -89,9 +51,10 @@ def single_edits(
         Of each case its edit, and its scores unedited and after the edit.
 
     Raises:
-        ValueError: A case cannot be edited or scored.
+        ValueError: A case cannot be edited or scored, or see `EditSetup.check`.
         RuntimeError: A tensor is not what it was before an edit.
     """
+    setup.check()
     guard = WeightGuard(setup.model)
     left = [case for case in cases if case.case_id not in done]
     for start in range(0, len(left), together):
@@ -103,7 +66,7 @@ def single_edits(
             how = (setup.moments, setup.prefixes, values and values[at : at + 1], guard)
             with edited(setup.model, setup.tokenizer, setup.editor, requests[at : at + 1], *how) as traces:
                 after = setup.score(case, "after_edit", before.distributions)
-            yield FinishedRows(edit_rows(setup.editor, [case], traces), pl.concat([before.rows, after.rows]))
+            yield FinishedRows(edit_rows(setup, [case], traces), pl.concat([before.rows, after.rows]))
     guard.check(whole=True)
 
 
@@ -124,7 +87,7 @@ def sequential_edits(
         Of a case at a moment its scores, with its edit at `after_edit`.
 
     Raises:
-        ValueError: A case cannot be edited or scored.
+        ValueError: A case cannot be edited or scored, or see `EditSetup.check`.
         RuntimeError: A tensor is not what it was before the run.
     """
     wanted = {(case.case_id, moment) for at, case in enumerate(cases) for moment in _reached(at, len(cases))} - set(
@@ -132,7 +95,8 @@ def sequential_edits(
     )
     if not wanted:
         return
-    nothing = edit_rows(setup.editor, [], [])
+    setup.check()
+    nothing = edit_rows(setup, [], [])
     with TemporaryDirectory() as folder, restored(setup.model, setup.editor):
         before = _Unedited(setup, Path(folder))
         for case in cases:
@@ -144,22 +108,8 @@ def sequential_edits(
             for at, case in enumerate(some):
                 if (case.case_id, moment) in wanted:
                     rows = setup.score(case, moment, before.distributions(case)).rows
-                    edits = edit_rows(setup.editor, [case], traces[at : at + 1]) if traces else nothing
+                    edits = edit_rows(setup, [case], traces[at : at + 1]) if traces else nothing
                     yield FinishedRows(edits, rows)
-
-
-def edit_request(case: EditCase) -> EditRequest:
-    """What an editor is asked for."""
-    return EditRequest(case.prompt, case.subject, case.target_new)
-
-
-def edit_rows(editor: Editor[Any], cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
-    """A row for each edit, see `EDITS_SCHEMA`."""
-    rows = [
-        {"case_id": case.case_id, "editor": editor.name, **asdict(trace), "layers": list(trace.layers)}
-        for case, trace in zip(cases, traces, strict=True)
-    ]
-    return pl.DataFrame(rows, schema=EDITS_SCHEMA)
 
 
 def _reached(at: int, edits: int) -> list[Moment]:

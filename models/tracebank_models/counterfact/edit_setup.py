@@ -1,0 +1,87 @@
+"""What a run of edits is made with, whether it may begin, and the rows that edits leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, get_args
+
+import polars as pl
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tracebank_models.log_likelihood.scorer import ScorerSettings
+from tracebank_models.model_editing.editor import Editor
+from tracebank_models.model_editing.second_moments import SecondMoments
+from tracebank_models.model_editing.trace import EditTrace
+
+from .layer_choice import LayerChoice
+from .metrics import CaseScores, score_case
+from .records import EditCase
+
+Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
+MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
+"""When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
+after the last one."""
+EDITS_SCHEMA: Final = pl.Schema(
+    {
+        "case_id": pl.Int64,
+        "editor": pl.String,
+        "order": pl.Int64,
+        "layers": pl.List(pl.Int64),
+        "value_loss": pl.Float64,
+        "seconds": pl.Float64,
+        "weight_norm": pl.Float64,
+        "change_norm": pl.Float64,
+        "key_product": pl.Float64,
+        "residual": pl.Float64,
+        "chosen_layer": pl.Int64,
+        "chosen_loss": pl.Float64,
+    }
+)
+"""A row for each edit, see `EditTrace`; `order` counts from 0. `chosen_layer` and `chosen_loss` are the `LayerChoice`
+that let the run through; null of an editor that searches no values."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditSetup:
+    """A model and who edits it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    editor: Editor[Any]
+    """One that has written nothing yet."""
+    moments: SecondMoments | None = None
+    prefixes: tuple[str, ...] = ()
+    choice: LayerChoice | None = None
+    """What the layers of an editor that searches values were chosen by; such a run does not begin without it."""
+    scorer: ScorerSettings | None = None
+
+    def check(self) -> None:
+        """Let a run begin, or not.
+
+        Raises:
+            ValueError: The layers are not chosen from data, no layer is good enough, or the editor writes elsewhere.
+        """
+        if not hasattr(self.editor.settings, "search"):
+            return
+        if self.choice is None:
+            raise ValueError(f"choice: none is not allowed with {self.editor.name}; allowed: chosen_layer(...)")
+        self.choice.check()
+        if self.choice.layer != self.editor.layers[-1]:
+            allowed = f"layers that end with the chosen one, {self.choice.layer}"
+            raise ValueError(f"layers: {list(self.editor.layers)} is not allowed; allowed: {allowed}")
+
+    def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
+        """Scores of a case under the model as it is now."""
+        return score_case(self.model, self.tokenizer, case, moment, unedited, self.scorer)
+
+
+def edit_rows(setup: EditSetup, cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
+    """A row for each edit, see `EDITS_SCHEMA`."""
+    chosen = setup.choice and {"chosen_layer": setup.choice.layer, "chosen_loss": setup.choice.loss}
+    rows = [
+        {"case_id": case.case_id, "editor": setup.editor.name, **asdict(trace), **(chosen or {})}
+        for case, trace in zip(cases, traces, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=EDITS_SCHEMA)
