@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import JSON, Float, ForeignKeyConstraint, Index, String, Text
+from sqlalchemy import JSON, Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracebank_schemas.evaluation import RUN
 from tracebank_schemas.language_model import MODEL
-from tracebank_schemas.relational import DEFERRED, Base, HomePath, owned_by
+from tracebank_schemas.relational import VOLATILE, Base, HomePath, owned_by
 
 
 class EditCase(Base):
@@ -19,7 +17,7 @@ class EditCase(Base):
     __table_args__ = (Index(None, "dataset"),)
 
     item: Mapped[str] = mapped_column(String(64), primary_key=True, doc="SHA-256 of what it says; item of runs")
-    dataset: Mapped[str] = mapped_column(String(200), doc="world or file")
+    dataset: Mapped[str] = mapped_column(String(200), primary_key=True, doc="world or file")
     case_id: Mapped[int] = mapped_column(doc="number in it")
     relation: Mapped[str] = mapped_column(String(64), doc="relation, as P103")
     subject: Mapped[str] = mapped_column(Text, doc="what the fact is about")
@@ -58,16 +56,16 @@ class SecondMoment(Base):
 
 
 class EditLayer(Base):
-    """How well a value at one layer says facts that the model does not know: what the layer of edits is chosen from."""
+    """How well values in one layer say facts that the model does not know: what the layer of edits is chosen by."""
 
     __tablename__ = "edit_layers"
 
     model: Mapped[str] = mapped_column(String(200), owned_by(MODEL), primary_key=True, doc="model")
     layer: Mapped[int] = mapped_column(primary_key=True, doc="block")
-    value_loss: Mapped[float] = mapped_column(Float, doc="mean -log p of the new object under v*, nats a token")
-    facts: Mapped[int] = mapped_column(doc="that it is a mean over")
+    loss: Mapped[float] = mapped_column(Float, doc="median of -log p of the new object under v*, nats a token")
+    facts: Mapped[int] = mapped_column(doc="that it is over")
+    enough: Mapped[float] = mapped_column(Float, doc="most that is good enough for a run")
     chosen: Mapped[bool] = mapped_column(doc="whether edits are made there")
-    passes: Mapped[bool] = mapped_column(doc="whether it is below the bar: else edits there should not be read")
 
 
 class Edit(Base):
@@ -77,27 +75,25 @@ class Edit(Base):
 
     run: Mapped[str] = mapped_column(String(64), owned_by(RUN), primary_key=True, doc="run")
     item: Mapped[str] = mapped_column(String(64), primary_key=True, doc="case")
-    place: Mapped[int] = mapped_column(doc="edits that the model had before; 0 where weights are put back")
+    order: Mapped[int] = mapped_column(doc="edits that the model had before; 0 where weights are put back")
     layers: Mapped[list[int]] = mapped_column(JSON, doc="that were written to")
     value_loss: Mapped[float | None] = mapped_column(Float, doc="-log p of the new object under v*, nats a token")
     weight_norm: Mapped[float] = mapped_column(Float, doc="Frobenius norm of the edited matrices after it")
     change_norm: Mapped[float] = mapped_column(Float, doc="of what was added to them")
     key_product: Mapped[float | None] = mapped_column(Float, doc="k . u of ROME: near 0, the change explodes")
     residual: Mapped[float | None] = mapped_column(Float, doc="distance to v* that is left, a share")
-    seconds: Mapped[float] = mapped_column(Float, doc="that it took")
-    restored: Mapped[bool | None] = mapped_column(doc="whether every tensor was as before, by hash; null of sequences")
-    more: Mapped[dict[str, Any] | None] = mapped_column(JSON, doc="what else the editor tells")
+    chosen_layer: Mapped[int | None] = mapped_column(doc="that the run was let through by; null of FT-L")
+    chosen_loss: Mapped[float | None] = mapped_column(Float, doc="median loss of v* there, nats a token")
+    seconds: Mapped[float] = mapped_column(Float, doc="that it took", info=VOLATILE)
 
 
 class EditScore(Base):
     """What a model says after one prompt of a case, at one moment."""
 
     __tablename__ = "edit_scores"
-    __table_args__ = (
-        ForeignKeyConstraint(["run", "item"], ["edits.run", "edits.item"], ondelete="CASCADE", **DEFERRED),
-    )
+    __table_args__ = (Index(None, "item"),)
 
-    run: Mapped[str] = mapped_column(String(64), primary_key=True, doc="run")
+    run: Mapped[str] = mapped_column(String(64), owned_by(RUN), primary_key=True, doc="run")
     item: Mapped[str] = mapped_column(String(64), primary_key=True, doc="case")
     moment: Mapped[str] = mapped_column(
         String(16), primary_key=True, doc="unedited, after_edit, after_ten_times (as many edits), end"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import polars as pl
@@ -12,7 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tracebank_models.log_likelihood.scorer import ScorerSettings
 from tracebank_models.model_editing.editor import Editor
+from tracebank_models.model_editing.editors import editor_class, editor_settings
 from tracebank_models.model_editing.second_moments import SecondMoments
+from tracebank_models.model_editing.settings import FineTuningSettings, RankOneSettings
 from tracebank_models.model_editing.trace import EditTrace
 
 from .layer_choice import LayerChoice
@@ -75,6 +77,32 @@ class EditSetup:
     def score(self, case: EditCase, moment: Moment, unedited: Tensor | None = None) -> CaseScores:
         """Scores of a case under the model as it is now."""
         return score_case(self.model, self.tokenizer, case, moment, unedited, self.scorer)
+
+
+def fitted_editor(
+    editor: str, model: PreTrainedModel, name: str, layer: int, radius: float | None = None
+) -> Editor[Any]:
+    """An editor with the published settings of a model, or those of the rule, that writes where v* was seen to work.
+
+    Args:
+        editor: Name of the editor.
+        model: The model.
+        name: Of the model.
+        layer: The chosen one; FT-L always writes to the first.
+        radius: Of FT-L, in place of its own.
+
+    Raises:
+        ValueError: There is no such editor, or the radius is not allowed.
+    """
+    settings = editor_settings(editor, model, name)
+    if isinstance(settings, FineTuningSettings):
+        settings = settings if radius is None else replace(settings, radius=radius)
+    elif isinstance(settings, RankOneSettings):
+        settings = replace(settings, layer=layer)
+    else:
+        first = max(0, layer + 1 - len(settings.layers))
+        settings = replace(settings, layers=tuple(range(first, layer + 1)))
+    return editor_class(editor)(settings)
 
 
 def edit_rows(setup: EditSetup, cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:

@@ -115,6 +115,21 @@ def case_pairs(tokenizer: PreTrainedTokenizerBase, case: EditCase) -> list[Token
     ]
 
 
+def known_objects(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    cases: Sequence[EditCase],
+    settings: ScorerSettings | None = None,
+) -> float:
+    """Share of cases whose true object is the likeliest after the prompt, token by token.
+
+    Raises:
+        ValueError: As `score_case`.
+    """
+    pairs = [encoded_pair(tokenizer, case.rewrite, f" {case.target_true}") for case in cases]
+    return float(scored(model, pairs, settings).greedy.mean())
+
+
 def score_case(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,

@@ -82,6 +82,27 @@ def summarise(scores: pl.DataFrame, confidence: float = 0.95, draws: int = 1_000
     return pl.DataFrame(rows, schema=SUMMARY_SCHEMA)
 
 
+def case_values(scores: pl.DataFrame) -> pl.DataFrame:
+    """Every metric of every case: what runs are compared by.
+
+    Args:
+        scores: As for `summarise`.
+
+    Returns:
+        Columns `case_id`, `moment`, `metric` and `value`, the mean over the case's prompts that have a finite one.
+    """
+    parts = [
+        _values(some, metric)
+        .filter(pl.col("value").is_finite())
+        .group_by("case_id", maintain_order=True)
+        .agg(pl.col("value").mean())
+        .select("case_id", pl.lit(moment).alias("moment"), pl.lit(name).alias("metric"), "value")
+        for (moment,), some in scores.group_by("moment", maintain_order=True)
+        for name, metric in METRICS.items()
+    ]
+    return pl.concat(parts)
+
+
 def _summary(
     scores: pl.DataFrame, before: pl.DataFrame, metric: Metric, how: tuple[float, int, int]
 ) -> Iterator[dict[str, float | int | None]]:

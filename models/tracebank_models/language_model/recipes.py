@@ -51,3 +51,15 @@ WORLD_RECIPES: Final[Mapping[str, Recipe]] = {
     ),
 }
 """Recipes of models that know a world of facts, by size."""
+
+
+def world_of(name: str) -> FactWorld:
+    """The world that a model of facts knows.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    recipe = WORLD_RECIPES.get(name)
+    if recipe is None or not isinstance(recipe.corpus, FactWorld):
+        raise ValueError(f"model: {name!r} is not allowed; allowed: {', '.join(WORLD_RECIPES)}")
+    return recipe.corpus
