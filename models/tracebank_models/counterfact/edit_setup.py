@@ -25,24 +25,22 @@ Moment = Literal["unedited", "after_edit", "after_ten_times", "end"]
 MOMENTS: Final[tuple[Moment, ...]] = get_args(Moment)
 """When a case is scored: before any edit, right after its own, after ten times as many edits as there were then, and
 after the last one."""
-EDITS_SCHEMA: Final = pl.Schema(
-    {
-        "case_id": pl.Int64,
-        "editor": pl.String,
-        "order": pl.Int64,
-        "layers": pl.List(pl.Int64),
-        "value_loss": pl.Float64,
-        "seconds": pl.Float64,
-        "weight_norm": pl.Float64,
-        "change_norm": pl.Float64,
-        "key_product": pl.Float64,
-        "residual": pl.Float64,
-        "chosen_layer": pl.Int64,
-        "chosen_loss": pl.Float64,
-    }
-)
-"""A row for each edit, see `EditTrace`; `order` counts from 0. `chosen_layer` and `chosen_loss` are the `LayerChoice`
-that let the run through; null of an editor that searches no values."""
+EDITS_SCHEMA: Final = {
+    "case_id": pl.Int64,
+    "editor": pl.String,
+    "order": pl.Int64,
+    "layers": pl.String,
+    "value_loss": pl.Float64,
+    "seconds": pl.Float64,
+    "weight_norm": pl.Float64,
+    "change_norm": pl.Float64,
+    "key_product": pl.Float64,
+    "residual": pl.Float64,
+    "chosen_layer": pl.Int64,
+    "chosen_loss": pl.Float64,
+}
+"""A row for each edit, see `EditTrace`; `order` counts from 0, `layers` are those written to, as "0,1". `chosen_layer`
+and `chosen_loss` are of the `LayerChoice` that let the run through; null of an editor that searches no values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,15 @@ def fitted_editor(
 
 def edit_rows(setup: EditSetup, cases: Sequence[EditCase], traces: Sequence[EditTrace]) -> pl.DataFrame:
     """A row for each edit, see `EDITS_SCHEMA`."""
-    chosen = setup.choice and {"chosen_layer": setup.choice.layer, "chosen_loss": setup.choice.loss}
+    chosen = {} if setup.choice is None else {"chosen_layer": setup.choice.layer, "chosen_loss": setup.choice.loss}
     rows = [
-        {"case_id": case.case_id, "editor": setup.editor.name, **asdict(trace), **(chosen or {})}
+        {
+            "case_id": case.case_id,
+            "editor": setup.editor.name,
+            **asdict(trace),
+            "layers": ",".join(map(str, trace.layers)),
+            **chosen,
+        }
         for case, trace in zip(cases, traces, strict=True)
     ]
     return pl.DataFrame(rows, schema=EDITS_SCHEMA)
