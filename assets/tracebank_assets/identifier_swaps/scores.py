@@ -10,7 +10,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.code_version import code_version
-from tracebank_assets.devices import prepared_device
+from tracebank_assets.devices import prepared_device, threads_for
 from tracebank_assets.evaluation import eval_run, of_model
 from tracebank_assets.identifier_swaps.examples import stored_examples
 from tracebank_assets.identifier_swaps.keys import EVALUATION, EXAMPLES, GROUP
@@ -64,10 +64,10 @@ def scores(context: dg.AssetExecutionContext, config: ScoresConfig, stores: Stor
     from tracebank_models.identifier_swaps.scores import SwapScoreSettings, swap_scores
 
     how = converted(config.model_dump(include={"conditions", "joint"}), SwapScoreSettings, "scores")
-    device = prepared_device(stores.settings)
+    row = catalogued(stores.relational, context.partition_key)
+    device = prepared_device(stores.settings, threads_for(row.parameters))
     with materialised(context, stores) as made:
         made.device = str(device)
-        row = catalogued(stores.relational, context.partition_key)
         asked = stored_examples(stores.relational, config.source, config.selection, config.count)
         with eval_run(made, stores.relational, of_model(row, EVALUATION, code_version(swap_scores), {})) as run:
             done = run.done(SwapScore, "example", "condition")

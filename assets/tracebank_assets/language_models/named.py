@@ -57,7 +57,8 @@ def named(context: dg.AssetExecutionContext, config: NamedConfig, stores: Stores
     Plans are the ladder of models of code (`code-…`) and models of worlds of facts (`world_…`). A killed training goes
     on from its last checkpoint.
     """
-    name, device = context.partition_key, prepared_device(stores.settings)
+    # Models of plans are small, and others are only loaded here.
+    name, device = context.partition_key, prepared_device(stores.settings, threads=1)
     if name in {study.base.name for study in studies().values()}:
         raise dg.Failure(f"models: {name!r} is the base model of a study; materialise language_models/base for it")
     with (

@@ -11,7 +11,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.code_version import code_version
-from tracebank_assets.devices import prepared_device
+from tracebank_assets.devices import prepared_device, threads_for
 from tracebank_assets.evaluation import EvalRows, eval_run, of_model
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.keys import NAMED
@@ -76,10 +76,10 @@ def edits(context: dg.AssetExecutionContext, config: EditsConfig, stores: Stores
     from tracebank_models.counterfact.runs import sequential_edits, single_edits
 
     model, editor = _named(context.partition_key)
-    device = prepared_device(stores.settings)
+    row = catalogued(stores.relational, model)
+    device = prepared_device(stores.settings, threads_for(row.parameters))
     with materialised(context, stores) as made:
         made.device = str(device)
-        row = catalogued(stores.relational, model)
         settings = config.model_dump(exclude={"count"} if not config.sequential else set()) | {
             "dataset": config.dataset or model
         }

@@ -1,4 +1,4 @@
-"""Editing facts from commands: the model and its cases where they are missing, the layer, then a run for each editor."""
+"""Editing facts from commands: model and cases where they are missing, the layer, then a run for each editor."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -12,7 +12,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.artifacts import artifact
-from tracebank_assets.devices import prepared_device
+from tracebank_assets.devices import prepared_device, threads_for
 from tracebank_assets.language_models.catalogue import catalogued, load_catalogued
 from tracebank_assets.language_models.keys import NAMED
 from tracebank_assets.language_models.named import MODELS
@@ -63,10 +63,11 @@ def layers(context: dg.AssetExecutionContext, config: LayersConfig, stores: Stor
     from tracebank_models.counterfact.metrics import known_objects
     from tracebank_models.model_editing.second_moments import second_moments
 
-    name, device = context.partition_key, prepared_device(stores.settings)
+    name = context.partition_key
+    row = catalogued(stores.relational, name)
+    device = prepared_device(stores.settings, threads_for(row.parameters))
     with materialised(context, stores) as made:
         made.device = str(device)
-        row = catalogued(stores.relational, name)
         cases = stored_cases(stores.relational, config.dataset or name)
         loaded = load_catalogued(stores.relational, name, device)
         tried = config.layers or list(range(row.layers))
