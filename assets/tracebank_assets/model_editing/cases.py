@@ -78,8 +78,8 @@ def stored_cases(relational: RelationalStore, dataset: str) -> "list[Case]":
         rows = list(session.execute(query.order_by(EditCase.case_id)))
     if not rows:
         raise dg.Failure(f"dataset: {dataset!r} has no cases; materialise model_editing/cases with it first")
-    named = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
-    return [
-        Case(**{name: tuple(value) if isinstance(value, list) else value for name, value in one.items()})
-        for one in named
-    ]
+    named = (
+        {name: tuple(value) if isinstance(value, list) else value for name, value in row._mapping.items()}
+        for row in rows
+    )
+    return [Case(**one) for one in named]
