@@ -37,7 +37,8 @@ def values_of(
     starts = found[f"layers.{layer}.{site}"]
     steps = torch.randn(starts.shape, generator=torch.Generator().manual_seed(2)).to(starts)
     return [
-        EditValue(fact, start + step, start, 0.1, 5.0, 3) for fact, start, step in zip(facts, starts, steps, strict=True)
+        EditValue(fact, start + step, start, 0.1, 5.0, 3)
+        for fact, start, step in zip(facts, starts, steps, strict=True)
     ]
 
 

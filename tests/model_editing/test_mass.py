@@ -61,7 +61,8 @@ def test_each_layer_closes_its_share_as_in_the_closed_form(family: str) -> None:
 def _with_layer(one: PreTrainedModel, other: PreTrainedModel, layer: int) -> dict[str, Tensor]:
     """State of a model with one block of another."""
     return {
-        name: other.state_dict()[name] if f".{layer}.mlp." in name else value for name, value in one.state_dict().items()
+        name: other.state_dict()[name] if f".{layer}.mlp." in name else value
+        for name, value in one.state_dict().items()
     }
 
 
@@ -126,9 +127,7 @@ def test_growth_of_the_weights_costs() -> None:
     for growth in (1e-6, 1.0, 1e6):
         model = byte_model()
         editor = NormConstrainedMass(replace(WRITING, norm_weight=growth))
-        traces = editor.apply(
-            model, TOKENIZER, FACTS, moments_of(model, [0, 1]), (), values_of(model, 1, site="resid")
-        )
+        traces = editor.apply(model, TOKENIZER, FACTS, moments_of(model, [0, 1]), (), values_of(model, 1, site="resid"))
         norms.append(traces[0].change_norm)
     assert norms[0] > norms[1] > norms[2]
 
@@ -146,7 +145,9 @@ def test_what_is_said_already_moves_little_and_leaves_a_number(name: str) -> Non
 
 
 def test_alpha_edit_needs_a_weight_against_growth() -> None:
-    with pytest.raises(ValueError, match=r"^MassSettings.norm_weight: 0.0 is not allowed; allowed: above 0 in alpha_edit"):
+    with pytest.raises(
+        ValueError, match=r"^MassSettings.norm_weight: 0.0 is not allowed; allowed: above 0 in alpha_edit"
+    ):
         NullSpaceMass(MassSettings((1,)))
 
 

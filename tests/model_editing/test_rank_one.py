@@ -40,7 +40,7 @@ def test_the_matrix_gives_the_value_at_its_key_by_a_change_of_rank_one(editor: s
     after = weight_of(model, 1)
     assert (after @ key + bias - wanted).norm() <= 1e-4 * wanted.norm()
     change = after - before
-    left, sizes, right = torch.linalg.svd(change)
+    _, sizes, right = torch.linalg.svd(change)
     assert sizes[1] <= 1e-4 * sizes[0]
     direction = torch.linalg.inv(moments.regular(1, 1e-2)) @ mean
     direction /= direction.norm()
