@@ -58,6 +58,16 @@ def test_a_search_by_the_likeliest_token_ends_each_fact_by_itself(knowing_model:
         assert (one.value - alone.value).norm() <= 1e-2 * alone.value.norm()  # float32, which Adam makes larger
 
 
+def test_dropout_is_off_and_the_mode_stays() -> None:
+    model = byte_model("gpt2").double()
+    place = edit_place(model, 0)
+    (plain,) = search_values(model, TOKENIZER, FACTS[:1], place, PREFIXES, SETTINGS)
+    model.train()
+    (found,) = search_values(model, TOKENIZER, FACTS[:1], place, PREFIXES, SETTINGS)
+    assert torch.equal(found.value, plain.value)
+    assert model.training
+
+
 @pytest.mark.parametrize("batch_tokens", [1, 40])
 def test_nothing_depends_on_how_many_go_together(batch_tokens: int) -> None:
     model = byte_model().double()
