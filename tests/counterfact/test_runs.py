@@ -152,6 +152,15 @@ def test_a_run_does_not_begin_where_no_layer_is_good_enough(
             list(run(setup, _cases(1)))  # type: ignore[operator]
 
 
+def test_a_run_does_not_begin_with_moments_of_other_weights(model: PreTrainedModel) -> None:
+    setup = dataclasses.replace(_rome(model), model=byte_model("gpt2"))
+    for run in (single_edits, sequential_edits):
+        with pytest.raises(
+            ValueError, match=r"^moments: they are of the weights \w{12}, the model has \w{12}; allowed"
+        ):
+            list(run(setup, _cases(1)))  # type: ignore[operator]
+
+
 def test_fine_tuning_searches_no_values_and_needs_no_choice(model: PreTrainedModel) -> None:
     found = list(single_edits(_fine_tuning(model), _cases(1)))
     assert found[0].edits.select("chosen_layer", "chosen_loss").row(0) == (None, None)

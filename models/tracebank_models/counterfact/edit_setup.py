@@ -61,8 +61,11 @@ class EditSetup:
         """Let a run begin, or not.
 
         Raises:
-            ValueError: The layers are not chosen from data, no layer is good enough, or the editor writes elsewhere.
+            ValueError: The layers are not chosen from data, no layer is good enough, the editor writes elsewhere, or
+                the moments are of other weights.
         """
+        if self.moments is not None:
+            self.moments.check_model(self.model)
         if not hasattr(self.editor.settings, "search"):
             return
         if self.choice is None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tracebank_models.checked_settings import require
 from tracebank_models.device import as_double
 
 from .editor import Editor, check_prepared
@@ -97,7 +98,8 @@ class Mass(Editor[MassSettings]):
             keys = mean_keys(model, texts, place.layer).T
             share = (missing() if number else start).T / (len(places) - number)
             place.add(self._change(place.layer, keys, share, moments))
-        return (missing().norm(dim=1) / start.norm(dim=1)).tolist()
+        first, left = start.norm(dim=1), missing().norm(dim=1)
+        return torch.where(first > 0, left / first, 0.0).tolist()  # what is said already has nothing to write
 
     def _change(self, layer: int, keys: Tensor, share: Tensor, moments: SecondMoments) -> Tensor:
         """What is added to W.
@@ -138,6 +140,12 @@ class NullSpaceMass(Mass):
     preset = staticmethod(alpha_settings)
 
     def __init__(self, settings: MassSettings) -> None:
+        """Start without a memory.
+
+        Raises:
+            ValueError: Nothing weighs against growth, so that there is nothing to solve.
+        """
+        require(settings, "norm_weight", "above 0 in alpha_edit (its L2)", settings.norm_weight > 0)
         super().__init__(settings)
         self._projectors: dict[int, tuple[SecondMoments, Tensor]] = {}
 
@@ -149,7 +157,8 @@ class NullSpaceMass(Mass):
         """
         known = self._projectors.get(layer)
         if known is None or known[0] is not moments:
-            values, vectors = torch.linalg.eigh(moments.of(layer))  # singular values, as no eigenvalue is negative
+            values, vectors = torch.linalg.eigh(moments.of(layer))
+            values = values.clamp(min=0)  # singular values, as no eigenvalue is negative but by rounding
             null = vectors[:, values < self.settings.null_threshold]
             if not null.shape[1]:
                 raise ValueError(

@@ -85,8 +85,8 @@ def edit_place(model: PreTrainedModel, layer: int) -> EditPlace:
     """Where facts are written in a layer.
 
     Raises:
-        ValueError: There is no such layer, its MLP does not end in one matrix, or what that gives is scaled or
-            normalised before or after it is added to the stream.
+        ValueError: There is no such layer, its MLP does not end in one matrix, what that gives is scaled or
+            normalised before or after it is added to the stream, or it is not finite.
     """
     last = layer_count(model) - 1
     if not 0 <= layer <= last:
@@ -119,7 +119,11 @@ def edit_places(model: PreTrainedModel, layers: Sequence[int]) -> list[EditPlace
 
 
 def _adds_as_it_is(model: PreTrainedModel, place: EditPlace) -> bool:
-    """Whether the matrix's output is the MLP's, and the stream moves by what is added to it, there and not earlier."""
+    """Whether the matrix's output is the MLP's, and the stream moves by what is added to it, there and not earlier.
+
+    Raises:
+        ValueError: What is there is not finite, so that nothing can be told.
+    """
     ids = torch.arange(11, 15, device=model.device).remainder(embedding_rows(model))[None]
     taps = {"out": place.output, "stream": place.stream, "matrix": Tap(place.keys.module)}
     with evaluating(model), watched(model, taps) as seen:
@@ -129,6 +133,11 @@ def _adds_as_it_is(model: PreTrainedModel, place: EditPlace) -> bool:
         step[:, 2] = before["stream"][:, 0]
         with replaced(model, {place.output: lambda found: found + step}), watched(model, taps) as moved:
             model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    if not all(bool(torch.isfinite(found).all()) for found in before.values()):
+        raise ValueError(
+            f"model: layer {place.layer} of {type(model).__name__} gives numbers that are NaN or infinite; allowed:"
+            " finite weights"
+        )
     return _close(before["out"], before["matrix"]) and _close(moved["stream"], before["stream"] + step)
 
 

@@ -20,7 +20,7 @@ from .value_search import EditValue
 
 
 class WeightGuard:
-    """What every tensor of a model's state was, by hash.
+    """What every tensor of a model was, by hash.
 
     A tensor is hashed anew only where torch has counted a write to it since, which makes a guard that is kept over
     many edits cheap; `check(whole=True)` hashes all.
@@ -109,7 +109,8 @@ def edited(
 
 
 def _tensors(model: PreTrainedModel) -> dict[str, Tensor]:
-    return dict(model.state_dict(keep_vars=True))
+    """Parameters and buffers, those that are in no saved state among them."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def _hash(tensor: Tensor) -> str:
