@@ -1,13 +1,22 @@
 """The device that models run on, and how many threads torch may use there."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tracebank.processors import usable_processors
 from tracebank.settings import Settings
 
 if TYPE_CHECKING:
     import torch
+
+
+_SMALL: Final = 20_000_000
+"""Parameters up to which a second thread costs a model more than it gives."""
+
+
+def threads_for(parameters: int) -> int | None:
+    """Most threads for a model of so many parameters; None where it may have every processor."""
+    return 1 if parameters <= _SMALL else None
 
 
 def prepared_device(settings: Settings, threads: int | None = None) -> "torch.device":

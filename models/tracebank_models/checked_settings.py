@@ -31,7 +31,7 @@ def check_settings(settings: object) -> None:
     """
     kind: Any = type(settings)
     for name, hint in _hints(kind).items():
-        _converted(getattr(settings, name), hint, f"{kind.__name__}.{name}")
+        converted(getattr(settings, name), hint, f"{kind.__name__}.{name}")
 
 
 def changed_settings(defaults: Settings, table: Mapping[str, Any], where: str) -> Settings:
@@ -52,9 +52,9 @@ def changed_settings(defaults: Settings, table: Mapping[str, Any], where: str) -
     for name, value in table.items():
         before, path = getattr(defaults, name), f"{where}.{name}"
         if dataclasses.is_dataclass(before):
-            changes[name] = changed_settings(before, _converted(value, dict[str, Any], path), path)
+            changes[name] = changed_settings(before, converted(value, dict[str, Any], path), path)
         else:
-            changes[name] = _converted(value, hints[name], path)
+            changes[name] = converted(value, hints[name], path)
     try:
         return dataclasses.replace(defaults, **changes)  # type: ignore[type-var]
     except ValueError as error:  # what the fields may not be together
@@ -69,7 +69,7 @@ def read_settings(kind: type[Settings], table: Any, where: str) -> Settings:
     """
     if isinstance(table, Mapping):
         check_names(table, kind.__struct_fields__, where)  # type: ignore[attr-defined]
-    made: Settings = _converted(table, kind, where)
+    made: Settings = converted(table, kind, where)
     return made
 
 
@@ -87,7 +87,12 @@ def check_names(table: Iterable[str], known: Iterable[str], where: str) -> None:
             raise ValueError(f"{where}.{name[:60]}: not known; {allowed}".lstrip("."))
 
 
-def _converted(value: Any, hint: Any, where: str) -> Any:
+def converted(value: Any, hint: Any, where: str) -> Any:
+    """A value as what an annotation says.
+
+    Raises:
+        ValueError: It is not allowed; the line begins with `where` and names the field within it.
+    """
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
@@ -96,7 +101,7 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         path, said = message["path"] or "", message["said"]
         field = f"{where}{path}".lstrip(".")
         if missing := re.fullmatch(r"Object missing required field `(\w+)`", said):
-            raise ValueError(f"{field}.{missing[1]}: missing") from None
+            raise ValueError(f"{field}.{missing[1]}: missing".lstrip(".")) from None
         if not said.startswith(("Expected", "Invalid")):  # a check of its own
             raise ValueError(f"{field}: {said}") from None
         shown = _short(_inner(value, path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.features.conftest import Double
+from tests.endpoint_double import Double
 
 from tracebank_models.features.endpoint_explainer import EndpointExplainer, ExampleText, explanation_prompt
 

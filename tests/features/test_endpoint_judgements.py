@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from tests.features.conftest import Double
+from tests.endpoint_double import Double
 
 from tracebank_models.features.dictionary_codes import DictionarySet
 from tracebank_models.features.endpoint_explainer import EndpointExplainer

@@ -12,9 +12,12 @@ from tests.neuron_graphs.planted import ID, TEXTS, PlantedUnits, Rule
 from torch import Tensor
 
 from tracebank_models.neuron_graphs.build import BuiltGraph, build_graphs, built_rows
+from tracebank_models.neuron_graphs.graph import NeuronGraph
 from tracebank_models.neuron_graphs.prune import PrunedText, pruned_texts, tried_lengths
 from tracebank_models.neuron_graphs.settings import PAPERS, GraphSettings
 from tracebank_models.neuron_graphs.shared_runs import Runs
+from tracebank_models.neuron_graphs.silent_windows import drop_wrong_ends
+from tracebank_models.neuron_graphs.trie import ANY, Path, Step
 from tracebank_models.neuron_graphs.windows import UnitWindows, Window, fitted, sentence_rest
 from tracebank_models.neuron_graphs.words import MaskedWord
 
@@ -255,3 +258,15 @@ def test_progress_is_told() -> None:
     examples = [UnitWindows(unit, 1.0, [window("cat bee", 1)]) for unit in range(3)]
     build_graphs(PlantedUnits(*rules), examples, progress=lambda done, of: told.append((done, of)))
     assert told == [(3, 3)]
+
+
+def test_a_wrong_end_put_together_from_two_paths_goes_though_it_is_drawn_nowhere() -> None:
+    named = Path([Step("token", "ant"), Step("token", "bee"), Step("token", "cat")], 1.0)
+    other = Path([Step("token", "ant"), ANY, Step("token", "dog")], 1.0)
+    graph = NeuronGraph.of_paths([named, other])
+    quiet = ["cat", "eel", "ant"]
+    assert graph.predict(quiet) == [0.0, 0.0, 1.0], "what came after bee may come after any token"
+    one = UnitWindows(0, 1.0, [window("dog eel ant", 2)], [window(" ".join(quiet), 2, 0.0)])
+    drop_wrong_ends(graph, one, TEXTS, GraphSettings())
+    assert graph.predict(quiet) == [0.0, 0.0, 0.0]
+    assert graph.predict(["dog", "eel", "ant"]) == [0.0, 0.0, 1.0]

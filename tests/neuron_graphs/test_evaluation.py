@@ -18,6 +18,10 @@ from tracebank_models.neuron_graphs.trie import START, Path, Step
 WORDS = [f"w{number}" for number in range(24)]
 TEXTS = pl.Series("token", WORDS, pl.String)
 UNITS = 12
+TOP = pl.DataFrame(
+    {"unit": range(UNITS), "token_id": [2 * unit + 1 for unit in range(UNITS)], "value": [0.9] * UNITS},
+    schema={"unit": pl.Int32, "token_id": pl.Int64, "value": pl.Float64},
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,16 @@ class Bigram:
 
     def predict(self, tokens: Sequence[str]) -> list[float]:
         return [float(pair == (self.before, self.token)) for pair in zip(["", *tokens], tokens, strict=False)]
+
+
+@dataclass(frozen=True)
+class OnToken:
+    """An explanation by top tokens: fires on one, whatever stands before it."""
+
+    token: str
+
+    def predict(self, tokens: Sequence[str]) -> list[float]:
+        return [0.9 * (token == self.token) for token in tokens]
 
 
 GRAPHS = {unit: Bigram(WORDS[2 * unit], WORDS[2 * unit + 1]) for unit in range(UNITS)}
@@ -52,7 +66,7 @@ def _tokens(seed: int, windows: int = 40, size: int = 20) -> pl.DataFrame:
 
 
 def _scores(graphs: dict[int, Bigram], threshold: float = 0.5) -> pl.DataFrame:
-    predicted = predictions(_tokens(1), _tokens(0), graphs, TEXTS, TEXTS)
+    predicted = predictions(_tokens(1), _tokens(0), graphs, TEXTS, TEXTS, TOP)
     reasons = [None if unit in graphs else "no path" for unit in range(UNITS)]
     return unit_scores(predicted, pl.DataFrame({"unit": range(UNITS), "reason": reasons}), threshold)
 
@@ -77,13 +91,14 @@ def test_scores_are_those_of_counting_token_by_token(scores: pl.DataFrame) -> No
     )
     seen = [(words, values) for _, words, values in train]
     other = shuffled(GRAPHS)[3]
-    predictors = dict(zip(METHODS, (GRAPHS[3], TokenLookup(seen), NGramLookup(seen), other), strict=True))
+    said = (GRAPHS[3], TokenLookup(seen), NGramLookup(seen), OnToken(WORDS[7]), other)
+    predictors = dict(zip(METHODS, said, strict=True))
     for stratum in ("top", "random", "all"):
         mine = [(words, values) for name, words, values in test if stratum in ("all", name)]
         real = np.concatenate([values for _, values in mine])
         for method, predictor in predictors.items():
-            said = np.concatenate([predictor.predict(words) for words, _ in mine])
-            hits, called, fired = ((said >= 0.5) & (real >= 0.5)).sum(), (said >= 0.5).sum(), (real >= 0.5).sum()
+            says = np.concatenate([predictor.predict(words) for words, _ in mine])
+            hits, called, fired = ((says >= 0.5) & (real >= 0.5)).sum(), (says >= 0.5).sum(), (real >= 0.5).sum()
             row = scores.row(
                 by_predicate=(pl.col("unit") == 3) & (pl.col("stratum") == stratum) & (pl.col("method") == method),
                 named=True,
@@ -92,7 +107,7 @@ def test_scores_are_those_of_counting_token_by_token(scores: pl.DataFrame) -> No
             precision = hits / called if called else None
             expected = {"precision": precision, "recall": hits / fired, "f1": 2 * hits / (called + fired)}
             assert {name: row[name] for name in expected} == pytest.approx(expected)
-            correlation = np.corrcoef(said, real)[0, 1] if said.any() else None
+            correlation = np.corrcoef(says, real)[0, 1] if says.any() else None
             assert row["correlation"] == pytest.approx(correlation)
             assert row["firing_threshold"] == 0.5
 
@@ -141,13 +156,14 @@ def test_a_unit_that_never_fires_or_is_not_tested_has_no_f1_whatever_is_said() -
             "neuron_graph": [1.0, 0.0, 1.0, 0.0],
             "token_maximum": [0.0, 0.0, 1.0, 1.0],
             "ngram_5": [0.0, 0.0, 0.0, 0.0],
+            "top_tokens": [0.0, 0.0, 0.0, 0.0],
             "shuffled": [0.0, 0.0, 0.0, 0.0],
         }
     )
     units = pl.DataFrame({"unit": [0, 1, 2], "reason": [None, None, "never fires"]})
     scores = unit_scores(tokens, units, 0.5).filter(stratum="top")
     assert scores.filter(unit=0)["f1"].to_list() == scores.filter(unit=2)["f1"].to_list() == [None] * len(METHODS)
-    assert scores.filter(unit=0)["precision"].to_list() == [0, None, None, None]
+    assert scores.filter(unit=0)["precision"].to_list() == [0, None, None, None, None]
     found = {row["method"]: row for row in scores.filter(unit=1).iter_rows(named=True)}
     assert (found["neuron_graph"]["f1"], found["ngram_5"]["f1"]) == (1, 0)
     assert found["token_maximum"]["f1"] == pytest.approx(2 / 3)
@@ -182,7 +198,7 @@ def test_a_graph_has_to_say_a_value_a_token() -> None:
             return [0.0]
 
     with pytest.raises(ValueError, match="that of unit 0 gives 1 values: allowed is one for 20"):
-        predictions(_tokens(1), _tokens(0), {0: Short()}, TEXTS, TEXTS)
+        predictions(_tokens(1), _tokens(0), {0: Short()}, TEXTS, TEXTS, TOP)
 
 
 def test_intervals_of_many_units_are_those_of_the_normal_law() -> None:
@@ -220,5 +236,5 @@ def test_a_window_that_begins_within_a_text_is_not_taken_for_its_beginning() -> 
     graph = NeuronGraph.of_paths([Path([Step("token", "w1"), START], 1.0)])
     columns = {"window": [0, 0, 1, 1], "row": [0, 1, 7, 8], "position": [0, 1, 5, 6], "token_id": [1, 2, 1, 2]}
     tokens = pl.DataFrame(columns).with_columns(unit=0, stratum=pl.lit("top"), scored=True, value=0.0)
-    said = predictions(tokens, tokens, {0: graph}, TEXTS, TEXTS)["neuron_graph"]
+    said = predictions(tokens, tokens, {0: graph}, TEXTS, TEXTS, TOP)["neuron_graph"]
     assert said.to_list() == [1.0, 0.0, 0.0, 0.0]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 import pytest
+from tests.filled import filled
 
+from tracebank.settings import Settings
+from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.neuron_graphs.shown import found_units
 from tracebank_models.neuron_graphs.graph import NeuronGraph
-from tracebank_models.neuron_graphs.search import Condition, matching_units, parse, unit_tokens
+from tracebank_models.neuron_graphs.search import Condition, parse, unit_tokens
 from tracebank_models.neuron_graphs.trie import ANY, Path, Step
+from tracebank_schemas import neuron_graphs as tables
+from tracebank_schemas.language_model import LanguageModel
+from tracebank_schemas.sparse_autoencoder import Feature, SparseAutoencoder
 
 NODES = pl.DataFrame(
     [
@@ -17,10 +27,10 @@ NODES = pl.DataFrame(
         ("m/layers.0.neurons", 1, 2, 1, 2, "any", ""),
         ("m/layers.0.neurons", 1, 3, 2, 3, "token", "from"),
         ("m/layers.0.neurons", 1, 4, 3, 4, "end", ""),
-        # print after from, and import alone unless after def
+        # print after from (within some tokens), and import alone unless after def
         ("m/layers.0.neurons", 2, 0, None, 0, "root", ""),
         ("m/layers.0.neurons", 2, 1, 0, 1, "token", "print"),
-        ("m/layers.0.neurons", 2, 2, 1, 2, "token", "from"),
+        ("m/layers.0.neurons", 2, 2, 1, 2, "gap", "from"),
         ("m/layers.0.neurons", 2, 3, 0, 1, "token", "import"),
         ("m/layers.0.neurons", 2, 4, 3, 2, "negative", "def"),
         # on anything after 🙂, and on a, b: c"
@@ -34,8 +44,26 @@ NODES = pl.DataFrame(
 ).with_columns(trie=pl.lit("draw"))
 
 
-def _found(question: str) -> list[tuple[str, int]]:
-    return matching_units(unit_tokens(NODES), parse(question)).rows()
+@pytest.fixture(scope="module")
+def relational(module_settings: Settings) -> Iterator[RelationalStore]:
+    """A catalogue in which the units are, and nothing else of note."""
+    upgrade(module_settings)
+    store = open_relational(module_settings)
+    units = NODES.select("dictionary", "feature").unique(maintain_order=True).rows()
+    head = pl.when(pl.col("depth") == 1).then("token").forward_fill().over("dictionary", "feature")
+    nodes = NODES.with_columns(fires_on=head)
+    with store.session() as session:
+        session.add(LanguageModel(**filled(LanguageModel)))
+        session.flush()
+        for name in dict.fromkeys(name for name, _ in units):
+            session.add(SparseAutoencoder(**filled(SparseAutoencoder, dictionary=name)))
+        for name, number in units:
+            session.add(Feature(**filled(Feature, dictionary=name, feature=number)))
+            session.add(tables.NeuronGraph(**filled(tables.NeuronGraph, dictionary=name, feature=number)))
+        session.flush()
+        session.add_all(tables.GraphNode(**filled(tables.GraphNode, **row)) for row in nodes.iter_rows(named=True))
+    yield store
+    store.close()
 
 
 FIRST, SECOND, THIRD = ("m/layers.0.neurons", 1), ("m/layers.0.neurons", 2), ("n/codes", 1)
@@ -60,8 +88,10 @@ FIRST, SECOND, THIRD = ("m/layers.0.neurons", 1), ("m/layers.0.neurons", 2), ("n
         ('"any"', []),
     ],
 )
-def test_the_units_that_meet_all_terms_answer(question: str, units: list[tuple[str, int]]) -> None:
-    assert _found(question) == units
+def test_the_units_that_meet_all_terms_answer(
+    relational: RelationalStore, question: str, units: list[tuple[str, int]]
+) -> None:
+    assert found_units(relational, question).select("dictionary", "feature").rows() == units
 
 
 def test_terms_are_written_as_graphs_write_them() -> None:
@@ -81,6 +111,11 @@ def test_the_rows_of_a_graph_are_searched() -> None:
         ("after", "y", "import"),
         ("fires_on", "import", "import"),
     ]
+
+
+def test_a_token_within_some_places_counts_as_one_before() -> None:
+    rows = unit_tokens(NODES).filter(feature=2, role="after").select("token", "fires_on").rows()
+    assert rows == [("from", "print")]
 
 
 def test_what_any_token_may_stand_for_has_no_name() -> None:

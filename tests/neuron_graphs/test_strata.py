@@ -174,7 +174,11 @@ def test_from_a_stream_to_scores_a_graph_is_right_where_look_ups_are_misled(plac
             "value": codes[even, 0].numpy(),
         }
     )
-    predicted = predictions(reader.tokens(one), train, {0: _AfterB()}, TEXTS, TEXTS)
+    top = pl.DataFrame({"unit": [0], "token_id": [3], "value": [1.0]}, schema_overrides={"unit": pl.Int32})
+    tokens = reader.tokens(one)
+    predicted = predictions(
+        tokens, train, {0: _AfterB()}, TEXTS, TEXTS, top.cast({"token_id": tokens["token_id"].dtype})
+    )
     scores = unit_scores(predicted, pl.DataFrame({"unit": [0], "reason": [None]}), 0.5)
     f1 = {(stratum, method): value for stratum, method, value in scores.select("stratum", "method", "f1").iter_rows()}
     # Nothing is lost at the beginning of windows: what stands before is seen.

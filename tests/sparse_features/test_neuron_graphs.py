@@ -87,8 +87,9 @@ def test_a_layer_of_neurons_has_graphs_scores_and_answers(made: Made) -> None:
     assert methods == {"neuron_graph", "token_maximum", "ngram_5"}
     assert thresholds == {0.5}
     assert made.count(FeatureScore, FeatureScore.stratum == "all", FeatureScore.metric == "f1") == 3 * 6
-    shuffled = ExplanationComparison.less == "shuffled"
-    assert made.count(ExplanationComparison, shuffled, ExplanationComparison.stratum == "all") == 1
+    for other in ("shuffled", "top_tokens"):
+        less = ExplanationComparison.less == other
+        assert made.count(ExplanationComparison, less, ExplanationComparison.stratum == "all") == 1
 
     before = [made.content(table) for table in (NeuronGraph, GraphNode, FeatureScore, FeatureExplanation)]
     assert made.make(graphs, **CONFIG).success
@@ -144,7 +145,10 @@ def test_what_is_not_there_or_cannot_be_shown_is_one_line(made: Made) -> None:
 
 
 def test_a_token_with_nul_and_an_emoji_is_stored_run_and_found(made: Made) -> None:
-    graph = Graph.of_paths([Path([Step("token", "\0\N{OWL}", 1.0, 1.0)], 1.0)])
+    # So many nodes that the only one with a reach comes late, as its column's kind must be known before.
+    others = [Path([Step("token", f"t{number}", 1.0, 1.0)], 1.0) for number in range(120)]
+    far = Path([Step("token", "zz", 1.0, 1.0), Step("gap", "zy", 1.0, 1.0, 3)], 1.0)
+    graph = Graph.of_paths([Path([Step("token", "\0\N{OWL}", 1.0, 1.0)], 1.0), *others, far])
     nodes = built_nodes([BuiltGraph(3, graph, None, 1, 0, False)], LAYER)
     row = {"reason": None, "maximum": 1.0, "threshold": 0.5, "texts": 1, "variants": 0, "truncated": False}
     settings = {"graph": {"normalize_tokens": True}}
@@ -158,3 +162,4 @@ def test_a_token_with_nul_and_an_emoji_is_stored_run_and_found(made: Made) -> No
     stored = stored_graphs(relational, LAYER)[0][3]
     assert stored is not None
     assert stored.predict(["a", "\0\N{OWL}"]) == [0.0, 1.0]
+    assert stored.predict(["zy", "a", "zz"]) == [0.0, 0.0, 1.0]

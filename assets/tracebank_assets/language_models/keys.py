@@ -4,6 +4,7 @@ import dagster as dg
 
 GROUP = "language_models"
 
+NAMED = dg.AssetKey([GROUP, "named"])
 BASE = dg.AssetKey([GROUP, "base"])
 TUNED = dg.AssetKey([GROUP, "tuned"])
 DIVERGENCES = dg.AssetKey([GROUP, "layer_divergences"])

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
-from tracebank_schemas.sparse_autoencoder import Feature
+from tracebank_schemas.sparse_autoencoder import Feature, FeatureToken
 
 if TYPE_CHECKING:
     from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
@@ -39,11 +39,12 @@ def stored_graphs(
     if not rows:
         raise dg.Failure(f"{name!r} has no graphs; materialise neuron_graphs/graphs first")
     schema = {"feature": pl.Int32(), **NODE_COLUMNS}
-    nodes = pl.DataFrame(_rows(relational, GraphNode, _NODE, name, units), schema=list(_NODE), orient="row")
-    nodes = nodes.with_columns(pl.col("token").cast(pl.String).str.replace_all("\u2400", "\0", literal=True))
-    by_unit = nodes.select(pl.col(column).cast(kind) for column, kind in schema.items()).partition_by(
-        "feature", as_dict=True, include_key=False
+    stored = [schema[column] for column in _NODE]
+    nodes = pl.DataFrame(
+        _rows(relational, GraphNode, _NODE, name, units), schema=list(zip(_NODE, stored, strict=True)), orient="row"
     )
+    nodes = nodes.with_columns(pl.col("token").str.replace_all("\u2400", "\0", literal=True))
+    by_unit = nodes.select(list(schema)).partition_by("feature", as_dict=True, include_key=False)
     graphs: dict[int, Graph | None] = {}
     for unit, _, settings in sorted(rows, key=lambda row: row[0]):
         frame = by_unit.get((unit,))
@@ -75,6 +76,16 @@ def require_features(relational: RelationalStore, name: str) -> None:
     with relational.reading() as session:
         if session.scalar(select(Feature.feature).where(Feature.dictionary == name).limit(1)) is None:
             raise dg.Failure(f"{name!r} has no features; materialise sparse_features/features first")
+
+
+def explaining_tokens(relational: RelationalStore, name: str) -> pl.DataFrame:
+    """Tokens that units of a dictionary fire on more often than on others: feature and token_id."""
+    from tracebank_models.features.executable_explanations import SMALLEST_LIFT
+
+    mine = (FeatureToken.dictionary == name) & (FeatureToken.role == "fires_on") & (FeatureToken.lift >= SMALLEST_LIFT)
+    with relational.reading() as session:
+        rows = session.execute(select(FeatureToken.feature, FeatureToken.token_id).where(mine))
+        return pl.DataFrame(map(tuple, rows), schema={"feature": pl.Int32, "token_id": pl.Int32}, orient="row")
 
 
 def all_nodes(relational: RelationalStore) -> pl.DataFrame:

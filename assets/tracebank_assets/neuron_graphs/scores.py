@@ -13,7 +13,7 @@ from tracebank.progress import advancing, track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.materialised import Figure
-from tracebank_assets.neuron_graphs.catalogue import stored_graphs, stored_study
+from tracebank_assets.neuron_graphs.catalogue import explaining_tokens, stored_graphs, stored_study
 from tracebank_assets.neuron_graphs.keys import GRAPHS, GROUP
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, made_of_units
 from tracebank_assets.studies import GPU_POOL
@@ -46,7 +46,8 @@ CHECKS: Final = {
 def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Scores of the graphs of a partition's units by texts of four kinds, on documents with an odd number.
 
-    Beside them the papers' look-ups by token and by six tokens, and the graphs of other units, which know nothing.
+    Beside them the papers' look-ups by token and by six tokens, top tokens as `sparse_features/explanations` has them,
+    and the graphs of other units, which know nothing.
     """
     from tracebank_models.neuron_graphs.layer_scores import compared_methods
     from tracebank_models.neuron_graphs.unit_study import scores_of_units
@@ -54,9 +55,8 @@ def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
     with made_of_units(context, stores) as (made, units, read):
         graphs, reasons = stored_graphs(stores.relational, units.name)
         with track(f"scoring graphs of {units.name}", len(graphs)) as advance:
-            found = scores_of_units(
-                read, graphs, reasons, stored_study(stores.relational, units.name), advancing(advance)
-            )
+            how, said = stored_study(stores.relational, units.name), explaining_tokens(stores.relational, units.name)
+            found = scores_of_units(read, graphs, reasons, said, how, advancing(advance))
         compared = compared_methods(found.scores)
         explained = explanation_rows(units.name, found.texts)
         mine = (FeatureExplanation.dictionary == units.name) & FeatureExplanation.method.in_(
@@ -73,7 +73,10 @@ def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeR
 
 
 def _score_rows(scores: pl.DataFrame, explained: pl.DataFrame) -> pl.DataFrame:
-    """Scores as rows of `feature_scores`; those of other units' graphs, which explain nothing, are left out."""
+    """Scores as rows of `feature_scores`, of methods that explain units here.
+
+    Graphs of other units explain nothing, and explanations by top tokens are another asset's, which scores them too.
+    """
     long = scores.drop("reason", "fired", "called", "hits").unpivot(
         index=["unit", "stratum", "method", "firing_threshold", "tokens"], variable_name="metric"
     )

@@ -209,7 +209,7 @@ def _explanations(
         .order_by(FeatureExplanation.method)
     )
     with relational.reading() as session:
-        return [row._tuple() for row in session.execute(query)]
+        return [(method, text, f1, correlation) for method, text, f1, correlation in session.execute(query)]
 
 
 def _named(unit: str) -> tuple[str, int]:

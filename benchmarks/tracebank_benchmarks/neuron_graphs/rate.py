@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, cast
 
@@ -45,6 +45,8 @@ PEER_SECONDS: Final = 9.4
 """Of a unit on a T4, as the paper says: 48 hours for 18,432 neurons of a model of 6 layers, 768 wide."""
 BARS: Final = {"small": 10.0, "large": 5.0}
 """Times that graphs have to be made faster, by size of the ladder."""
+SETTINGS: Final = replace(PAPERS, start_token=False)
+"""The papers', for texts that are read as corpora are here."""
 _AT_ONCE: Final = 32
 
 
@@ -108,10 +110,10 @@ def compare(
     units: ModelUnits, examples: list[UnitWindows], substitutes: Substitutes, texts: list[list[str]]
 ) -> Comparison:
     """Make the graphs of all units in both ways; whatever is kept between calls is empty for the fast one."""
-    slow = SlowLoop(units, PAPERS, substitutes)
+    slow = SlowLoop(units, SETTINGS, substitutes)
     units.forwarded = 0
     begun = time.process_time()
-    built = build_graphs(units, examples, PAPERS, substitutes)
+    built = build_graphs(units, examples, SETTINGS, substitutes)
     fast = _rate("all units at once", len(examples), time.process_time() - begun, units.forwarded)
     begun = time.process_time()
     made = [slow.build(one) for one in track(examples, "slow loop", console=Console(stderr=True), transient=True)]
@@ -144,7 +146,7 @@ def _same(built: BuiltGraph, made: SlowUnit, texts: list[list[str]], *, longest:
     if built.graph is None:
         return not made.match
     rule: Rule = "longest" if longest else "maximum"
-    return all(built.graph.predict(one, rule) == slow_predict(made, one, PAPERS, longest=longest) for one in texts)
+    return all(built.graph.predict(one, rule) == slow_predict(made, one, SETTINGS, longest=longest) for one in texts)
 
 
 def _loaded(model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, list[str]]:

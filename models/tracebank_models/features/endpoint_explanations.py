@@ -1,7 +1,7 @@
 """What a model behind an endpoint says of features, and how well that tells texts they fire on from others.
 
 Texts are pieces of documents, about as long as the paper's 50 characters (arXiv:2310.08164): the strongest of even
-documents are shown, and the explanation is tried on pieces of odd ones. How an endpoint is spoken to is
+documents are shown, and the explanation is tried on pieces of odd ones. What an endpoint is asked is
 `endpoint_explainer`; tests on marked texts are in `endpoint_judgements`.
 """
 
@@ -17,13 +17,9 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from tracebank_models.chat_endpoint import Exchange
 from tracebank_models.features.dictionary_codes import DictionarySet
-from tracebank_models.features.endpoint_explainer import (
-    DetectionScore,
-    EndpointExplainer,
-    ExampleText,
-    Exchange,
-)
+from tracebank_models.features.endpoint_explainer import DetectionScore, EndpointExplainer, ExampleText
 from tracebank_models.features.endpoint_judgements import Judgement, fuzzing, intruder
 from tracebank_models.features.streams import TokenBatch, TokenPlaces
 from tracebank_models.features.text_pieces import IntruderSet, MarkedDraw, MarkedText, Pieces

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tracebank_models.features.endpoint_explainer import EndpointExplainer, Exchange, read_flags
+from tracebank_models.chat_endpoint import Exchange
+from tracebank_models.features.endpoint_explainer import EndpointExplainer, read_flags
 from tracebank_models.features.text_pieces import CLOSING, INTRUDER_TEXTS, OPENING, IntruderSet, MarkedText
 
 CHANCE: Final[Mapping[str, float]] = {"detection": 0.5, "fuzzing": 0.5, "intruder": 1 / INTRUDER_TEXTS}

@@ -80,7 +80,7 @@ def split_corpus(corpus: pl.DataFrame, validation_share: float = 0.05) -> tuple[
     """
     if not 0 < validation_share < 1:
         raise ValueError(f"validation_share: {validation_share!r} is not allowed; allowed: a number between 0 and 1")
-    held = pl.Series("held", [_unit_interval(name) < validation_share for name in corpus["document_id"]])
+    held = pl.Series("held", [is_held_out(name, validation_share) for name in corpus["document_id"]])
     train, validation = corpus.filter(~held), corpus.filter(held)
     for name, side in (("train", train), ("validation", validation)):
         if side.is_empty():
@@ -89,5 +89,6 @@ def split_corpus(corpus: pl.DataFrame, validation_share: float = 0.05) -> tuple[
     return train, validation
 
 
-def _unit_interval(document_id: str) -> float:
-    return int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:8], "little") / 2**64
+def is_held_out(document_id: str, validation_share: float) -> bool:
+    """Which side of `split_corpus` a document is on."""
+    return int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:8], "little") / 2**64 < validation_share

@@ -69,8 +69,9 @@ def sample_completions(
     lengths: torch.Tensor,
     generator: torch.Generator | None = None,
     temperature: float = 1.0,
+    top_k: int | None = None,
 ) -> Completions:
-    """Continue prompts, from the full distribution (no top-k, no top-p) or greedily.
+    """Continue prompts, from the full distribution, from the likeliest tokens or greedily.
 
     Args:
         model: In evaluation mode.
@@ -79,6 +80,7 @@ def sample_completions(
         lengths: Most tokens of each response, int64 [rows]; an end-of-text token ends one earlier.
         generator: Source of chance, on the model's device; None with temperature 0.
         temperature: Logits are divided by it; 0 takes the likeliest token.
+        top_k: How many of the likeliest tokens each is drawn from; None draws from all.
 
     Raises:
         ValueError: The temperature is negative, a length is below 1, or prompt and response exceed the context.
@@ -96,7 +98,7 @@ def sample_completions(
         )
         cache = getattr(out, "past_key_values", None)
         alive = alive & (step < lengths)
-        drawn = torch.where(alive, _draw(out.logits[:, -1], generator, temperature), padding)
+        drawn = torch.where(alive, _draw(out.logits[:, -1], generator, temperature, top_k), padding)
         tokens.append(drawn)
         masks.append(alive.long())
         full = torch.cat((full, alive.long()[:, None]), dim=1)
@@ -184,9 +186,13 @@ def chosen_log_probabilities(log_probabilities: torch.Tensor, completions: Compl
     return chosen.masked_fill(completions.response_mask == 0, 0.0)
 
 
-def _draw(logits: torch.Tensor, generator: torch.Generator | None, temperature: float) -> torch.Tensor:
+def _draw(
+    logits: torch.Tensor, generator: torch.Generator | None, temperature: float, top_k: int | None
+) -> torch.Tensor:
     if temperature == 0:
         return logits.argmax(dim=-1)
+    if top_k is not None and top_k < logits.shape[-1]:
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
     probabilities = torch.softmax(logits.float() / temperature, dim=-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
 

@@ -1,4 +1,4 @@
-"""Text found on any machine: docstrings and source files of Python's standard library.
+"""Text found on any machine: docstrings and source files of Python's standard library, and the walk over such a tree.
 
 Sources are parsed and never imported or run. Texts differ between Python versions; the corpus hash says which one it
 was.
@@ -18,7 +18,17 @@ from .corpus import Document
 KINDS: Final = ("docstrings", "sources")
 """Kinds of documents."""
 
-_SKIPPED = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "pydoc_data", "encodings"}
+EXCLUDED: Final = (
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "pydoc_data",
+    "encodings",
+)
+"""Folders that are left out, wherever they lie: tests, what is installed, tables."""
 _SHORTEST_DOCSTRING = 80
 
 
@@ -42,22 +52,47 @@ def standard_library_documents(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
         raise ValueError(f"kinds: {unknown or list(kinds)} is not allowed; allowed: one or more of {', '.join(KINDS)}")
-    folder = root if root is not None else Path(sysconfig.get_paths()["stdlib"])
-    files = _python_files(folder)
-    if not files:
-        raise ValueError(f"root: {str(folder)!r} holds no Python file; allowed: the folder of a standard library")
+    folder = root if root is not None else standard_library()
+    files = python_files(folder)
     random.Random(f"standard_library/{seed}").shuffle(files)
     return _documents(folder, files[::-1] if backwards else files, kinds)
 
 
-def _python_files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*.py") if not _SKIPPED & set(path.relative_to(folder).parts))
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+def standard_library() -> Path:
+    """Folder of the running Python's library."""
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def python_files(root: Path, excluded: Sequence[str] = EXCLUDED) -> list[Path]:
+    """Python files of a folder and of those within it, in order of their paths.
+
+    Args:
+        root: The folder.
+        excluded: Names of folders that are left out.
+
+    Raises:
+        ValueError: It holds no Python file.
+    """
+    left_out = set(excluded)
+    found = [path for path in root.rglob("*.py") if not left_out & set(path.relative_to(root).parts) and path.is_file()]
+    if not found:
+        raise ValueError(f"root: {str(root)!r} holds no Python file; allowed: the folder of a standard library")
+    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def module_name(root: Path, path: Path) -> str:
+    """The name that a file is known by: its path with dots, `json.__init__` for a package's own."""
+    return ".".join(path.relative_to(root).with_suffix("").parts)
+
+
+def source_id(module: str) -> str:
+    """Id of the document that is a module's source."""
+    return f"stdlib/source/{module}"
 
 
 def _documents(folder: Path, files: Sequence[Path], kinds: Sequence[str]) -> Iterator[Document]:
     for path in files:
-        name = ".".join(path.relative_to(folder).with_suffix("").parts)
+        name = module_name(folder, path)
         try:
             text = path.read_text(encoding="utf-8")
             tree = ast.parse(text)
@@ -66,7 +101,7 @@ def _documents(folder: Path, files: Sequence[Path], kinds: Sequence[str]) -> Ite
         if "docstrings" in kinds:
             yield from _docstrings(name, tree)
         if "sources" in kinds and text.strip():
-            yield Document(f"stdlib/source/{name}", "standard_library_sources", text)
+            yield Document(source_id(name), "standard_library_sources", text)
 
 
 def _docstrings(module: str, tree: ast.Module) -> Iterator[Document]:

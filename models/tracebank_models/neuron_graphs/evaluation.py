@@ -19,9 +19,11 @@ from tracebank_models.neuron_graphs.lookups import Predictor, Statistic, gram_va
 GRAPH: Final = "neuron_graph"
 BASELINES: Final = {"token_maximum": 0, "ngram_5": 5}
 """Tokens before, of each look-up."""
+TOP_TOKENS: Final = "top_tokens"
+"""Method: the tokens that a unit fires on more often than on others, at its mean where it fires on them."""
 SHUFFLED: Final = "shuffled"
 """Method: the graph of another unit."""
-METHODS: Final = (GRAPH, *BASELINES, SHUFFLED)
+METHODS: Final = (GRAPH, *BASELINES, TOP_TOKENS, SHUFFLED)
 METRICS: Final = ("precision", "recall", "f1", "correlation")
 EVERY: Final = "all"
 """The stratum of all tokens, each counted once."""
@@ -33,6 +35,7 @@ def predictions(
     graphs: Mapping[int, Predictor],
     texts: pl.Series,
     written: pl.Series,
+    top_tokens: pl.DataFrame,
     statistic: Statistic = "maximum",
 ) -> pl.DataFrame:
     """What each method expects on each token.
@@ -44,6 +47,7 @@ def predictions(
         graphs: Of each unit that has one.
         texts: Texts of the vocabulary, by id.
         written: The same as graphs write them (`normalized_texts`), by which look-ups tell tokens apart.
+        top_tokens: Columns unit, token_id and value (over the unit's maximum), of executable explanations.
         statistic: Of look-ups.
 
     Returns:
@@ -58,7 +62,10 @@ def predictions(
     looked = {name: looked_up(numbered, gram_values(seen, n, statistic), n) for name, n in BASELINES.items()}
     others = shuffled(graphs) if len(graphs) > 1 else {}
     by_graph = {name: _of_graphs(tokens, known, texts) for name, known in ((GRAPH, graphs), (SHUFFLED, others))}
-    return tokens.with_columns(**by_graph, **looked)
+    expected = tokens.select("unit", "token_id").join(
+        top_tokens, on=["unit", "token_id"], how="left", maintain_order="left"
+    )
+    return tokens.with_columns(**by_graph, **looked, top_tokens=expected["value"].fill_null(0.0))
 
 
 def _of_graphs(tokens: pl.DataFrame, graphs: Mapping[int, Predictor], texts: pl.Series) -> pl.Series:

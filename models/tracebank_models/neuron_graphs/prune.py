@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 
@@ -45,13 +44,14 @@ class _Pivot:
 def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSettings) -> list[Pruned]:
     """Prune the windows of many units; each length is tried for all of them at once."""
     windows = [[fitted(window, runs.room, settings.tokens_after) for window in one.windows] for one in examples]
-    asked = [(_read(window, settings), one.unit) for one, cut in zip(examples, windows, strict=True) for window in cut]
+    unread = [_read(runs, cut, settings) for cut in windows]
+    asked = [(ids, one.unit) for one, read in zip(examples, unread, strict=True) for ids in read if ids]
     answers = iter(runs.values(asked))
     texts: list[Pruned] = []
     pivots: list[_Pivot] = []
-    for one, cut in zip(examples, windows, strict=True):
-        values = list(islice(answers, len(cut)))
-        kept, reason = _firing(one.unit, cut, values, len(runs.start), settings)
+    for one, cut, read in zip(examples, windows, unread, strict=True):
+        values = [next(answers)[len(runs.start) :] if ids else None for ids in read]
+        kept, reason = _firing(one.unit, cut, values, settings)
         pivots += kept
         lost = any(window.truncated or len(old.ids) > runs.room for window, old in zip(cut, one.windows, strict=True))
         texts.append(Pruned([], reason, lost))
@@ -66,36 +66,53 @@ def pruned_texts(runs: Runs, examples: Sequence[UnitWindows], settings: GraphSet
     ]
 
 
-def _read(window: Window, settings: GraphSettings) -> Ids:
-    """What has to be read of a window: up to the pivot is enough where it is given."""
-    return window.ids if settings.strongest_pivots else window.ids[: window.pivot + 1]
+def _read(runs: Runs, windows: Sequence[Window], settings: GraphSettings) -> list[Ids]:
+    """What has to be read of a unit's windows: as far as the pivot, where that is given; () where all is known.
+
+    What a unit does at the pivot of a window that begins as its document does has been read already. One that does the
+    same everywhere may be constant, which other tokens have to tell.
+    """
+    constant = len({window.activation for window in windows}) == 1
+    if settings.strongest_pivots:
+        return [window.ids for window in windows]
+    return [
+        ()
+        if not (constant or runs.start or window.truncated) and np.isfinite(window.activation)
+        else window.ids[: window.pivot + 1]
+        for window in windows
+    ]
 
 
 def _firing(
-    unit: int, windows: Sequence[Window], read: Sequence[Values], first: int, settings: GraphSettings
+    unit: int, windows: Sequence[Window], read: Sequence[Values | None], settings: GraphSettings
 ) -> tuple[list[_Pivot], str | None]:
     """Pivots with an activation above 0, or why there is none."""
-    finite = [bool(np.isfinite(values).all()) for values in read]
-    several = [values for values in read if values.size > 1]
     if not windows:
         return [], "it has no windows"
+    finite = [values is None or bool(np.isfinite(values).all()) for values in read]
     if not any(finite):
         return [], "its activations are not finite"
-    if several and len(np.unique(np.concatenate(several))) == 1:
+    seen = [values for values in read if values is not None]
+    several = [values for values in seen if values.size > 1]
+    if len(seen) == len(windows) and several and len(np.unique(np.concatenate(several))) == 1:
         return [], "its activations are constant"
     pivots = []
     for window, values, usable in zip(windows, read, finite, strict=True):
-        own = values[first:]
-        if not usable:
-            continue
-        strongest = np.flatnonzero(own >= settings.pivot_share * own.max()).tolist()
-        places = strongest if settings.strongest_pivots else [window.pivot]
-        pivots += [
-            _Pivot(unit, Window(window.ids, place, float(own[place]), window.truncated), float(own[place]))
-            for place in places
-            if own[place] > 0
-        ]
+        if usable:
+            pivots += _pivots(unit, window, values, settings)
     return pivots, None if pivots else "no pivot of its windows has an activation above 0"
+
+
+def _pivots(unit: int, window: Window, values: Values | None, settings: GraphSettings) -> list[_Pivot]:
+    if values is None:
+        return [_Pivot(unit, window, window.activation)] if window.activation > 0 else []
+    strongest = np.flatnonzero(values >= settings.pivot_share * values.max()).tolist()
+    places = strongest if settings.strongest_pivots else [window.pivot]
+    return [
+        _Pivot(unit, Window(window.ids, place, float(values[place]), window.truncated), float(values[place]))
+        for place in places
+        if values[place] > 0
+    ]
 
 
 def tried_lengths(before: int, settings: GraphSettings) -> list[int]:

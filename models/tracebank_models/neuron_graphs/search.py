@@ -1,6 +1,6 @@
-"""Questions about units in words, such as `import after:from`: what they ask, and which units answer.
+"""Questions about units in words, such as `import after:from`, and the tokens of graphs by their roles.
 
-A question becomes plain conditions, which a caller may as well write as SQL over the rows of `unit_tokens`.
+A question becomes plain conditions, which the catalogue answers in SQL over the nodes of graphs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNIT = ["dictionary", "feature"]
 
 
 class Condition(NamedTuple):
-    """What a unit must have: a row of `unit_tokens`."""
+    """What a unit must have: a token in a role, as `unit_tokens` gives them."""
 
     role: Role | None
     """`fires_on`, `after` (stands before what it fires on) or `unless` (silences it there); None is any of them."""
@@ -119,25 +119,7 @@ def unit_tokens(nodes: pl.DataFrame) -> pl.DataFrame:
     role = pl.when(kind="negative").then(pl.lit("unless")).otherwise(pl.lit("after")).alias("role")
     while reached.height:
         below = nodes.join(reached, on=[*_UNIT, "parent"])
-        named = below.filter(pl.col("kind").is_in(["token", "negative"]))
+        named = below.filter(pl.col("kind").is_in(["token", "gap", "negative"]))
         parts.append(named.select(*_UNIT, role, "token", "fires_on"))
         reached = below.select(*_UNIT, pl.col("node").alias("parent"), "fires_on")
     return pl.concat(parts).unique().sort(*_UNIT, "role", "token", "fires_on")
-
-
-def matching_units(tokens: pl.DataFrame, conditions: list[Condition]) -> pl.DataFrame:
-    """Units that meet all conditions.
-
-    Args:
-        tokens: `unit_tokens`.
-        conditions: `parse`.
-
-    Returns:
-        Columns dictionary and feature, sorted.
-    """
-    found = tokens.select(_UNIT).unique()
-    for one in conditions:
-        asked = {"token": one.token, "role": one.role, "fires_on": one.fires_on}
-        met = tokens.filter(**{name: value for name, value in asked.items() if value is not None})
-        found = found.join(met, on=_UNIT, how="semi")
-    return found.sort(_UNIT)

@@ -42,12 +42,20 @@ def _drop(graph: NeuronGraph, bad: set[int]) -> None:
         elif node.end is not None:
             kept.add(names[id(node)])
     for named in gone - kept:
-        drawn = graph.draw
-        for token in named:
-            drawn = next(child for child in drawn.children.values() if child.step.token == token)
-        drawn.end = None
+        if (drawn := _drawn(graph.draw, named)) is not None:
+            drawn.end = None
     _without_dead_ends(graph.match)
     _without_dead_ends(graph.draw)
+
+
+def _drawn(node: Node, named: tuple[str, ...]) -> Node | None:
+    """The node of these tokens; None where they are put together from several paths, and are drawn nowhere."""
+    for token in named:
+        found = next((child for child in node.children.values() if child.step.token == token), None)
+        if found is None:
+            return None
+        node = found
+    return node
 
 
 def fires(one: UnitWindows, settings: GraphSettings) -> list[Window]:

@@ -75,6 +75,17 @@ class UnitsOfModel:
     site: str
     coder: Dictionary
     corpus: TokenCorpus
+    """Graphs are made of documents with an even number, and tested on those with an odd one."""
+
+    def require_documents(self) -> None:
+        """Refuse a corpus that has none to make graphs of, or none to test them on.
+
+        Raises:
+            ValueError: It has none of one kind.
+        """
+        for rest, kind in enumerate(("an even", "an odd")):
+            if not (self.corpus.document_ids % 2 == rest).any():
+                raise ValueError(f"corpus: no document has {kind} number: allowed are two documents and more")
 
     def batches(self) -> Iterator[TokenBatch]:
         """The corpus with the site's activations, under the name that the dictionary knows it by."""
@@ -141,12 +152,12 @@ class _Read:
         self.maxima = np.maximum(self.codes[described].numpy().max(0, initial=0.0), 0.0)
         every = np.zeros(units.coder.config.d_sae, np.float32)
         every[list(chosen)] = self.maxima
-        self._thresholds = Firing(DictionarySet({"": units.coder}), every).thresholds[list(chosen)]
+        self.thresholds = Firing(DictionarySet({"": units.coder}), every).thresholds[list(chosen)]
         self.written = written
 
     def windows(self, settings: StrataSettings, activating: pl.DataFrame, *, described: bool) -> pl.DataFrame:
         """See `StrataPass.windows`."""
-        state = StrataPass(self._thresholds, activating, self.written, settings, described=described)
+        state = StrataPass(self.thresholds, activating, self.written, settings, described=described)
         for batch in self._batches():
             state.update(self.codes[batch.rows], batch)
         return state.windows(self.places)
@@ -229,8 +240,9 @@ def graphs_of_units(
         progress: Told the units that are done.
 
     Raises:
-        ValueError: A unit is not known, or an activation is not finite.
+        ValueError: A unit is not known, an activation is not finite, or the corpus has one document.
     """
+    units.require_documents()
     how = study or UnitStudy()
     settings = replace(how.graph, activation_threshold=units.coder.fires_at)
     reader = ModelUnits(units.model, units.tokenizer, units.site, units.coder)
@@ -275,8 +287,6 @@ def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
     embedding = cast("Tensor", units.model.get_input_embeddings().weight)
     even = np.flatnonzero(units.corpus.document_ids % 2 == 0)
     parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
-    if not parts:
-        raise ValueError("corpus: no document has an even number: allowed are at least two documents")
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
     train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
     return CorpusSubstitutes(train, reader.texts, embedding)
@@ -298,18 +308,24 @@ def scores_of_units(
     units: UnitsOfModel,
     graphs: Mapping[int, NeuronGraph | None],
     reasons: Mapping[int, str | None],
+    top_tokens: pl.DataFrame,
     study: UnitStudy | None = None,
     progress: Told | None = None,
 ) -> ScoredUnits:
-    """Test graphs, and look-ups made of the same windows, on documents with an odd number.
+    """Test graphs, look-ups made of the same windows, and top tokens, on documents with an odd number.
 
     Args:
         units: All of them.
         graphs: Of the units that are scored; None where there is none.
         reasons: Why there is none.
+        top_tokens: Columns feature and token_id: what executable explanations say that a unit fires on.
         study: As for `graphs_of_units`, whose windows look-ups are made of.
         progress: Told the units that are done.
+
+    Raises:
+        ValueError: The corpus has one document.
     """
+    units.require_documents()
     how = study or UnitStudy()
     texts = token_texts(units.tokenizer)
     written = normalized_texts(texts, how.graph.normalize_tokens)
@@ -320,7 +336,8 @@ def scores_of_units(
         own = {number: graph for number, unit in enumerate(block) if (graph := graphs[unit]) is not None}
         tokens = read.tokens(read.windows(how.test, _activating(own), described=False))
         train = read.tokens(read.train(how.train))
-        predicted = predictions(tokens, train, own, texts, written)
+        said = _means_on(read, top_tokens.filter(pl.col("feature").is_in(block)), block)
+        predicted = predictions(tokens, train, own, texts, written, said)
         numbered = pl.DataFrame(
             {"unit": range(len(block)), "reason": [reasons.get(unit) for unit in block]},
             schema={"unit": pl.Int32, "reason": pl.String},
@@ -333,6 +350,24 @@ def scores_of_units(
             progress(first + len(block), len(chosen))
     both = documents_in_both(pl.concat(seen).to_numpy(), pl.concat(tested).to_numpy())
     return ScoredUnits(pl.concat(parts), _in_words(graphs), both)
+
+
+def _means_on(read: _Read, top_tokens: pl.DataFrame, block: Sequence[int]) -> pl.DataFrame:
+    """What units do on average where they fire on tokens, over their maxima: columns unit, token_id and value."""
+    described = describes(torch.from_numpy(read.places.documents))
+    codes, ids = read.codes[described], torch.from_numpy(read.places.token_ids)[described].long()
+    fires = codes > torch.from_numpy(read.thresholds)
+    sums, counts = (
+        torch.zeros(len(read.written), len(block)).index_add_(0, ids, part)
+        for part in (torch.where(fires, codes, 0), fires.float())
+    )
+    means = (sums / counts / torch.from_numpy(read.maxima)).numpy()
+    named = top_tokens.select(
+        pl.col("feature").replace_strict(block, range(len(block)), return_dtype=pl.Int32).alias("unit"),
+        pl.col("token_id").cast(pl.Int32),
+    )
+    value = pl.Series("value", means[named["token_id"].to_numpy(), named["unit"].to_numpy()])
+    return named.with_columns(value.cast(pl.Float64)).filter(pl.col("value").is_finite())
 
 
 def _in_words(graphs: Mapping[int, NeuronGraph | None]) -> pl.DataFrame:

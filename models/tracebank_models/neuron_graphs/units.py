@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from tracebank_models.activations.capture import site_widths
@@ -122,6 +123,13 @@ class ModelUnits(UnitReader):
         self.forwarded = 0
         """Tokens that went through the model so far, padding included."""
 
+    def in_double(self) -> ModelUnits:
+        """The same units of a copy of the model that computes in float64, on the processor."""
+        coder = copy.deepcopy(self.coder)
+        if isinstance(coder, nn.Module):
+            coder = coder.cpu().double()
+        return ModelUnits(copy.deepcopy(self.model).cpu().double(), self._tokenizer, self.site.name, coder)
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without special tokens."""
         if text not in self._encoded:  # few are asked for often, and a call of a tokenizer is slow
@@ -136,7 +144,9 @@ class ModelUnits(UnitReader):
     def masked_values(self, ids: Tensor, rows: Tensor, units: Tensor) -> Tensor:
         """See `UnitReader`. The keys and values before the masked position are computed once for all masks."""
         # Sharing needs a pass for each position: of few and short texts, whole ones cost less.
-        if ids.numel() < self._pass_tokens or not self._shares_prefixes:
+        texts, length = ids.shape
+        saved = texts * (length * length - length * (length + 3) // 2)
+        if saved <= self._pass_tokens * (length + 1) or not self._shares_prefixes:
             return UnitReader.masked_values(self, ids, rows, units)
         return self._from_prefix(ids, rows, units)
 
@@ -177,9 +187,9 @@ class ModelUnits(UnitReader):
 
     @cached_property
     def _pass_tokens(self) -> float:
-        """Tokens that cost as much as two empty passes."""
+        """Tokens that cost as much as an empty pass."""
         width = int(self.model.config.get_text_config().hidden_size)
-        return 2 * _PASS_COST / (12 * width * width)
+        return _PASS_COST / (12 * width * width)
 
     @cached_property
     def _runner(self) -> PreTrainedModel:

@@ -7,13 +7,15 @@ from typing import Any, Literal
 from alembic import context
 
 from tracebank_schemas.catalogue import METADATA
-from tracebank_schemas.relational import UtcDateTime
+from tracebank_schemas.relational import HomePath, TokenText, UtcDateTime
 
 
 def _render(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, UtcDateTime):
         autogenerate.imports.add("from tracebank_schemas.relational import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(item, HomePath | TokenText):
+        return "sa.Text()"  # what they say goes in and out otherwise; the column is text
     return False
 
 

@@ -1,0 +1,1 @@
+"""Group `model_editing`: facts that are edited into language models, and what else moved (2305.17553)."""
