@@ -106,7 +106,7 @@ def eval_run(made: Materialised, relational: RelationalStore, evaluated: Evaluat
     if samples.is_empty():
         raise dg.Failure(f"{evaluated.evaluation} of {evaluated.model!r} has no sample: nothing was evaluated")
     content = sha256(samples.write_csv().encode()).hexdigest()
-    made.wrote(samples.height, samples.estimated_size(), content)
+    made.wrote(samples.height, int(samples.estimated_size()), content)
 
 
 def newest_run(relational: RelationalStore, evaluation: str, model: str, method: str = "") -> EvalRun | None:

@@ -34,7 +34,8 @@ def losses_grid(relational: RelationalStore, models: Sequence[str]) -> Grid:
 
 def edits_grid(relational: RelationalStore, model: str, editors: Sequence[str]) -> Grid:
     """The paper's metrics right after edits, by editor, beside the unedited model."""
-    grid = Grid("editor", *_EDITS, ("cases", NUMBER), title=f"Facts edited into {model}; NKL in nats")
+    grid = Grid("editor", *((metric, NUMBER) for metric in _EDITS))
+    cases = 0
     unedited: dict[str, float] = {}
     for editor in editors:
         run = newest_run(relational, EDITING, model, editor)
@@ -45,9 +46,10 @@ def edits_grid(relational: RelationalStore, model: str, editors: Sequence[str]) 
             for row in EvalRows(relational, run.run).rows(EvalSummary).filter(part="after_edit").to_dicts()
         }
         unedited |= {metric: after[metric]["unedited"] for metric in _EDITS if metric in after}
-        cells = [_interval(after[metric]) if metric in after else "" for metric in _EDITS]
-        grid.add_row(editor, *cells, str(after["ES"]["clusters"]) if "ES" in after else "0")
-    grid.add_row("(none)", *(_number(unedited.get(metric)) for metric in _EDITS), "")
+        grid.add_row(editor, *(_about(after[metric]) if metric in after else "" for metric in _EDITS))
+        cases = max(cases, *(row["clusters"] for row in after.values()))
+    grid.add_row("(none)", *(_number(unedited.get(metric)) for metric in _EDITS))
+    grid.title = f"{cases} facts edited into {model}, 95 % intervals over facts; NKL in nats"
     return grid
 
 
@@ -74,8 +76,8 @@ def compared_grids(relational: RelationalStore, first: str, second: str, flips: 
     from tracebank_models.sample_statistics.comparison import compare_runs
 
     runs = [_found(relational, name, given) for name, given in (("first", first), ("second", second))]
-    samples = [EvalRows(relational, run.run).rows(EvalSample) for run in runs]
-    found = compare_runs(*samples)
+    one, other = (EvalRows(relational, run.run).rows(EvalSample) for run in runs)
+    found = compare_runs(one, other)
     told = " and ".join(f"{run.model} {run.method}".strip() for run in runs)
     grid = Grid(
         "metric", ("items", NUMBER), ("first", NUMBER), ("second", NUMBER), "second - first", ("p", NUMBER),
@@ -109,6 +111,12 @@ def _found(relational: RelationalStore, name: str, given: str) -> EvalRun:
 def _interval(row: dict[str, float | None]) -> str:
     ends = f" ({row['low']:.2f} to {row['high']:.2f})" if row["low"] is not None and row["high"] is not None else ""
     return f"{_number(row['value'])}{ends}"
+
+
+def _about(row: dict[str, float | None]) -> str:
+    """A value with half of its interval."""
+    half = (row["high"] - row["low"]) / 2 if row["low"] is not None and row["high"] is not None else None
+    return _number(row["value"]) + (f"±{half:.2f}" if half is not None else "")
 
 
 def _number(value: float | None, digits: int = 2) -> str:

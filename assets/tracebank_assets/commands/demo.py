@@ -24,6 +24,7 @@ _NEXT: Final = {
     "tracebank bench run": "measure your databases",
     "tracebank study": "models, probes",
     "tracebank units search import": "what neurons fire on",
+    "tracebank eval edits world_demo": "facts edited, and what moved",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -80,6 +81,8 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             run_study(studies()[_STUDY], instance, DEMO)
             screen.print(_findings(settings))
             screen.print(_graphs(settings, instance))
+            for grid in _evaluations(settings, instance):
+                screen.print(grid)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
@@ -105,6 +108,21 @@ def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
         asked = demo_units(store)
         make_graphs(settings, instance, asked)
         return scores_table(store, list(asked))
+    finally:
+        store.close()
+
+
+def _evaluations(settings: Settings, instance: DagsterInstance) -> list[Grid]:
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.evaluations_shown import edits_grid, losses_grid
+    from tracebank_assets.identifier_swaps import launches as swaps
+    from tracebank_assets.model_editing import launches as editing
+
+    editing.edit_facts(settings, instance, editing.DEMO_MODEL, editing.DEMO_EDITORS, editing.DEMO, editing.DEMO_LAYERS)
+    swaps.score_swaps(settings, instance, swaps.DEMO_MODELS, swaps.DEMO, swaps.DEMO_STEPS)
+    store = open_relational(settings)
+    try:
+        return [edits_grid(store, editing.DEMO_MODEL, editing.DEMO_EDITORS), losses_grid(store, swaps.DEMO_MODELS)]
     finally:
         store.close()
 

@@ -66,9 +66,10 @@ def examples(context: dg.AssetExecutionContext, config: ExamplesConfig, stores: 
 
 def _dataset(config: ExamplesConfig) -> "SwapDataset":
     from tracebank_models.checked_settings import converted
-    from tracebank_models.identifier_swaps.dataset import SwapSelection, examples_of
+    from tracebank_models.identifier_swaps.dataset import examples_of
     from tracebank_models.identifier_swaps.doctests import with_verdicts
     from tracebank_models.identifier_swaps.released import read_released
+    from tracebank_models.identifier_swaps.selection import SwapSelection
     from tracebank_models.identifier_swaps.source_functions import PythonSources
 
     if config.released:

@@ -25,7 +25,7 @@ JOBS = [SCORES_JOB, EXAMPLES_JOB, TRENDS_JOB]
 DEMO: Final[dict[str, Any]] = {"count": 300, "conditions": ["swap", "no_swap"], "joint": False}
 """Config of the demo's scores."""
 DEMO_MODELS: Final = ("code-0.1m", "code-0.3m")
-DEMO_STEPS: Final = 40
+DEMO_STEPS: Final = 20
 """Of their pretraining: they are to be seen, not to be believed."""
 
 

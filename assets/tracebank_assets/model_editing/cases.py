@@ -71,6 +71,7 @@ def stored_cases(relational: RelationalStore, dataset: str) -> "list[Case]":
     Raises:
         dg.Failure: there is none.
     """
+    from tracebank_models.checked_settings import converted
     from tracebank_models.counterfact.records import EditCase as Case
 
     query = select(*(getattr(EditCase, name) for name in _FIELDS)).where(EditCase.dataset == dataset)
@@ -78,8 +79,4 @@ def stored_cases(relational: RelationalStore, dataset: str) -> "list[Case]":
         rows = list(session.execute(query.order_by(EditCase.case_id)))
     if not rows:
         raise dg.Failure(f"dataset: {dataset!r} has no cases; materialise model_editing/cases with it first")
-    named = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
-    return [
-        Case(**{name: tuple(value) if isinstance(value, list) else value for name, value in one.items()})
-        for one in named
-    ]
+    return [converted(dict(row._mapping), Case, "case") for row in rows]

@@ -29,6 +29,8 @@ DEMO_MODEL: Final = "world_demo"
 DEMO_EDITORS: Final = ("ft_l", "rome", "r_rome")
 DEMO: Final[dict[str, Any]] = {"count": 50}
 """Config of the demo's edits."""
+DEMO_LAYERS: Final[dict[str, Any]] = {"facts": 5, "layers": [0, 1], "documents": 500}
+"""Config of the demo's choice of a layer."""
 
 
 def edit_facts(
@@ -37,6 +39,7 @@ def edit_facts(
     model: str,
     editors: Sequence[str],
     config: dict[str, Any] | None = None,
+    layers: dict[str, Any] | None = None,
 ) -> None:
     """Edit facts into a model by several editors; what is done is not done again.
 
@@ -46,6 +49,7 @@ def edit_facts(
         model: name of a plan, id of the Hub, or folder.
         editors: names of editors.
         config: of `edits`.
+        layers: config of `layers`, where the layer is not chosen yet.
 
     Raises:
         RunFailed: a step failed; what was made before it stands.
@@ -59,7 +63,7 @@ def edit_facts(
     if not has_cases:
         run_job(str(CASES_JOB.name), instance, ops={CASES.to_python_identifier(): {"dataset": dataset}})
     if not has_layer:
-        ops = {LAYERS.to_python_identifier(): {"dataset": dataset}}
+        ops = {LAYERS.to_python_identifier(): {"dataset": dataset, **(layers or {})}}
         run_job(str(LAYERS_JOB.name), instance, partition_key=model, ops=ops)
     names = [f"{model}/{editor}" for editor in editors]
     instance.add_dynamic_partitions(str(EDITS.name), names)
