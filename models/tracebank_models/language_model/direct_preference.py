@@ -20,7 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .fingerprint import settings_hash, weights_hash
 from .pretraining import batch_rows
 from .prompts import PromptSource, step_generator
-from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
+from .sampling import Completions, sample_completions
+from .taken_positions import log_probabilities_of, logits_at
 from .text_reward import Reward, checked_rewards
 from .token_blocks import padded_batch
 from .tokenizer import padding_id, tokenizer_hash
@@ -214,7 +215,12 @@ def pair_completions(
 
 def response_sums(model: PreTrainedModel, completions: Completions) -> torch.Tensor:
     """Log-probability of each whole response, fp32 [rows]."""
-    return chosen_log_probabilities(response_logits(model, completions)[0], completions).sum(dim=1)
+    answered = completions.response_mask.bool()
+    taken = torch.zeros_like(completions.input_ids, dtype=torch.bool)
+    taken[:, completions.prompt_ids.shape[1] - 1 : -1] = answered
+    logits, _ = logits_at(model, completions.input_ids, completions.attention_mask, taken)
+    chosen = log_probabilities_of(logits, completions.response_ids[answered]).to(logits.device, torch.float32)
+    return chosen.new_zeros(answered.shape).masked_scatter(answered, chosen).sum(dim=1)
 
 
 def _check_pairs(pairs: list[PreferencePair], settings: DPOConfiguration) -> None:

@@ -19,7 +19,7 @@ from tracebank_models.device import as_double
 from .blocks import block_path, block_taps
 from .hooks import Tap, evaluating, watched
 from .policy_gradient import exact_kl
-from .sampling import position_ids
+from .taken_positions import position_ids
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Ids and mask, int64 [rows, length]; 1 where there is a token, whichever side the padding is on."""

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .fingerprint import settings_hash, weights_hash
 from .hooks import evaluating
+from .taken_positions import log_probabilities_of
 from .text_limits import context_length
 from .token_blocks import TokenBlocks
 from .tokenizer import tokenizer_hash
@@ -88,12 +89,13 @@ def mean_loss(model: PreTrainedModel, ids: npt.NDArray[np.int32], batch_size: in
     with evaluating(model):
         for start in range(0, len(ids), batch_size):
             batch = _tensor(ids[start : start + batch_size], model.device)
-            total += float(next_token_loss(model, batch)) * len(batch)
-    return total / len(ids)
+            logits = model(input_ids=batch, use_cache=False).logits[:, :-1]
+            total -= float(log_probabilities_of(logits.flatten(0, 1), batch[:, 1:].flatten()).sum())
+    return total / ids[:, 1:].size
 
 
 def next_token_loss(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy of every next token of full blocks, a scalar in nats; ids int64 [blocks, length]."""
+    """What training lowers: mean cross entropy of next tokens of full blocks; ids int64 [blocks, length]."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
 

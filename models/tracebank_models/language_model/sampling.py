@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .taken_positions import logits_at, position_ids
 from .text_limits import context_length, embedding_rows, end_ids
 from .tokenizer import padding_id
 
@@ -54,11 +55,6 @@ class Completions:
         kept = zip(self.response_ids.tolist(), self.lengths.tolist(), strict=True)
         sequences = [ids[:length] for ids, length in kept]
         return [str(text) for text in tokenizer.batch_decode(sequences, skip_special_tokens=True)]
-
-
-def position_ids(attention_mask: torch.Tensor) -> torch.Tensor:
-    """Positions that count tokens only, whatever padding stands before them; int64, shape of the mask."""
-    return (attention_mask.cumsum(dim=1) - 1).clamp_min(0)
 
 
 @torch.no_grad()
@@ -167,17 +163,12 @@ def response_logits(model: PreTrainedModel, completions: Completions) -> tuple[t
         Log-probabilities over the vocabulary, fp32 [rows, response length, vocabulary], and the last hidden states
         there, [rows, response length, hidden size].
     """
-    mask = completions.attention_mask
-    out = model(
-        input_ids=completions.input_ids,
-        attention_mask=mask,
-        position_ids=position_ids(mask),
-        use_cache=False,
-        output_hidden_states=True,
-        logits_to_keep=completions.response_ids.shape[1] + 1,
-    )
-    hidden = out.hidden_states[-1][:, completions.prompt_ids.shape[1] - 1 : -1]
-    return torch.log_softmax(out.logits[:, :-1].float(), dim=-1), hidden
+    (rows, length), prompt = completions.response_ids.shape, completions.prompt_ids.shape[1]
+    taken = torch.zeros_like(completions.input_ids, dtype=torch.bool)
+    taken[:, prompt - 1 : -1] = True
+    logits, out = logits_at(model, completions.input_ids, completions.attention_mask, taken, output_hidden_states=True)
+    hidden = out.hidden_states[-1][:, prompt - 1 : -1]
+    return torch.log_softmax(logits.float(), dim=-1).view(rows, length, -1), hidden
 
 
 def chosen_log_probabilities(log_probabilities: torch.Tensor, completions: Completions) -> torch.Tensor:

@@ -5,20 +5,16 @@ The one way in which the house turns a forward pass into log-probabilities of gi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from tracebank_models.device import as_double
 
-class ChosenTokens(NamedTuple):
-    """What a model said about the tokens that came, shape [positions] each."""
-
-    log_probabilities: Tensor
-    """fp32, nats."""
-    greedy: Tensor
-    """bool: whether the token was the likeliest."""
+_VALUES_AT_ONCE: Final = 1 << 20
+"""Logits that are worked on at once: what a processor's cache holds."""
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
@@ -60,14 +56,23 @@ def logits_at(model: PreTrainedModel, ids: Tensor, mask: Tensor, taken: Tensor, 
     return (out.logits[taken] if out.logits.shape[:-1] == taken.shape else out.logits[0]), out
 
 
-def chosen_tokens(logits: Tensor, targets: Tensor, rows: Tensor | None = None) -> ChosenTokens:
-    """What logits [positions, vocabulary] say about targets.
+def log_probabilities_of(logits: Tensor, targets: Tensor) -> Tensor:
+    """Log-probability of each target, fp64 [positions], nats.
+
+    All that is rounded in fp32 is a sum of exponentials, to 1e-7: a log-probability in fp32 is rounded to 1e-6, and
+    which way it goes depends on the batch.
 
     Args:
-        logits: As the model gives them.
-        targets: int64 [positions], or as many as there are rows.
-        rows: int64, the position at which each target is asked about; None where it is the target's own.
+        logits: Shape [positions, vocabulary]; gradients go through.
+        targets: int64 [positions].
     """
-    places = torch.arange(len(targets), device=targets.device) if rows is None else rows
-    chosen = torch.log_softmax(logits.float(), dim=-1)[places, targets]
-    return ChosenTokens(chosen, logits.argmax(dim=-1)[places] == targets)
+    rows = max(1, _VALUES_AT_ONCE // logits.shape[-1])
+    parts = zip(logits.split(rows), targets.split(rows), strict=True)
+    return torch.cat([_of_targets(some.float(), wanted) for some, wanted in parts])
+
+
+def _of_targets(logits: Tensor, targets: Tensor) -> Tensor:
+    largest = logits.detach().amax(dim=-1)
+    others = (logits - largest[:, None]).exp().sum(dim=-1)
+    chosen = logits.gather(1, targets[:, None])[:, 0]
+    return as_double(chosen) - as_double(largest) - as_double(others).log()

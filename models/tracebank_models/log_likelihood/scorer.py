@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -30,8 +31,9 @@ class TokenPair(NamedTuple):
 class ScorerSettings:
     """How pairs are scored; what comes out depends on `too_long` alone."""
 
-    batch_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 4096
-    """Most tokens that a forward pass reads, padding among them; a longer pair goes alone."""
+    batch_tokens: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] | None = None
+    """Most tokens that a forward pass reads, padding among them; a longer pair goes alone. None: 2,048 on a CPU, whose
+    caches hold no more, else 16,384."""
     share_contexts: bool = True
     """Whether pairs of one context share its keys and values, where the model has such."""
     too_long: Literal["refuse", "report"] = "refuse"
@@ -44,6 +46,10 @@ class ScorerSettings:
             ValueError: A field is not allowed; the line names it, its value and what is allowed.
         """
         check_settings(self)
+
+    def tokens_on(self, device: torch.device) -> int:
+        """`batch_tokens` on a device."""
+        return self.batch_tokens or (2048 if device.type == "cpu" else 16_384)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def last_log_probabilities(
     _check_ids(model, whole)
     too_long = _too_long(model, np.array([len(one) for one in whole], dtype=np.int64))
     _refuse_long(model, "contexts", too_long)
-    yield from last_distributions(model, whole, (settings or ScorerSettings()).batch_tokens)
+    yield from last_distributions(model, whole, (settings or ScorerSettings()).tokens_on(model.device))
 
 
 def encoded_pair(tokenizer: PreTrainedTokenizerBase, context: str, continuation: str) -> TokenPair:
@@ -199,15 +205,15 @@ def _passes(
     if shared and not shares_contexts(model):
         shared = {}
     alone = [row for row in kept.tolist() if contexts[row] not in shared]
-    together = [row for rows in shared.values() for row in rows]
-    whole = score_whole(
-        model, [contexts[row] for row in alone], [continuations[row] for row in alone], settings.batch_tokens
-    )
-    several = [[continuations[row] for row in rows] for rows in shared.values()]
-    beside = score_shared(model, list(shared), several, settings.batch_tokens)
-    for numbers, batches in ((alone, whole), (together, beside)):
-        for done in batches:
-            yield replace(done, rows=np.array(numbers)[done.rows])
+    most = settings.tokens_on(model.device)
+    first, second = [contexts[row] for row in alone], [continuations[row] for row in alone]
+    for done in score_whole(model, first, second, most):
+        yield replace(done, rows=np.array(alone)[done.rows])
+    if shared:
+        together = np.array(list(chain.from_iterable(shared.values())))
+        several = [[continuations[row] for row in rows] for rows in shared.values()]
+        for done in score_shared(model, list(shared), several, most):
+            yield replace(done, rows=together[done.rows])
 
 
 def _started(model: PreTrainedModel, context: tuple[int, ...], name: str) -> tuple[int, ...]:

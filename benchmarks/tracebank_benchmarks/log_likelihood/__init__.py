@@ -1,0 +1,1 @@
+"""What scoring of continuations costs, beside lm-eval."""
