@@ -19,7 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from tracebank_models.language_model.standard_library import standard_library_documents
 from tracebank_models.language_model.tokenizer import train_tokenizer
@@ -38,6 +38,7 @@ BARS: Final = {"unshared": 1.5, "shared": 2.0}
 CLOSE: Final = 1e-3
 """Most that scores may differ, nats."""
 _WORD = re.compile(r"[A-Za-z_]{3,}")
+_PARTS = re.compile(rf"({_WORD.pattern})")
 
 Text = tuple[str, str]
 Score = tuple[float, bool]
@@ -79,7 +80,7 @@ def text_pairs(texts: Sequence[str], count: int, shared: bool) -> list[Text]:
         pairs.append((context, continuation))
         if shared:
             swap = dict(zip(names[:2], names[1::-1], strict=True))
-            pairs.append((context, _WORD.sub(lambda found, swap=swap: swap.get(found[0], found[0]), continuation)))
+            pairs.append((context, "".join(swap.get(part, part) for part in map(str, _PARTS.split(continuation)))))
     return pairs[:count]
 
 
@@ -167,7 +168,8 @@ def main(
     texts = [document.text for document in itertools.islice(documents, 200)]
     tokenizer = train_tokenizer(texts, 8192)
     torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=8192, n_embd=256, n_layer=4, n_head=4)).eval()
+    model = cast(PreTrainedModel, GPT2LMHeadModel(GPT2Config(vocab_size=8192, n_embd=256, n_layer=4, n_head=4)))
+    model.train(mode=False)
     found, rates = ways(model, tokenizer), list[Rate]()
     for name in BARS:
         chosen = text_pairs(texts, pairs, name == "shared")

@@ -1,7 +1,7 @@
 """How many values of facts are found per CPU-second: all in one batch, one at a time, and as the papers' code does it.
 
 The facts, texts and settings are the same, in one run on one thread. The bars: the batch 5 times the papers' loop over
-facts, and values equal to 1e-4 in float64. In float32 Adam, which steps by the sign of a gradient near 0, makes roundings
+facts, and values equal to 1e-4 in float64. In float32 Adam, which steps by the sign of a gradient near 0, makes errors
 larger: that difference is shown beside. Run it with `python -m tracebank_benchmarks.model_editing.rate small`, or
 with the folder of a trained model; a name of the ladder and `gpt2` stand for random weights.
 """
@@ -118,12 +118,12 @@ def _loaded(model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     # Words of the facts are tokens, as they are in a vocabulary of the usual size.
     tokenizer = train_tokenizer([*documents, *(f"{one.text} {one.target}" for one in requests(2_000))])
     if model in SIZES:
-        return build_model(model_size(model), tokenizer).eval(), tokenizer
+        return build_model(model_size(model), tokenizer).train(mode=False), tokenizer
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_embd=256, n_layer=8, n_head=8, n_positions=256, bos_token_id=0, eos_token_id=0
     )
-    return cast(PreTrainedModel, GPT2LMHeadModel(config)).eval(), tokenizer
+    return cast(PreTrainedModel, GPT2LMHeadModel(config)).train(mode=False), tokenizer
 
 
 def main(

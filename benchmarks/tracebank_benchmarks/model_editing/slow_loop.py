@@ -52,7 +52,9 @@ def slow_value(
 
         with replaced(model, {place.output if at == "output" else place.stream: add}):
             said = torch.log_softmax(model(input_ids=ids, attention_mask=mask, use_cache=False).logits, dim=-1)
-        assert start is not None and added is not None and adam is not None
+        assert start is not None
+        assert added is not None
+        assert adam is not None
         count = len(texts[0].target)
         losses = torch.stack(
             [
@@ -68,11 +70,12 @@ def slow_value(
         if total.item() < settings.enough or number == settings.steps - 1:
             break
         adam.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         adam.step()
         with torch.no_grad():
             most = settings.clamp * start.norm()
             if added.norm() > most:
                 added.mul_(most / added.norm())
-    assert start is not None and added is not None
+    assert start is not None
+    assert added is not None
     return start + added.detach(), losses.mean().item(), number + 1

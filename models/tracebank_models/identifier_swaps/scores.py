@@ -61,8 +61,8 @@ class SwapScoreSettings:
     """Of a frame: so many are lost at most when a run is killed."""
     joint: bool = True
     """Whether prompt + body is scored too, in passes of its own; it more than doubles the work."""
-    batch_tokens: int = ScorerSettings().batch_tokens
-    """Most tokens of a forward pass."""
+    batch_tokens: int | None = None
+    """Most tokens of a forward pass; None takes the scorer's."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -73,7 +73,8 @@ class SwapScoreSettings:
         known = bool(self.conditions) and set(self.conditions) <= set(CONDITIONS)
         require(self, "conditions", f"one or more of {', '.join(CONDITIONS)}", known)
         whole(self, 1, 10**6, "rows")
-        whole(self, 1, 1 << 24, "batch_tokens")
+        if self.batch_tokens is not None:
+            whole(self, 1, 1 << 24, "batch_tokens")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def logits_at(model: PreTrainedModel, ids: Tensor, mask: Tensor, taken: Tensor, 
             return (hidden[taken][None], *given[1:])
         return None
 
-    head = model.get_output_embeddings()
+    head: object = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     hook = head.register_forward_pre_hook(keep_taken) if isinstance(head, nn.Module) else None
     positions = position_ids(mask)[:, -ids.shape[1] :]
     try:
@@ -67,7 +67,7 @@ def log_probabilities_of(logits: Tensor, targets: Tensor) -> Tensor:
         targets: int64 [positions].
     """
     rows = max(1, _VALUES_AT_ONCE // logits.shape[-1])
-    parts = zip(logits.split(rows), targets.split(rows), strict=True)
+    parts = zip(torch.split(logits, rows), torch.split(targets, rows), strict=True)
     return torch.cat([_of_targets(some.float(), wanted) for some, wanted in parts])
 
 

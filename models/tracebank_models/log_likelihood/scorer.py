@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -103,9 +103,9 @@ def scored(
     progress: Progress | None = None,
 ) -> PairScores:
     """Score pairs, all in the order in which they are given; see `score_pairs`."""
-    none = PairScores(*(np.empty(0, kind) for kind in (np.int64, np.float64, np.int64, np.bool_)))
+    none = PairScores(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
     parts = [none, *score_pairs(model, pairs, settings, progress)]
-    whole = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(PairScores)]
+    whole: list[Any] = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(PairScores)]
     order = np.argsort(whole[0])
     return PairScores(*(column[order] for column in whole))
 
@@ -179,7 +179,7 @@ def _finished(
     _check_ids(model, contexts)
     _check_ids(model, continuations)
     lengths = np.array([len(ids) for ids in continuations], dtype=np.int64)
-    too_long = _too_long(model, lengths - 1 + [len(ids) for ids in contexts])
+    too_long = _too_long(model, lengths - 1 + np.array([len(ids) for ids in contexts], dtype=np.int64))
     if settings.too_long == "refuse":
         _refuse_long(model, "pairs", too_long)
     if len(too_long):

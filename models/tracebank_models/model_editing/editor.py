@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from torch import Tensor
@@ -23,8 +23,12 @@ class Editor(ABC, Generic[Settings]):
     """Writes facts into a model. One editor goes with one model: it counts, and some remember, what it has written."""
 
     name: ClassVar[str]
-    preset: ClassVar[Callable[[str, int], object]]
-    """Settings for a model of a name and a number of layers."""
+
+    @staticmethod
+    @abstractmethod
+    def preset(model: str, layers: int) -> object:
+        """Settings for a model of a name and a number of layers."""
+
     needs_moments: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:

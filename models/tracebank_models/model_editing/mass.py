@@ -173,13 +173,14 @@ class NullSpaceMass(Mass):
         spared = keys @ keys.T + self._remembered(layer, keys)
         matrix = project @ spared
         matrix.diagonal().add_(self.settings.norm_weight)
-        return torch.linalg.solve(matrix, project @ keys @ share.T).T
+        found: Tensor = torch.linalg.solve(matrix, project @ keys @ share.T)
+        return found.T
 
 
 def mean_keys(model: PreTrainedModel, texts: Sequence[Sequence[LocatedText]], layer: int) -> Tensor:
     """Of each fact, the mean of the key in the prompt alone and of the mean key after its prefixes, float64."""
     site = f"layers.{layer}.neurons"
     flat = states_at_subject(model, [text for one in texts for text in one], [site])[site]
-    keys = as_double(flat).unflatten(0, (len(texts), len(texts[0])))
-    alone = keys[:, 0]
+    keys = as_double(flat).reshape(len(texts), len(texts[0]), -1)
+    alone: Tensor = keys[:, 0]
     return alone if keys.shape[1] == 1 else (alone + keys[:, 1:].mean(dim=1)) / 2

@@ -130,6 +130,7 @@ def _searched(
     settings: SearchSettings,
     at: At,
 ) -> list[EditValue]:
+    batch: ValueBatch | None
     batch, output, starts = value_batch(model, place, facts)
     start = starts[at].to(torch.promote_types(starts[at].dtype, torch.float32))
     search = _Search(start, settings, len(facts[0].texts))
@@ -184,7 +185,8 @@ class _Search:
             self.kept = now.detach().clone()  # in the order of facts, all of which are searched in the first pass
         moved = (now.exp() * (now - self.kept[where])).sum(dim=1)
         decay = self.settings.weight_decay * _norms(self.added) / self.norm.square()
-        return (loss + decay * self.searching).index_add(0, where, self.settings.kl_factor * moved)
+        whole: Tensor = (loss + decay * self.searching).index_add(0, where, self.settings.kl_factor * moved)
+        return whole
 
     def _note(self, batch: ValueBatch, loss: Tensor, wrong: Tensor, rows: Tensor) -> None:
         self.start_loss = torch.where(self.passes == 0, loss, self.start_loss)
