@@ -4,12 +4,13 @@ import warnings
 
 import dagster as dg
 
-from tracebank_assets.language_models.keys import FRONTIER
+from tracebank_assets.language_models.keys import FRONTIER, NAMED
 from tracebank_assets.language_models.keys import GROUP as MODELS
 from tracebank_assets.sparse_features.keys import GROUP
 
-STUDY_ASSETS = dg.AssetSelection.groups(MODELS, GROUP) - dg.AssetSelection.assets(FRONTIER)
-"""Nothing waits for the frontier, which trains three models more: it is made when it is asked for."""
+STUDY_ASSETS = dg.AssetSelection.groups(MODELS, GROUP) - dg.AssetSelection.assets(FRONTIER, NAMED)
+"""Nothing waits for the frontier, which trains three models more: it is made when it is asked for. Named models are of no
+study."""
 
 STUDY_JOB = dg.define_asset_job(
     "reward_study", selection=STUDY_ASSETS, description="Everything of a study and seed, from the base model on."
