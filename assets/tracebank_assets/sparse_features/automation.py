@@ -9,8 +9,8 @@ from tracebank_assets.language_models.keys import GROUP as MODELS
 from tracebank_assets.sparse_features.keys import GROUP
 
 STUDY_ASSETS = dg.AssetSelection.groups(MODELS, GROUP) - dg.AssetSelection.assets(FRONTIER, NAMED)
-"""Nothing waits for the frontier, which trains three models more: it is made when it is asked for. Named models are of no
-study."""
+"""Nothing waits for the frontier, which trains three models more: it is made when it is asked for. Named models are not
+of a study."""
 
 STUDY_JOB = dg.define_asset_job(
     "reward_study", selection=STUDY_ASSETS, description="Everything of a study and seed, from the base model on."
