@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import torch
 from sqlalchemy import func, select
+from tests.endpoint_double import answering
 from tests.tiny_models import byte_tokenizer
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -21,6 +22,7 @@ from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.evaluation import EvalRows, newest_run
 from tracebank_assets.evaluations_shown import compared_grids, edits_grid, losses_grid, runs_grid
+from tracebank_assets.identifier_swaps.answers import answers
 from tracebank_assets.identifier_swaps.examples import examples
 from tracebank_assets.identifier_swaps.scores import scores
 from tracebank_assets.identifier_swaps.trends import trends
@@ -28,8 +30,8 @@ from tracebank_assets.language_models.named import MODELS, named
 from tracebank_assets.model_editing.cases import cases
 from tracebank_assets.model_editing.edits import EDITS, edits
 from tracebank_assets.model_editing.layers import layers
-from tracebank_schemas.evaluation import EvalRun, EvalSample
-from tracebank_schemas.identifier_swaps import SwapCount, SwapExample, SwapScore, SwapTrend
+from tracebank_schemas.evaluation import EvalRun, EvalSample, EvalSummary
+from tracebank_schemas.identifier_swaps import SwapAnswer, SwapCount, SwapExample, SwapScore, SwapTrend
 from tracebank_schemas.model_editing import Edit, EditCase, EditLayer, EditScore, RefusedCase
 
 FUNCTION = '''
@@ -180,6 +182,27 @@ def test_swaps_are_scored_once_whatever_is_killed(home: Home, monkeypatch: pytes
     assert all("a trend needs 5" in str(reason) for _, _, reason in rows)
     assert (home.settings.home / "identifier_swaps" / "code.svg").is_file()
     assert "has no scores" in fault(home.make(trends, models=["unknown"]))
+
+
+def test_an_endpoint_is_asked_in_both_orders_and_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.made(examples, root=str(home.folder / "sources"))
+    assert "name an endpoint to ask" in fault(home.make(answers, source="sources"))
+    with answering() as endpoint:
+        monkeypatch.setenv("TRACEBANK_EXPLAINER_URL", endpoint.url)
+        monkeypatch.setenv("TRACEBANK_EXPLAINER_MODEL", "told")
+        endpoint.judge = lambda _: "1"
+        home.made(answers, source="sources", count=3)
+        home.made(answers, source="sources")
+        assert len(endpoint.asked) == home.count(SwapAnswer) == 16, "each example in both orders, once"
+    run = newest_run(home.relational, "identifier_swaps_chat", "told")
+    assert run is not None
+    summary = EvalRows(home.relational, run.run).rows(EvalSummary)
+    found = {(row["part"], row["metric"]): row["value"] for row in summary.iter_rows(named=True)}
+    # Who always says 1 is right where the good one stands first, and never else: no better than chance.
+    assert found == {(order, "valid"): 1.0 for order in ("good_first", "bad_first")} | {
+        ("good_first", "correct"): 1.0,
+        ("bad_first", "correct"): 0.0,
+    }
 
 
 def test_facts_are_edited_scored_and_compared(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
