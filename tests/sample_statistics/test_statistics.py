@@ -45,9 +45,9 @@ def test_the_error_is_that_of_inspect_ai() -> None:
         metrics.SampleScore(score=metrics.Score(value=float(value)), sample_metadata={"cluster": int(one)})
         for value, one in zip(values, of, strict=True)
     ]
-    assert clustered_mean(values, of).standard_error == pytest.approx(
-        metrics.stderr(cluster="cluster")(scores), rel=1e-12
-    )
+    found, ends = clustered_mean(values, of), metrics.ci(cluster="cluster")(scores)
+    assert found.standard_error == pytest.approx(metrics.stderr(cluster="cluster")(scores), rel=1e-12)
+    assert (found.low, found.high) == pytest.approx((ends["lower"], ends["upper"]), rel=1e-12)
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.3, 0.8])
@@ -104,16 +104,14 @@ def test_what_has_no_mean_is_one_line(values: list[float], clusters: list[int], 
 
 
 def test_mcnemar_sees_what_an_unpaired_test_does_not() -> None:
-    """220 items: 40 right under the first alone, 20 under the second alone, 100 under both."""
-    first = np.repeat([1, 1, 0, 0], [100, 40, 20, 60])
-    second = np.repeat([1, 0, 1, 0], [100, 40, 20, 60])
+    """220 items, 30 and 12 right under one run alone, 68 under both: the p-values of lm-eval's pull request 3868."""
+    first = np.repeat([1, 1, 0, 0], [68, 30, 12, 110])
+    second = np.repeat([1, 0, 1, 0], [68, 30, 12, 110])
     found = mcnemar(first, second)
-    assert (found.only_first, found.only_second) == (40, 20)
-    assert found.p_value == pytest.approx(stats.binomtest(20, 60).pvalue)
-    shares = first.mean(), second.mean()
-    pooled = (shares[0] + shares[1]) / 2
-    unpaired = 2 * stats.norm.sf(abs(shares[0] - shares[1]) / math.sqrt(2 * pooled * (1 - pooled) / 220))
-    assert found.p_value < 0.02 < 0.05 < unpaired
+    assert (found.only_first, found.only_second) == (30, 12)
+    error = math.sqrt(sum(stats.sem(run) ** 2 for run in (first, second)))
+    unpaired = 2 * stats.norm.sf((first.mean() - second.mean()) / error)
+    assert (found.p_value, unpaired) == pytest.approx((0.008, 0.080), abs=5e-4)
     with pytest.raises(ValueError, match="is not allowed; allowed: 0 or 1"):
         mcnemar([0, 1], [1, 2])
 
