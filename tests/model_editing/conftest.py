@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from tests.counterfact.cases import byte_model
@@ -13,7 +15,16 @@ from tracebank_models.language_model.token_blocks import encode_documents, padde
 KNOWN = {"B": "Rome", "A": "Oslo", "C": "Rome", "D": "Lima", "E": "Oslo", "F": "Lima"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small models gain nothing from more threads, and wait for them where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="package")
 def knowing_model() -> PreTrainedModel:
     """NeoX that was shown where six people live, also after other texts."""
     model = byte_model()
