@@ -164,6 +164,11 @@ def _tags() -> dict[str, Any]:
     return {"dagster-k8s/config": limits, "dagster-ray/config": {"num_gpus": 1}}
 
 
+def on_gpu() -> dict[str, Any]:
+    """Options of an asset that computes models: on the GPU where there is one, tried again where machines may go."""
+    return {"pool": GPU_POOL, "op_tags": _tags(), "retry_policy": _retries()}
+
+
 def _retries() -> dg.RetryPolicy | None:
     """Two more tries on machines that may go away; here a step that failed fails again."""
     if Settings.load().executor not in _OTHER_MACHINES:
@@ -185,10 +190,8 @@ def study_artifact(
     """
     common: dict[str, Any] = {
         "partitions_def": STUDIES,
-        "pool": GPU_POOL,
-        "op_tags": _tags(),
         "kinds": {"torch"},
-        "retry_policy": _retries(),
+        **on_gpu(),
         "automation_condition": StudyOutOfDate.condition(),
     }
 

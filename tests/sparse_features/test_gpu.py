@@ -6,7 +6,13 @@ from tracebank_assets import studies
 from tracebank_assets.groups import definitions_found
 
 GROUPS = ("language_models", "sparse_features")
-ASSETS = [one for one in definitions_found()["assets"] if next(iter(one.keys)).path[0] in GROUPS]
+ALONE = ("edits", "graphs", "layers")
+"""Assets of other groups that compute models."""
+ASSETS = [
+    one
+    for one in definitions_found()["assets"]
+    if next(iter(one.keys)).path[0] in GROUPS or next(iter(one.keys)).path[1] in ALONE
+]
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.key.path[-1])

@@ -18,7 +18,7 @@ from tracebank_assets.language_models.catalogue import catalogued, load_catalogu
 from tracebank_assets.language_models.keys import NAMED
 from tracebank_assets.language_models.named import MODELS
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import GPU_POOL
+from tracebank_assets.studies import on_gpu
 from tracebank_schemas.evaluation import EvalRun, EvalSample, EvalSummary
 from tracebank_schemas.identifier_swaps import SwapScore
 from tracebank_schemas.language_model import LanguageModel
@@ -55,7 +55,7 @@ class ScoresConfig(dg.Config):
     not_empty=True,
     deps=[NAMED, EXAMPLES],
     partitions_def=MODELS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch"},
 )
 def scores(context: dg.AssetExecutionContext, config: ScoresConfig, stores: Stores) -> dg.MaterializeResult:

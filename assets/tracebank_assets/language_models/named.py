@@ -18,7 +18,7 @@ from tracebank_assets.language_models.catalogue import Origin, loaded_from, mode
 from tracebank_assets.language_models.curves import long_curve, step_bar
 from tracebank_assets.language_models.keys import GROUP
 from tracebank_assets.materialised import Figure, materialised
-from tracebank_assets.studies import GPU_POOL, studies
+from tracebank_assets.studies import on_gpu, studies
 from tracebank_models.reward_probe.study import ModelSource
 from tracebank_schemas.language_model import TRAINING_CURVES, LanguageModel
 
@@ -48,7 +48,7 @@ class NamedConfig(dg.Config):
     TRAINING_CURVES,
     checks=checks.BASE_CHECKS,
     partitions_def=MODELS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch"},
 )
 def named(context: dg.AssetExecutionContext, config: NamedConfig, stores: Stores) -> dg.MaterializeResult:

@@ -19,7 +19,7 @@ from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.model_editing.cases import stored_cases
 from tracebank_assets.model_editing.keys import CASES, EVALUATION, GROUP, LAYERS
 from tracebank_assets.model_editing.layers import moments_file, stored_choice
-from tracebank_assets.studies import GPU_POOL
+from tracebank_assets.studies import on_gpu
 from tracebank_schemas.evaluation import EvalRun, EvalSample, EvalSummary
 from tracebank_schemas.model_editing import Edit, EditScore
 
@@ -65,7 +65,7 @@ class EditsConfig(dg.Config):
         for key in (NAMED, LAYERS, CASES)
     ],
     partitions_def=EDITS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch"},
 )
 def edits(context: dg.AssetExecutionContext, config: EditsConfig, stores: Stores) -> dg.MaterializeResult:

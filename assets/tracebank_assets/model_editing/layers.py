@@ -19,7 +19,7 @@ from tracebank_assets.language_models.named import MODELS
 from tracebank_assets.materialised import materialised
 from tracebank_assets.model_editing.cases import stored_cases
 from tracebank_assets.model_editing.keys import CASES, GROUP
-from tracebank_assets.studies import GPU_POOL
+from tracebank_assets.studies import on_gpu
 from tracebank_schemas.model_editing import EditLayer, SecondMoment
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class LayersConfig(dg.Config):
     checks=CHECKS,
     deps=[NAMED, CASES],
     partitions_def=MODELS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch"},
 )
 def layers(context: dg.AssetExecutionContext, config: LayersConfig, stores: Stores) -> dg.MaterializeResult:

@@ -17,7 +17,7 @@ from tracebank_assets.neuron_graphs.catalogue import require_features
 from tracebank_assets.neuron_graphs.keys import GROUP
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, Units, made_of_units
 from tracebank_assets.sparse_features.keys import DICTIONARIES, FEATURES
-from tracebank_assets.studies import GPU_POOL
+from tracebank_assets.studies import on_gpu
 from tracebank_schemas.neuron_graphs import GraphNode, NeuronGraph
 from tracebank_schemas.sparse_autoencoder import (
     FEATURE_EXAMPLES,
@@ -72,7 +72,7 @@ class GraphsConfig(dg.Config):
     checks=CHECKS,
     deps=EVERY_STUDY,
     partitions_def=UNITS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch", "networkx"},
 )
 def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stores) -> dg.MaterializeResult:

@@ -16,7 +16,7 @@ from tracebank_assets.materialised import Figure
 from tracebank_assets.neuron_graphs.catalogue import explaining_tokens, stored_graphs, stored_study
 from tracebank_assets.neuron_graphs.keys import GRAPHS, GROUP
 from tracebank_assets.neuron_graphs.units import MADE_OF, UNITS, made_of_units
-from tracebank_assets.studies import GPU_POOL
+from tracebank_assets.studies import on_gpu
 from tracebank_schemas.neuron_graphs import ExplanationComparison
 from tracebank_schemas.sparse_autoencoder import FeatureExplanation, FeatureScore
 
@@ -40,7 +40,7 @@ CHECKS: Final = {
     not_empty=True,
     deps=[GRAPHS],
     partitions_def=UNITS,
-    pool=GPU_POOL,
+    **on_gpu(),
     kinds={"torch"},
 )
 def scores(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
