@@ -40,9 +40,9 @@ def test_facts_are_edited_by_a_command_and_its_runs_compared(home: Home, monkeyp
     assert "nowhere.json" in _refused("edits", home.model, "--records", "nowhere.json", "--method", "ft_l")
     home.made(cases, dataset=str(file))
     home.made(layers, home.model, dataset=str(file), facts=5, layers=[0], documents=30, enough=1e9)
-    asked = ("edits", home.model, "--records", str(file), "--count", "2", "--method", "ft_l,rome")
+    asked = ("edits", home.model, "--records", str(file), "--count", "6", "--method", "ft_l,rome")
     shown = _shown(*asked)
-    assert all(word in shown for word in ("ft_l", "rome", "(none)", "2 facts edited"))
+    assert all(word in shown for word in ("ft_l", "rome", "(none)", "6 facts edited"))
     listed = _shown("runs")
     assert listed.count("model_editing") == 2
     first, second = (newest_run(home.relational, "model_editing", home.model, one) for one in ("ft_l", "rome"))
@@ -50,5 +50,7 @@ def test_facts_are_edited_by_a_command_and_its_runs_compared(home: Home, monkeyp
     assert second is not None
     assert first.run[:12] in listed
     compared = _shown("compare", first.run[:12], second.run[:12], "--flips", "3")
-    assert "after_edit/ES" in compared
+    lines = [line.split() for line in compared.splitlines() if line.startswith("after_edit/")]
+    assert len(lines) == 20, "one line a metric"
+    assert all("±" in change and not change.startswith("-0.00") for _, _, _, _, change, _ in lines)
     assert "flipped" in compared

@@ -84,7 +84,7 @@ def text_pairs(texts: Sequence[str], count: int, shared: bool) -> list[Text]:
     return pairs[:count]
 
 
-def ways(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Callable[[list[Text]], list[Score]]]:
+def ways(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, Callable[[list[Text]], list[Score]]]:
     """The scorer, as it comes and with batches of about 16 pairs, and lm-eval with batches of 16, if it is there."""
     found = {"tracebank": _ours(model, tokenizer, None), "tracebank, 16 pairs": _ours(model, tokenizer, 16 * 210)}
     if importlib.util.find_spec("lm_eval") is not None:
@@ -93,7 +93,7 @@ def ways(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase) -> dict[str
 
 
 def _ours(
-    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, batch_tokens: int | None
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_tokens: int | None
 ) -> Callable[[list[Text]], list[Score]]:
     def score(texts: list[Text]) -> list[Score]:
         pairs = [encoded_pair(tokenizer, *text) for text in texts]
@@ -103,7 +103,7 @@ def _ours(
     return score
 
 
-def _theirs(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[Text]], list[Score]]:
+def _theirs(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[Text]], list[Score]]:
     instance: Any = importlib.import_module("lm_eval.api.instance").Instance
     peer: Any = importlib.import_module("lm_eval.models.huggingface").HFLM(
         pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=16
