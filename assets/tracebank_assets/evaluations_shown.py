@@ -80,11 +80,11 @@ def compared_grids(relational: RelationalStore, first: str, second: str, flips: 
     found = compare_runs(one, other)
     told = " and ".join(f"{run.model} {run.method}".strip() for run in runs)
     grid = Grid(
-        "metric", ("items", NUMBER), ("first", NUMBER), ("second", NUMBER), "second - first", ("p", NUMBER),
+        "metric", ("items", NUMBER), ("first", NUMBER), ("second", NUMBER), ("change", NUMBER), ("p", NUMBER),
         title=f"{told}: 95 % intervals by cluster",
     )  # fmt: skip
     for row in found.metrics.iter_rows(named=True):
-        change = _interval({"value": row["difference"], "low": row["low"], "high": row["high"]})
+        change = _about({"value": row["difference"], "low": row["low"], "high": row["high"]})
         p = row["mcnemar_p_value"] if row["mcnemar_p_value"] is not None else row["p_value"]
         grid.add_row(
             row["metric"], str(row["items"]), _number(row["mean_a"]), _number(row["mean_b"]), change, _number(p, 3)
@@ -120,4 +120,4 @@ def _about(row: dict[str, float | None]) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before what rounds to 0

@@ -119,6 +119,7 @@ def _setup(stores: Stores, model: str, editor: str, config: EditsConfig, device:
 
     Raises:
         dg.Failure: see `stored_cases`, `stored_choice` and `load_catalogued`; or no case can be edited.
+        ValueError: see `EditSetup.check`.
     """
     import torch
 
@@ -135,7 +136,9 @@ def _setup(stores: Stores, model: str, editor: str, config: EditsConfig, device:
     made = fitted_editor(editor, loaded.model, model, choice.layer, config.radius)
     moments = SecondMoments.load(moments_file(stores.settings.home, model)) if made.needs_moments else None
     prefixes = made.prefixes(loaded.model, loaded.tokenizer, config.seed)
-    return EditSetup(loaded.model, loaded.tokenizer, made, moments, prefixes, choice), usable.cases
+    setup = EditSetup(loaded.model, loaded.tokenizer, made, moments, prefixes, choice)
+    setup.check()  # before the run has a row
+    return setup, usable.cases
 
 
 def _settings_of(setup: "EditSetup") -> dict[str, Any]:
