@@ -6,7 +6,7 @@ from sqlalchemy import Float, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracebank_schemas.evaluation import RUN
-from tracebank_schemas.relational import Base, owned_by
+from tracebank_schemas.relational import Base, TokenText, owned_by
 
 
 class SwapExample(Base):
@@ -88,7 +88,7 @@ class SwapAnswer(Base):
     run: Mapped[str] = mapped_column(String(64), owned_by(RUN), primary_key=True, doc="run")
     example: Mapped[str] = mapped_column(String(64), primary_key=True, doc="example")
     order: Mapped[str] = mapped_column(String(16), primary_key=True, doc="good_first or bad_first")
-    answer: Mapped[str] = mapped_column(Text, doc="what it says")
+    answer: Mapped[str] = mapped_column(TokenText, doc="what it says")
     chosen: Mapped[int | None] = mapped_column(doc="program that it names, 1 or 2; null where it names neither")
     valid: Mapped[bool] = mapped_column(doc="whether it names one")
     correct: Mapped[bool] = mapped_column(doc="whether it names the good one; an invalid answer is wrong")

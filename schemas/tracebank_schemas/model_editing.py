@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from tracebank_schemas.evaluation import RUN
 from tracebank_schemas.language_model import MODEL
-from tracebank_schemas.relational import VOLATILE, Base, HomePath, owned_by
+from tracebank_schemas.relational import VOLATILE, Base, HomePath, TokenText, owned_by
 
 
 class EditCase(Base):
@@ -110,5 +110,5 @@ class EditScore(Base):
     kl: Mapped[float | None] = mapped_column(Float, doc="KL(unedited || edited) of the next token, nats")
     kl_reversed: Mapped[float | None] = mapped_column(Float, doc="KL(edited || unedited), nats")
     kl_released: Mapped[float | None] = mapped_column(Float, doc="that over the vocabulary's size, as released")
-    generated: Mapped[str | None] = mapped_column(Text, doc="what the model writes by itself")
+    generated: Mapped[str | None] = mapped_column(TokenText, doc="what the model writes by itself")
     generated_correct: Mapped[bool | None] = mapped_column(doc="whether that begins with the new object")
