@@ -144,8 +144,8 @@ def _setup(stores: Stores, model: str, editor: str, config: EditsConfig, device:
 def _settings_of(setup: "EditSetup") -> dict[str, Any]:
     from dataclasses import asdict
 
-    moments = setup.moments.tokens if setup.moments else 0
-    return {"editor": asdict(setup.editor.settings), "moment_tokens": moments}
+    moments = setup.moments.corpus_hash if setup.moments else ""
+    return {"editor": asdict(setup.editor.settings), "moments_of": moments}
 
 
 def _keep(run: EvalRows, rows: "FinishedRows", cases: "dict[int, Case]") -> None:

@@ -57,7 +57,8 @@ class LayersConfig(dg.Config):
 def layers(context: dg.AssetExecutionContext, config: LayersConfig, stores: Stores) -> dg.MaterializeResult:
     """How well v* in each layer says facts that the model does not know, and second moments of each layer's keys.
 
-    Runs of edits are about other cases than these. Moments lie in the home, in folder `model_editing`.
+    The cases are the last ones, which a run of fewer than all leaves to this. Moments lie in the home, in folder
+    `model_editing`.
     """
     from tracebank_models.counterfact.layer_choice import choose_layer
     from tracebank_models.counterfact.metrics import known_objects
