@@ -140,6 +140,16 @@ def test_an_odd_request_is_told_so(request_: bytes, said: bytes, store: ClickHou
     assert beside(store.folder, "reader.sock").exists()
 
 
+def test_who_sends_no_more_still_hears_the_answer(store: ClickHouseStore) -> None:
+    store.info()
+    assert store.folder is not None
+    body = b"SELECT sum(cityHash64(number)) > 0 FROM numbers(400000000)"
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: "
+    answer = _said(store.folder, head + str(len(body)).encode() + b"\r\n\r\n" + body)
+    assert b"200" in answer.split(b"\r\n")[0], answer
+    assert b"\n1\n" in answer, answer
+
+
 def test_the_body_of_a_refused_request_is_no_request(store: ClickHouseStore) -> None:
     store.info()
     assert store.folder is not None

@@ -70,8 +70,8 @@ _OF_A_READER: Final = frozenset(
 
 
 _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_HUNG_UP: Final = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-"""What tells that nobody is at the other end any more; a system without the last one tells it late."""
+_HUNG_UP: Final = select.POLLHUP | select.POLLERR
+"""What tells that the other end is closed. That it will send no more (`POLLRDHUP`) is no sign: it may wait to hear."""
 
 
 class Front(ThreadingMixIn, UnixStreamServer):
