@@ -120,4 +120,7 @@ def _about(row: dict[str, float | None]) -> str:
 
 
 def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before what rounds to 0
+    """So many digits behind the point; what would read as 0 by two that count."""
+    if value is None:
+        return ""
+    return f"{value:.{digits}f}" if value == 0 or abs(value) >= 10**-digits / 2 else f"{value:.1e}"

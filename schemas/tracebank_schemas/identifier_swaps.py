@@ -17,9 +17,9 @@ class SwapExample(Base):
 
     example: Mapped[str] = mapped_column(String(64), primary_key=True, doc="SHA-256 of prompt and bodies; item of runs")
     function: Mapped[str] = mapped_column(String(64), doc="SHA-256 of the function's text, a cluster of examples")
-    source: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tree or file that it is from")
+    source: Mapped[str] = mapped_column(String(400), primary_key=True, doc="tree or file that it is from")
     selection: Mapped[str] = mapped_column(
-        String(32), primary_key=True, doc="rule by which functions were chosen, or variant of the released ones"
+        String(64), primary_key=True, doc="rule by which functions were chosen, or variant of the released ones"
     )
     module: Mapped[str] = mapped_column(Text, doc="module")
     qualified_name: Mapped[str] = mapped_column(Text, doc="of the function in it")
@@ -43,8 +43,8 @@ class SwapCount(Base):
 
     __tablename__ = "swap_counts"
 
-    source: Mapped[str] = mapped_column(String(200), primary_key=True, doc="tree or file")
-    selection: Mapped[str] = mapped_column(String(32), primary_key=True, doc="rule by which functions were chosen")
+    source: Mapped[str] = mapped_column(String(400), primary_key=True, doc="tree or file")
+    selection: Mapped[str] = mapped_column(String(64), primary_key=True, doc="rule by which functions were chosen")
     step: Mapped[str] = mapped_column(String(32), primary_key=True, doc="what is counted")
     place: Mapped[int] = mapped_column(doc="of the step, from 0")
     count: Mapped[int] = mapped_column(doc="how many")

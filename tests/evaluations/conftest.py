@@ -27,11 +27,10 @@ def {name}(x):
     print(x)
     return len(x) + {number}
 '''
-SMALL = {"source": "sources", "count": 8}
 
 
 def records(count: int) -> list[dict[str, Any]]:
-    people = ["Ada Moss", "Bo Lind", "Cy Hale", "Di Rook", "Ed Vane", "Flo Kerr", "Gus Pike", "Hal Dorn"]
+    people = [f"{first} {last}" for last in ("Moss", "Hale") for first in ("Ada", "Bo", "Cy", "Di", "Ed", "Flo", "Gus")]
     return [
         {
             "case_id": number,
@@ -43,7 +42,7 @@ def records(count: int) -> list[dict[str, Any]]:
                 "target_true": {"str": "Lima"},
             },
             "paraphrase_prompts": [f"The home of {people[number]} is"],
-            "neighborhood_prompts": [f"{people[(number + step) % 8]} lives in" for step in (1, 2)],
+            "neighborhood_prompts": [f"{people[(number + step) % len(people)]} lives in" for step in (1, 2)],
             "attribute_prompts": [],
             "generation_prompts": [],
         }
@@ -60,6 +59,14 @@ class Home:
     instance: dg.DagsterInstance
     model: str
     folder: Path
+
+    @property
+    def sources(self) -> str:
+        return str(self.folder / "sources")
+
+    @property
+    def small(self) -> dict[str, Any]:
+        return {"source": self.sources, "count": 8}
 
     def make(self, asset: Any, partition: str | None = None, **config: Any) -> dg.ExecuteInProcessResult:
         if partition:
@@ -96,6 +103,12 @@ def fault(result: dg.ExecuteInProcessResult) -> str:
     return str(data.error.cause.message if data.error.cause else data.error.message)
 
 
+def write_sources(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for number in range(8):
+        (folder / f"part{number}.py").write_text(FUNCTION.format(name=f"tell{number}", number=number))
+
+
 @pytest.fixture
 def home(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
@@ -111,10 +124,7 @@ def home(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     GPTNeoXForCausalLM(config).save_pretrained(folder)
     tokenizer.eos_token = "<|padding|>"
     tokenizer.save_pretrained(folder)
-    sources = tmp_path / "sources"
-    sources.mkdir()
-    for number in range(8):
-        (sources / f"part{number}.py").write_text(FUNCTION.format(name=f"tell{number}", number=number))
+    write_sources(tmp_path / "sources")
     upgrade(settings)
     relational = open_relational(settings)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -14,14 +14,14 @@ from tracebank_schemas.identifier_swaps import SwapAnswer
 
 
 def test_an_endpoint_is_asked_in_both_orders_and_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.made(examples, root=str(home.folder / "sources"))
-    assert "name an endpoint to ask" in fault(home.make(answers, source="sources"))
+    home.made(examples, root=home.sources)
+    assert "name an endpoint to ask" in fault(home.make(answers, source=home.sources))
     with answering() as endpoint:
         monkeypatch.setenv("TRACEBANK_EXPLAINER_URL", endpoint.url)
         monkeypatch.setenv("TRACEBANK_EXPLAINER_MODEL", "told")
         endpoint.judge = lambda _: "1"
-        home.made(answers, source="sources", count=3)
-        home.made(answers, source="sources")
+        home.made(answers, source=home.sources, count=3)
+        home.made(answers, source=home.sources)
         assert len(endpoint.asked) == home.count(SwapAnswer) == 16, "each example in both orders, once"
     run = newest_run(home.relational, "identifier_swaps_chat", "told")
     assert run is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.evaluations.conftest import SMALL, Home, fault, records
+from tests.evaluations.conftest import Home, fault, records, write_sources
 
 from tracebank_assets.evaluation import EvalRows, newest_run
 from tracebank_assets.evaluations_shown import compared_grids, edits_grid, losses_grid, runs_grid
@@ -23,15 +23,18 @@ from tracebank_schemas.model_editing import Edit, EditCase, EditLayer, EditScore
 
 
 def test_swaps_are_scored_once_whatever_is_killed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "has no examples of" in fault(home.make(scores, home.model, **SMALL))
-    assert home.made(examples, root=str(home.folder / "sources"))["both_bodies_are_python"]
+    assert "has no examples of" in fault(home.make(scores, home.model, **home.small))
+    assert home.made(examples, root=home.sources)["both_bodies_are_python"]
     assert home.count(SwapExample) == 8
     before = home.content(SwapExample)
-    home.made(examples, root=str(home.folder / "sources"))
+    home.made(examples, root=home.sources)
     assert home.content(SwapExample) == before
-    home.made(examples, root=str(home.folder / "sources"), documented=False)
+    home.made(examples, root=home.sources, documented=False)
     assert home.count(SwapExample) == 16, "another selection stands beside"
     assert home.count(SwapCount) > 10
+    write_sources(home.folder / "other" / "sources")
+    home.made(examples, root=str(home.folder / "other" / "sources"))
+    assert home.count(SwapExample) == 24, "and another folder of that name"
 
     kept = EvalRows.keep
 
@@ -39,7 +42,7 @@ def test_swaps_are_scored_once_whatever_is_killed(home: Home, monkeypatch: pytes
         kept(self, rows)
         raise RuntimeError("killed")
 
-    config = SMALL | {"joint": True}
+    config = home.small | {"joint": True}
     with monkeypatch.context() as patch:
         patch.setattr(EvalRows, "keep", killed)
         assert fault(home.make(scores, home.model, **config)).endswith("killed\n")
@@ -136,7 +139,7 @@ def test_what_cannot_be_evaluated_is_one_line(home: Home) -> None:
         compared_grids(home.relational, "abc", "abd", 5)
     assert "EDITOR one of ft_l, rome" in fault(home.make(edits, f"{home.model}/unknown"))
     assert "is no file; allowed: a JSON file" in fault(home.make(cases, dataset="nowhere.json"))
-    assert "is not in relational.language_models" in fault(home.make(scores, "unknown", **SMALL))
+    assert "is not in relational.language_models" in fault(home.make(scores, "unknown", **home.small))
     (home.folder / "empty").mkdir()
     assert "Python file" in fault(home.make(examples, root=str(home.folder / "empty")))
     assert home.count(SwapExample) == home.count(EvalRun) == 0

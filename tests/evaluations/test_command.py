@@ -36,7 +36,7 @@ def test_facts_are_edited_by_a_command_and_its_runs_compared(home: Home, monkeyp
     assert "first: 'abc' is not allowed: no run begins so" in _refused("compare", "abc", "abd")
     assert "--method: " in _refused("edits", home.model, "--method", "unknown")
     file = home.folder / "facts.json"
-    file.write_text(json.dumps(records(8)))
+    file.write_text(json.dumps(records(11)))
     assert "nowhere.json" in _refused("edits", home.model, "--records", "nowhere.json", "--method", "ft_l")
     home.made(cases, dataset=str(file))
     home.made(layers, home.model, dataset=str(file), facts=5, layers=[0], documents=30, enough=1e9)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.evaluations.conftest import SMALL, Home, fault, records
+from tests.evaluations.conftest import Home, fault, records
 from transformers import GPTNeoXForCausalLM
 
 from tracebank_assets.evaluation import EvalRows
@@ -76,25 +76,25 @@ def _forget(home: Home) -> None:
 def test_scores_of_a_process_that_is_killed_are_those_of_one_that_is_not(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home.made(examples, root=str(home.folder / "sources"))
+    home.made(examples, root=home.sources)
     with _asked(monkeypatch) as asked:
-        home.made(scores, home.model, **SMALL)
+        home.made(scores, home.model, **home.small)
     assert asked[0] > 0, "the model is asked here"
     tables = SwapScore, EvalSample, EvalSummary
     whole = _content(home, *tables)
     _forget(home)
     assert home.count(SwapScore) == home.count(EvalSample) == 0
     died = subprocess.run(
-        [sys.executable, "-c", _DYING, home.model, json.dumps(SMALL)],
+        [sys.executable, "-c", _DYING, home.model, json.dumps(home.small)],
         env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert home.count(SwapScore) == 32, "a frame stands"
     assert home.count(EvalSample) == 3 * 32
-    home.made(scores, home.model, **SMALL)
+    home.made(scores, home.model, **home.small)
     assert _content(home, *tables) == whole
     with _asked(monkeypatch) as asked:
-        home.made(scores, home.model, **SMALL)
+        home.made(scores, home.model, **home.small)
     assert asked[0] == 0
     assert _content(home, *tables) == whole
 

@@ -18,7 +18,7 @@ from tracebank_assets.language_models.keys import NAMED
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.model_editing.cases import stored_cases
 from tracebank_assets.model_editing.keys import CASES, EVALUATION, GROUP, LAYERS
-from tracebank_assets.model_editing.layers import moments_file, stored_choice
+from tracebank_assets.model_editing.layers import moments_file, stored_choice, unseen
 from tracebank_assets.studies import on_gpu
 from tracebank_schemas.evaluation import EvalRun, EvalSample, EvalSummary
 from tracebank_schemas.model_editing import Edit, EditScore
@@ -45,7 +45,7 @@ class EditsConfig(dg.Config):
     """Which facts are edited, and how."""
 
     dataset: str = Field(default="", description="Cases; empty: those of the model's own world.")
-    count: int = Field(default=200, ge=1, description="First so many cases.")
+    count: int = Field(default=200, ge=1, description="First so many cases; none that chose the layer.")
     sequential: bool = Field(default=False, description="One after another into the same model; else each by itself.")
     radius: float | None = Field(default=None, gt=0, description="Of FT-L: most that an entry may move.")
     seed: int = Field(default=0, ge=0, description="Of the texts before prompts.")
@@ -127,8 +127,9 @@ def _setup(stores: Stores, model: str, editor: str, config: EditsConfig, device:
     from tracebank_models.counterfact.usable_cases import usable_cases
     from tracebank_models.model_editing.second_moments import SecondMoments
 
-    cases = stored_cases(stores.relational, config.dataset or model)[: config.count]
+    stored = stored_cases(stores.relational, config.dataset or model)
     choice = stored_choice(stores.relational, model)
+    cases = unseen(stored, choice)[: config.count]
     loaded = load_catalogued(stores.relational, model, torch.device(device))
     usable = usable_cases(loaded.model, loaded.tokenizer, cases)
     if not usable.cases:

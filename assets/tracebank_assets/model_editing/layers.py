@@ -24,6 +24,7 @@ from tracebank_schemas.model_editing import EditLayer, SecondMoment
 
 if TYPE_CHECKING:
     from tracebank_models.counterfact.layer_choice import LayerChoice
+    from tracebank_models.counterfact.records import EditCase as Case
 
 _ENOUGH: Final = "a_layer_says_facts"
 _KNOWS: Final = "knows_its_facts"
@@ -57,7 +58,7 @@ class LayersConfig(dg.Config):
 def layers(context: dg.AssetExecutionContext, config: LayersConfig, stores: Stores) -> dg.MaterializeResult:
     """How well v* in each layer says facts that the model does not know, and second moments of each layer's keys.
 
-    The cases are the last ones, which a run of fewer than all leaves to this. Moments lie in the home, in folder
+    The cases are the last ones, which no run of edits takes. Moments lie in the home, in folder
     `model_editing`.
     """
     from tracebank_models.counterfact.layer_choice import choose_layer
@@ -139,3 +140,14 @@ def stored_choice(relational: RelationalStore, model: str) -> "LayerChoice":
         raise dg.Failure(f"{model!r} has no layer for edits; materialise model_editing/layers first")
     best = chosen[0]
     return LayerChoice(best.layer, best.loss, best.enough, {row.layer: row.loss for row in rows}, best.facts)
+
+
+def unseen(cases: "list[Case]", choice: "LayerChoice") -> "list[Case]":
+    """Cases that the layer was not chosen on.
+
+    Raises:
+        dg.Failure: there is none.
+    """
+    if len(cases) <= choice.facts:
+        raise dg.Failure(f"cases: all {len(cases)} chose the layer; materialise model_editing/layers on fewer facts")
+    return cases[: -choice.facts]

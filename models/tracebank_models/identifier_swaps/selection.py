@@ -40,7 +40,13 @@ class SwapSelection:
 
     @property
     def name(self) -> str:
-        """Scope, names and cleanness, e.g. `strict/builtins/clean`."""
+        """Scope, names and cleanness, e.g. `strict/builtins/clean`; pairs and seed where they are others than usual."""
         strict = "methods" if self.methods else "strict"
         scope = strict if self.documented else ("extended" if self.methods else "undocumented")
-        return f"{scope}/{self.names}/{'clean' if self.clean else 'all'}"
+        usual = SwapSelection()
+        unusual = [
+            f"{name}={getattr(self, name)}"
+            for name in ("pairs", "seed", "longest_words")
+            if getattr(self, name) != getattr(usual, name)
+        ]
+        return "/".join((scope, self.names, "clean" if self.clean else "all", *unusual))

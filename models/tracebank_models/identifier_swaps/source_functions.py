@@ -38,8 +38,8 @@ class PythonSources:
 
     @property
     def name(self) -> str:
-        """What rows call it."""
-        return STANDARD_LIBRARY if self.root is None else self.root.resolve().name
+        """What rows call it: a folder by its whole path, since many folders share their last name."""
+        return STANDARD_LIBRARY if self.root is None else str(self.root.resolve())
 
     @property
     def spdx(self) -> str:

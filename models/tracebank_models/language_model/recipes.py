@@ -46,7 +46,7 @@ WORLD_RECIPES: Final[Mapping[str, Recipe]] = {
     "world_gpt2": Recipe("world_gpt2", FactWorld(), _WORLD),
     "world_demo": Recipe(
         "world_demo",
-        FactWorld(subjects=25, relations=2, objects=5, documents=4_000),
+        FactWorld(subjects=28, relations=2, objects=5, documents=4_000),
         PretrainingConfiguration(steps=220, batch_size=8, learning_rate=2e-3, weight_decay=0.0),
     ),
 }
