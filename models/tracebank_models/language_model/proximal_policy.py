@@ -1,6 +1,7 @@
 """PPO of a language model with a reward that is known: rollouts, value head, KL to the frozen reference, rows.
 
-The formulas are in `reinforcement_learning.policy_gradient`; the reward is any function of texts, such as `lexicon.LexiconReward`.
+The formulas are in `reinforcement_learning.policy_gradient`; the reward is any function of texts, such as
+`lexicon.LexiconReward`.
 """
 
 from __future__ import annotations
