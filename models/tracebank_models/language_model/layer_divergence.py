@@ -15,10 +15,10 @@ import torch
 from transformers import PreTrainedModel
 
 from tracebank_models.device import as_double
+from tracebank_models.reinforcement_learning.policy_gradient import exact_kl
 
 from .blocks import block_path, block_taps
 from .hooks import Tap, evaluating, watched
-from .policy_gradient import exact_kl
 from .taken_positions import position_ids
 
 Batch = tuple[torch.Tensor, torch.Tensor]

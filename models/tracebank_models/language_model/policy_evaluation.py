@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .policy_gradient import exact_kl
+from tracebank_models.reinforcement_learning.policy_gradient import exact_kl
+
 from .prompts import Prompt, PromptBatch, PromptSource, step_generator
 from .sampling import Completions, response_logits, sample_completions
 from .text_reward import Reward, checked_rewards

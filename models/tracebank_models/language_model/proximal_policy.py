@@ -1,6 +1,7 @@
 """PPO of a language model with a reward that is known: rollouts, value head, KL to the frozen reference, rows.
 
-The formulas are in `policy_gradient`; the reward is any function of texts, such as `lexicon.LexiconReward`.
+The formulas are in `reinforcement_learning.policy_gradient`; the reward is any function of texts, such as
+`lexicon.LexiconReward`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .fingerprint import settings_hash, weights_hash
-from .policy_gradient import (
+from tracebank_models.reinforcement_learning.policy_gradient import (
     KLController,
     centred,
     clipped_surrogate,
@@ -28,6 +28,8 @@ from .policy_gradient import (
     sampled_kl,
     shaped_rewards,
 )
+
+from .fingerprint import settings_hash, weights_hash
 from .prompts import PromptSource, step_generator
 from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
 from .text_reward import Reward, checked_rewards, reward_hash

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tracebank_models.language_model.direct_preference import preference_loss
-from tracebank_models.language_model.policy_gradient import (
+from tracebank_models.reinforcement_learning.policy_gradient import (
     KLController,
     centred,
     clipped_surrogate,

@@ -1,7 +1,8 @@
-"""The formulas of proximal policy optimisation, on tensors alone: shaped rewards, advantages, clipped losses, KL.
+"""The formulas of policy gradients, on tensors alone: shaped rewards, advantages, clipped losses, KL.
 
 Schulman et al. 2017 (clipped surrogate) and 2016 (generalised advantages); Ziegler et al. 2019 (KL in the reward, and
-its coefficient's controller). All tensors are [rows, response length] with a mask of the same shape.
+its coefficient's controller). Tensors of responses are [rows, response length] with a mask of the same shape, those of
+rollouts [steps, environments, …].
 
 The KL to the reference is the exact one of the next token, never the sampled log-ratio. It stands in two places, which
 together are the gradient of reward - coefficient * KL: in the loss, for what a token's own distribution costs, and in
@@ -56,12 +57,53 @@ def generalized_advantages(
     rewards, values = rewards * weights, values * weights
     following = torch.cat((values[:, 1:], torch.zeros_like(values[:, :1])), dim=1)
     errors = rewards + discount * following - values
-    advantages = torch.zeros_like(rewards)
-    trace = torch.zeros_like(rewards[:, 0])
-    for place in range(rewards.shape[1] - 1, -1, -1):
-        trace = errors[:, place] + discount * trace_decay * trace
-        advantages[:, place] = trace
+    advantages = decayed_sums(errors.T, torch.ones_like(errors.T), discount * trace_decay).T
     return advantages * weights, (advantages + values) * weights
+
+
+def decayed_sums(values: torch.Tensor, goes_on: torch.Tensor, decay: float) -> torch.Tensor:
+    """At each step the sum of what follows, each further step weighing `decay` times as much, up to an episode's end.
+
+    Args:
+        values: [steps, …].
+        goes_on: 1 where the episode goes on behind the step, else 0; of a shape that broadcasts.
+        decay: From 0 to 1.
+    """
+    sums = torch.empty_like(values)
+    total = torch.zeros_like(values[0])
+    weights = decay * goes_on.to(values.dtype)
+    for step in range(len(values) - 1, -1, -1):
+        total = torch.addcmul(values[step], weights[step], total)
+        sums[step] = total
+    return sums
+
+
+def bootstrapped_advantages(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    next_values: torch.Tensor,
+    terminations: torch.Tensor,
+    truncations: torch.Tensor,
+    discount: float,
+    trace_decay: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Generalised advantage estimates of a rollout, and the returns that critics learn; [steps, environments].
+
+    An episode that ends is worth nothing behind its end; one that is cut is worth what the critic says of the state
+    that it was cut in, as is the last step of the rollout.
+
+    Args:
+        rewards: Of each step.
+        values: Critic's estimate of the state before it.
+        next_values: Of the state after it, before any reset.
+        terminations: Where the episode ended.
+        truncations: Where it was cut.
+        discount: Gamma.
+        trace_decay: Lambda.
+    """
+    errors = rewards + discount * next_values * (~terminations) - values
+    advantages = decayed_sums(errors, ~(terminations | truncations), discount * trace_decay)
+    return advantages, advantages + values
 
 
 def centred(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, float]:

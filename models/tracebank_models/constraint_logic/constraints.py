@@ -1,0 +1,129 @@
+"""Constraints: a formula with the rules of its satisfaction; and the knowledge of one environment, which is several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .arrays import Array, namespace
+from .connectives import FAMILIES, Family
+from .evaluation import SHAPES, Evaluation, Rules, Said, Shape
+from .formula import Formula
+from .parsing import parsed
+from .vocabulary import Vocabulary
+
+
+class Satisfaction(NamedTuple):
+    """What a state says of a constraint, each `[n]`; of knowledge `[n, c]`."""
+
+    satisfaction: Array
+    """In [0, 1]; 1 is safe."""
+    distance: Array
+    """Signed p-distance, in the unit of the formula; negative where it is broken."""
+    violated: Array
+    """Bool: the formula does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A formula over a vocabulary, and how its satisfaction is measured. Made by `parse`."""
+
+    formula: Formula
+    vocabulary: Vocabulary
+    p: float = 2.0
+    """Of the norm in distances and connectives, from 1 to infinity."""
+    margin: float = 0.1
+    """Distance from which on it is satisfied in full, in the unit of its distances."""
+    shape: Shape = "linear"
+    """Of satisfaction within the margin."""
+    connectives: Family = "yager"
+
+    def __post_init__(self) -> None:
+        """Check the rules.
+
+        Raises:
+            ValueError: One is out of range; the line names it, its value and what is allowed.
+        """
+        if not self.p >= 1:
+            raise ValueError(f"p: {self.p!r} is not allowed; allowed: a number from 1, or infinity")
+        if not (self.margin > 0 and math.isfinite(self.margin)):
+            raise ValueError(f"margin: {self.margin!r} is not allowed; allowed: a number above 0")
+        for name, allowed in (("shape", tuple(SHAPES)), ("connectives", FAMILIES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not allowed; allowed: {', '.join(allowed)}")
+
+    @property
+    def text(self) -> str:
+        """The formula, as it parses back."""
+        return str(self.formula)
+
+    def evaluate(self, state: Mapping[str, Array]) -> Satisfaction:
+        """How satisfied states are.
+
+        Args:
+            state: Arrays by feature of the vocabulary, NumPy's or torch's, first axis environments.
+
+        Raises:
+            ValueError: A feature is missing, or has another shape.
+        """
+        self.vocabulary.check(state)
+        said: Said = Evaluation(state, Rules(self.p, self.margin, self.shape, self.connectives)).said(self.formula)
+        return Satisfaction(said.satisfaction, said.distance, ~said.holds)
+
+
+def parse(
+    text: str,
+    vocabulary: Vocabulary,
+    p: float = 2.0,
+    margin: float = 0.1,
+    shape: Shape = "linear",
+    connectives: Family = "yager",
+) -> Constraint:
+    """Read a constraint.
+
+    Args:
+        text: Such as `forall hazard: distance(agent, hazard) >= 0.2`; see `parsing` for what may stand.
+        vocabulary: The names that it may use.
+        p: Of the norm.
+        margin: In the unit of its distances.
+        shape: Of satisfaction within the margin.
+        connectives: Yager's, or products.
+
+    Raises:
+        FormulaError: The text is no formula over the vocabulary; it names position, fault and what is allowed.
+        ValueError: Another argument is out of range.
+    """
+    return Constraint(parsed(text, vocabulary), vocabulary, p, margin, shape, connectives)
+
+
+class Knowledge(tuple[Constraint, ...]):
+    """What is known of one environment; every state is measured by all of it."""
+
+    __slots__ = ()
+
+    def __new__(cls, constraints: Iterable[Constraint]) -> Knowledge:
+        """Knowledge of one constraint or more.
+
+        Raises:
+            ValueError: There is none.
+        """
+        made = super().__new__(cls, tuple(constraints))
+        if not made:
+            raise ValueError("constraints: none is not allowed; allowed: one or more")
+        return made
+
+    def evaluate(self, state: Mapping[str, Array]) -> Satisfaction:
+        """How satisfied states are with each constraint, `[n, c]`.
+
+        Raises:
+            ValueError: A feature is missing, or has another shape.
+        """
+        found = [one.evaluate(state) for one in self]
+        stack = namespace(found[0].distance).stack
+        return Satisfaction(*(stack([getattr(one, name) for one in found], -1) for name in Satisfaction._fields))
+
+    def cost(self, state: Mapping[str, Array]) -> Array:
+        """1.0 where any constraint is broken, else 0.0; `[n]`."""
+        return self.evaluate(state).violated.any(-1) * 1.0
