@@ -154,6 +154,21 @@ def test_knowledge_is_all_of_it() -> None:
         Knowledge([])
 
 
+def test_many_states_are_measured_as_few_are() -> None:
+    rows = 40_000
+    chance = np.random.default_rng(0)
+    state = {name: chance.normal(size=(rows, *array.shape[1:])).astype(np.float32) for name, array in STATE.items()}
+    texts = ("abs(speed) <= 0.5", "forall hazard: (near(hazard, 0.5) implies abs(speed) <= 1)", "angle > 0 or turn > 0")
+    known = Knowledge(parse(text, WORDS, margin=0.5) for text in texts)
+    found = known.evaluate(state)
+    for at, one in enumerate(known):
+        for whole, alone in zip(found, one.evaluate(state), strict=True):
+            assert np.array_equal(whole[:, at], alone)
+    assert (found.satisfaction.dtype, found.violated.shape) == (np.float32, (rows, 3))
+    tensors = known.evaluate({name: torch.from_numpy(array) for name, array in state.items()})
+    assert tensors.satisfaction.numpy() == pytest.approx(found.satisfaction, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [

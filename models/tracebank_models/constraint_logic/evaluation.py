@@ -76,9 +76,10 @@ class Evaluation:
         """What a formula says; `bound` are the kinds of the quantifiers around, outermost first."""
         match formula:
             case Comparison(left, comparator, right):
-                sign = 1 if comparator[0] == "<" else -1
-                gap = sign * (self._sum(right, bound) - self._sum(left, bound))
-                return self._atomic(gap / self._weight((*left.parts, *right.parts)), is_strict=len(comparator) == 1)
+                low, high = (left, right) if comparator[0] == "<" else (right, left)
+                gap = self._sum(high, bound) - self._sum(low, bound)
+                weight = self._weight((*left.parts, *right.parts))
+                return self._atomic(gap if weight == 1 else gap / weight, is_strict=len(comparator) == 1)
             case Near(point, radius):
                 return self._atomic(radius.constant - self._distance(Name(AGENT), point, bound))
             case Box():
@@ -143,8 +144,11 @@ class Evaluation:
         return Said(joined, self._xp.amax(distance, -1), holds.any(-1))
 
     def _sum(self, one: Sum, bound: tuple[str, ...]) -> Any:
-        values = [weight * self._atom(atom, bound) for weight, atom in one.parts]
-        return sum(values[1:], start=values[0]) + one.constant if values else one.constant
+        atoms = ((weight, self._atom(atom, bound)) for weight, atom in one.parts)
+        values = [atom if weight == 1 else weight * atom for weight, atom in atoms]
+        if one.constant or not values:
+            values.append(one.constant)
+        return sum(values[1:], start=values[0])
 
     def _atom(self, atom: Atom, bound: tuple[str, ...]) -> Array:
         match atom:
