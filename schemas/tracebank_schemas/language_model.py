@@ -135,9 +135,11 @@ TRAINING_CURVES: Final = SeriesTable(
     name="training_curves",
     doc="What every step of every training showed: language models, their tuning, and sparse autoencoders.",
     columns=(
-        Column("run", pa.string(), "training: a model's name, or a study's dictionaries", repeated=True),
+        Column(
+            "run", pa.string(), "training: a model's name, a study's dictionaries, or a run of rl_runs", repeated=True
+        ),
         Column("name", pa.string(), "model or dictionary that is trained", repeated=True),
-        Column("method", pa.string(), "pretraining, ppo, dpo or sparse_autoencoder", repeated=True),
+        Column("method", pa.string(), "pretraining, ppo, dpo, sparse_autoencoder, or a mode of safe RL", repeated=True),
         Column("seed", pa.int64(), "of the training"),
         Column("step", pa.int64(), "from 1", codec="Delta, ZSTD"),
         Column("metric", pa.string(), "what was measured", repeated=True),

@@ -79,10 +79,10 @@ def evaluate(
         state = infos.get("state") or environment.features(infos.get("final_obs", seen))
         broken = known.evaluate(state).violated.any(-1)
         sums += np.stack(
-            [rewards, infos.get("cost", broken), broken, np.ones(len(seen)), infos.get("goals", 0 * broken)]
+            [rewards, infos.get("cost", broken), broken, np.ones(len(seen)), infos.get("goal_met", 0 * broken)]
         )
         for row in np.nonzero(ends | cuts)[0]:
-            found.append((int(counts[row]), int(row), sums[:, row].copy(), "goals" in infos))
+            found.append((int(counts[row]), int(row), sums[:, row].copy(), "goal_met" in infos))
             counts[row] += 1
             sums[:, row] = 0
     rows = sorted((at, row, *told, has_goals) for at, row, told, has_goals in found)[:episodes]

@@ -17,7 +17,6 @@ from .objectives import Advantages
 from .proximal_policy import Batch, Learned, flat
 from .rollout import Rollout
 
-
 Scalar = Callable[[torch.Tensor], torch.Tensor]
 """A number, of parameters."""
 Product = Callable[[torch.Tensor], torch.Tensor]

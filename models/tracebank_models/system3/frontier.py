@@ -1,0 +1,50 @@
+"""Return against cost, a point for each mode: up is better, left is safer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+
+def draw_frontier(compared: pl.DataFrame, path: Path, cost: str = "violations_per_1000") -> Path:
+    """Draw interquartile means with their intervals, of one environment.
+
+    Args:
+        compared: Rows of `comparison.compared` of one environment.
+        path: Of the picture, SVG or PNG by its suffix.
+        cost: The metric across; modes that do not learn are drawn by their `episode_cost` at the edge.
+
+    Raises:
+        ValueError: There is nothing to draw.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    wide = compared.filter(pl.col("metric").is_in(["episode_return", cost])).pivot(
+        "metric", index="mode", values=["iqm", "low", "high"]
+    )
+    names = [f"{part}_{metric}" for part in ("iqm", "low", "high") for metric in ("episode_return", cost)]
+    if wide.is_empty() or not {names[0], names[1]} <= set(wide.columns):
+        raise ValueError(f"compared: no mode has episode_return and {cost}; allowed: rows of modes that learn")
+    points = wide.drop_nulls(names[:2]).sort("mode")
+    with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "tracebank"}):
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        for row in points.iter_rows(named=True):
+            x, y = row[f"iqm_{cost}"], row["iqm_episode_return"]
+            axes.plot(x, y, "o", markersize=5, color="#2266bb" if row["mode"] != "reward" else "#bb3322")
+            for axis, low, high in (("x", *_ends(row, cost)), ("y", *_ends(row, "episode_return"))):
+                if low is not None and high is not None:
+                    line = ((low, high), (y, y)) if axis == "x" else ((x, x), (low, high))
+                    axes.plot(*line, linewidth=0.8, color="#888888", zorder=0)
+            axes.annotate(row["mode"], (x, y), textcoords="offset points", xytext=(4, 4), fontsize=7)
+        axes.set_xlabel(f"{cost.replace('_', ' ')} during training")
+        axes.set_ylabel("return of an episode afterwards")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return path
+
+
+def _ends(row: dict[str, float | None], metric: str) -> tuple[float | None, float | None]:
+    return row.get(f"low_{metric}"), row.get(f"high_{metric}")

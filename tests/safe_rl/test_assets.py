@@ -1,0 +1,149 @@
+"""Group `safe_rl`: policies become rows, runs that are made again are not doubled, modes are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from sqlalchemy import func, select
+
+from tracebank.query.connection import Connection
+from tracebank.resources import Stores
+from tracebank.settings import Settings
+from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.relational import RelationalStore
+from tracebank_assets.safe_rl import comparisons as compared_module
+from tracebank_assets.safe_rl.comparisons import comparisons
+from tracebank_assets.safe_rl.keys import ENVIRONMENTS, PARTITIONS
+from tracebank_assets.safe_rl.questions import questions
+from tracebank_assets.safe_rl.runs import runs
+from tracebank_schemas.reinforcement_learning import RLComparison, RLConstraint, RLEvaluation, RLRun
+
+SMALL: dict[str, Any] = {
+    "modes": ["reward", "deficit", "random"],
+    "episodes": 3,
+    "learner": {"steps": 2_000, "environments": 8, "rollout": 32, "minibatch": 64, "epochs": 2, "hidden": [8]},
+}
+
+
+@dataclass(frozen=True)
+class Home:
+    settings: Settings
+    relational: RelationalStore
+    instance: dg.DagsterInstance
+
+    def make(self, asset: Any, partition: str | None = None, **config: Any) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [asset],
+            partition_key=partition,
+            instance=self.instance,
+            resources={"stores": Stores()},
+            run_config={"ops": {asset.key.to_python_identifier(): {"config": config}}} if config else None,
+            raise_on_error=False,
+        )
+
+    def made(self, asset: Any, partition: str | None = None, **config: Any) -> dict[str, bool]:
+        result = self.make(asset, partition, **config)
+        assert result.success, fault(result)
+        return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+
+    def count(self, table: Any) -> int:
+        with self.relational.reading() as session:
+            return int(session.scalar(select(func.count()).select_from(table)) or 0)
+
+    def sql(self, text: str) -> pl.DataFrame:
+        return Connection(self.settings).sql(text)
+
+
+def fault(result: dg.ExecuteInProcessResult) -> str:
+    data = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
+    assert data.error is not None
+    return str(data.error.cause.message if data.error.cause else data.error.message)
+
+
+@pytest.fixture
+def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
+    monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
+    monkeypatch.setenv("TRACEBANK_DEVICE", "cpu")
+    upgrade(settings)
+    relational = open_relational(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Home(settings, relational, instance)
+    relational.close()
+
+
+def test_policies_become_rows_that_are_not_doubled_and_every_step_is_one(home: Home) -> None:
+    assert "no policy was trained" in fault(home.make(comparisons))
+    found = home.made(runs, "CartPole-v1/0", **SMALL)
+    assert found["figures_are_numbers"]
+    counts = {table: home.count(table) for table in (RLRun, RLConstraint, RLEvaluation)}
+    assert counts == {RLRun: 3, RLConstraint: 6, RLEvaluation: 9}
+    steps = home.sql("SELECT run, count() AS n, sum(cost) AS cost FROM series.rollout_steps GROUP BY run ORDER BY run")
+    told = home.sql(
+        "SELECT run, steps, training_violations FROM relational.rl_runs WHERE steps IS NOT NULL ORDER BY run"
+    )
+    assert steps["run"].to_list() == told["run"].to_list()
+    assert steps["n"].to_list() == told["steps"].to_list() == [2_048, 2_048]
+    assert steps["cost"].to_list() == told["training_violations"].to_list(), "every violation is a row"
+    home.made(runs, "CartPole-v1/0", **SMALL)
+    assert {table: home.count(table) for table in counts} == counts
+    assert home.sql("SELECT count() AS n FROM series.rollout_steps")["n"].item() == 4_096
+    home.made(runs, "CartPole-v1/0", **{**SMALL, "modes": ["deficit"], "predictor": True})
+    assert home.count(RLRun) == 4, "with a predictor it is another run"
+    curves = home.sql("SELECT DISTINCT name FROM series.training_curves ORDER BY name")["name"].to_list()
+    assert curves == ["CartPole-v1/deficit", "CartPole-v1/deficit+predictor", "CartPole-v1/reward"]
+    for text in questions("clickhouse").values():
+        assert home.sql(text).height
+
+    assert home.made(comparisons)["five_seeds_or_no_interval"]
+    with home.relational.reading() as session:
+        rows = session.execute(select(RLComparison.seeds, RLComparison.low, RLComparison.below_low)).all()
+    assert {tuple(row) for row in rows} == {(1, None, None)}, "of one seed there is no interval"
+    assert (home.settings.home / "safe_rl" / "CartPole-v1.svg").is_file()
+
+
+def test_navigation_has_costs_of_its_own_and_an_evaluation_may_be_kept(home: Home) -> None:
+    small = {**SMALL, "modes": ["penalty", "do_nothing"], "steps_of": "evaluation"}
+    home.made(runs, "PointGoal1-v0/1", **small)
+    steps = home.sql("SELECT count() AS n, uniqExact(environment) AS e, max(step) AS last FROM series.rollout_steps")
+    assert steps.row(0) == (8_000, 4, 999), "1,000 steps of four environments by each policy"
+    still = home.sql("SELECT goals, episode_cost FROM relational.rl_runs WHERE mode = 'do_nothing'")
+    assert still.row(0) == (0.0, 0.0)
+    assert "no environment has runs of mode 'reward'" in fault(home.make(comparisons))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modes": ["lucky"]}, "RunSettings.mode: 'lucky' is not allowed; allowed: reward"),
+        ({"modes": []}, "modes: none is not allowed"),
+        ({"formulas": ["tilt <= 1"]}, "position 0: 'tilt' is not allowed; allowed: position"),
+        ({"learner": {"steps": 0}}, "learner.steps: 0 is not allowed"),
+        ({"learner": {"step": 5}}, "learner"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line_and_nothing_is_written(
+    home: Home, change: dict[str, Any], message: str
+) -> None:
+    said = fault(home.make(runs, "CartPole-v1/0", **{**SMALL, **change}))
+    assert message in said
+    assert len(said.strip().splitlines()) == 1
+    assert home.count(RLRun) == 0
+
+
+def test_partitions_are_the_environments_that_are_known() -> None:
+    from tracebank_models.navigation import environments
+    from tracebank_models.reinforcement_learning import classic_control
+    from tracebank_models.reinforcement_learning.environments import ENVIRONMENTS as REGISTERED
+    from tracebank_models.system3.learners import LEARNERS
+
+    assert classic_control
+    assert environments
+    assert compared_module
+    assert set(ENVIRONMENTS) == set(LEARNERS) <= set(REGISTERED)
+    assert "Pendulum-v1/9" in PARTITIONS.get_partition_keys()
