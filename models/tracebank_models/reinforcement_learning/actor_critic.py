@@ -78,7 +78,7 @@ class ActorCritic:
 
     def views(self, flat: torch.Tensor) -> list[torch.Tensor]:
         """The tensors of the layers in a flat one."""
-        parts = flat.split([math.prod(shape) for shape in self._shapes])
+        parts = torch.split(flat, [math.prod(shape) for shape in self._shapes])
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def _initialise(self, generator: torch.Generator | None) -> None:

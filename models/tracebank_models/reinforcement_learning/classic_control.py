@@ -1,6 +1,7 @@
 """Classic control with knowledge: the equations of gymnasium's environments, step for step, for thousands at once.
 
-Barto, Sutton and Anderson 1983 (CartPole); Moore 1990 (MountainCar); Sutton 1996 (Acrobot); Pendulum as gymnasium has it.
+Barto, Sutton and Anderson 1983 (CartPole); Moore 1990 (MountainCar); Sutton 1996 (Acrobot); Pendulum as gymnasium has
+it.
 """
 
 from __future__ import annotations

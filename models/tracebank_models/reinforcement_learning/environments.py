@@ -76,9 +76,7 @@ class KnownVectorEnv(VectorEnv[Floats, NDArray[Any], NDArray[Any]]):
     def _observed(self) -> Floats:
         """Observations of the present, `[n, d]` float32, in an array of their own."""
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Floats, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Start all episodes anew."""
         super().reset(seed=seed, options=options)
         self.elapsed[:] = 0

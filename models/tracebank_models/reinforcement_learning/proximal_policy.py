@@ -78,7 +78,7 @@ class ProximalPolicy:
             kl = float(told[3])
             if self.target_kl is not None and kl > 1.5 * self.target_kl:
                 break
-        return Learned(*map(float, told[:3]), kl, steps)
+        return Learned(float(told[0]), float(told[1]), float(told[2]), kl, steps)
 
     def step(self, batch: Batch) -> torch.Tensor:
         """One step of the optimiser: policy loss, value loss, entropy, KL."""

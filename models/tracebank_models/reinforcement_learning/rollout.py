@@ -100,13 +100,16 @@ class Collector:
             costs[step] = infos.get("cost", 0)
             if "state" in infos:
                 states.append(self.knowledge.evaluate(infos["state"]))
-            actions.append(chosen), heads.append(passed.heads), values.append(passed.values)
+            actions.append(chosen)
+            heads.append(passed.heads)
+            values.append(passed.values)
         chosen, logits = torch.stack(actions), torch.stack(heads)
         check_finite(logits)
         satisfactions, violated = self._measured(following, states)
+        any_violated = np.asarray(violated.any(-1))
         if "cost" not in infos:
-            costs = violated.any(-1).astype(np.float32)
-        episodes = self._episodes(rewards, costs, violated.any(-1), ends | cuts)
+            costs[:] = any_violated
+        episodes = self._episodes(rewards, costs, any_violated, ends | cuts)
         told = (observations, rewards, costs, satisfactions, violated, following, ends, cuts)
         seen, paid, cost, kept, broken, after, ended, cut = (torch.from_numpy(one).to(device) for one in told)
         likely = policy.log_probabilities(logits, chosen)

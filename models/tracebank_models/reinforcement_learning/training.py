@@ -136,7 +136,8 @@ def train(
 
 def values_of(policy: ActorCritic, observations: torch.Tensor) -> torch.Tensor:
     """What the critics say of observations `[t, n, d]`, `[t, n, k]`."""
-    return policy.forward(observations.flatten(0, 1)).values.unflatten(0, observations.shape[:2])
+    values = policy.forward(observations.flatten(0, 1)).values
+    return values.view(*observations.shape[:2], policy.critics)
 
 
 def _rule(policy: ActorCritic, settings: PPOSettings, generator: torch.Generator) -> UpdateRule:

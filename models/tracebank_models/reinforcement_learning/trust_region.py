@@ -7,6 +7,7 @@ Fisher matrix is never made: its products come of the gradient of KL, and conjug
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +16,12 @@ from .actor_critic import ActorCritic
 from .objectives import Advantages
 from .proximal_policy import Batch, Learned, flat
 from .rollout import Rollout
+
+
+Scalar = Callable[[torch.Tensor], torch.Tensor]
+"""A number, of parameters."""
+Product = Callable[[torch.Tensor], torch.Tensor]
+"""A matrix times a vector."""
 
 
 @dataclass(slots=True)
@@ -104,11 +111,10 @@ class TrustRegion:
             return self._hessian_product(divergence, old, vector) + self.damping * vector
 
         direction = self._direction(slope(gains), None if costs is None else slope(costs), excess, fisher)
-        base_cost = 0.0
         for halving in range(self.halvings):
             new = old + direction * 0.5**halving
             gain, kl = float(surrogate(new, gains)), float(divergence(new))
-            cost = 0.0 if costs is None else float(surrogate(new, costs)) - base_cost
+            cost = 0.0 if costs is None else float(surrogate(new, costs))
             holds = costs is None or cost <= max(-excess, 0.0)
             better = gain >= float(gains.mean()) or (costs is not None and excess > 0)
             if math.isfinite(gain) and kl <= 1.5 * self.size and better and holds:
@@ -116,20 +122,20 @@ class TrustRegion:
                 return -gain, kl
         return 0.0, 0.0
 
-    def _gradient(self, function: object, at: torch.Tensor) -> torch.Tensor:
+    def _gradient(self, function: Scalar, at: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             point = at.detach().requires_grad_()
-            (found,) = torch.autograd.grad(function(point), point)  # type: ignore[operator]
+            (found,) = torch.autograd.grad(function(point), point)
         return torch.where(self._of_policy, found, 0.0)
 
-    def _hessian_product(self, function: object, at: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    def _hessian_product(self, function: Scalar, at: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         with torch.enable_grad():
             point = at.detach().requires_grad_()
-            (first,) = torch.autograd.grad(function(point), point, create_graph=True)  # type: ignore[operator]
+            (first,) = torch.autograd.grad(function(point), point, create_graph=True)
             (found,) = torch.autograd.grad((first * vector).sum(), point)
         return torch.where(self._of_policy, found, 0.0)
 
-    def _direction(self, gain: torch.Tensor, cost: torch.Tensor | None, excess: float, fisher: object) -> torch.Tensor:
+    def _direction(self, gain: torch.Tensor, cost: torch.Tensor | None, excess: float, fisher: Product) -> torch.Tensor:
         """The step: TRPO's, or CPO's, which keeps the limit to first order, or goes back to it."""
         towards = self._solved(fisher, gain)
         q = float(gain @ towards)
@@ -149,14 +155,14 @@ class TrustRegion:
             return towards * math.sqrt(2 * self.size / max(q, 1e-12))
         return (towards - price * away) / max(scale, 1e-12)
 
-    def _solved(self, fisher: object, right: torch.Tensor) -> torch.Tensor:
+    def _solved(self, fisher: Product, right: torch.Tensor) -> torch.Tensor:
         """Conjugate gradients."""
         found, rest = torch.zeros_like(right), right.clone()
         way, size = right.clone(), right @ right
         for _ in range(self.iterations):
             if float(size) < 1e-12:
                 break
-            product = fisher(way)  # type: ignore[operator]
+            product = fisher(way)
             share = size / (way @ product)
             found += share * way
             rest -= share * product
@@ -171,7 +177,7 @@ class TrustRegion:
         kept = policy.parameters.clone()
         for _ in range(self.epochs):
             order = torch.randperm(size, generator=self.generator, device=kept.device)
-            for part in order.split(self.minibatch):
+            for part in torch.split(order, self.minibatch):
                 passed = policy.forward(batch.observations[part])
                 errors = passed.values - batch.returns[part]
                 policy.backward(passed, torch.zeros_like(passed.heads), errors * (2 / len(part)), None)
