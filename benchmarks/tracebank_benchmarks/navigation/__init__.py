@@ -1,0 +1,1 @@
+"""What planar navigation costs."""
