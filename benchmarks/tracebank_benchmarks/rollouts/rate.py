@@ -10,12 +10,14 @@ and at most 60 bytes of a step in the store. Minari's recorder was measured at 3
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,9 +83,7 @@ def _drained(environments: int, steps: int) -> None:
 
 def _recorded(steps: int) -> None:
     """By Minari's own recorder, one environment."""
-    import minari
-
-    recorder: Any = minari.DataCollector(gymnasium.make("CartPole-v1"), data_format="hdf5")
+    recorder: Any = importlib.import_module("minari").DataCollector(gymnasium.make("CartPole-v1"), data_format="hdf5")
     chance = np.random.default_rng(0)
     recorder.reset(seed=0)
     for _ in range(steps):
@@ -138,6 +138,7 @@ def measure(store: SeriesStore, datasets: Path, environments: int, steps: int, r
 def _minari(datasets: Path, rounds: int) -> Iterator[Rate]:
     if importlib.util.find_spec("minari") is None:
         return
+    warnings.simplefilter("ignore")  # of what a dataset might say of itself
     os.environ["MINARI_DATASETS_PATH"] = str(datasets)
     few = pl.concat(_frames(8, _FEW // 8))
     seconds = [_timed(lambda number=number: _exported(few, f"rate/export{number}-v0")) for number in range(rounds)]  # type: ignore[misc]

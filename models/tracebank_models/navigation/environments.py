@@ -161,6 +161,7 @@ class Navigation(KnownVectorEnv):
         _look(rows, self.bodies, self.places, self.level.hazards, self._seen, self._around)
 
     def _advance(self, actions: NDArray[Any]) -> tuple[Floats, NDArray[np.bool_], dict[str, Any]]:
+        assert self._streams is not None
         rewards, costs = np.empty(self.num_envs, np.float32), np.empty((2, self.num_envs), np.float32)
         reached, ended = np.empty(self.num_envs, np.bool_), np.empty(self.num_envs, np.bool_)
         self._blank()
@@ -289,7 +290,7 @@ class NavigationEnv(SingleEnv):
             raise ValueError(f"render_mode: {render_mode!r} is not allowed; allowed: rgb_array")
         self.render_mode = render_mode
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The present, from above, where the render mode is `rgb_array`."""
         return self.environments.picture() if self.render_mode else None
 
@@ -299,7 +300,12 @@ def _register(name: str, kind: type[Navigation]) -> None:
         return NavigationEnv(kind(1, **options), render_mode)
 
     ENVIRONMENTS[name] = kind
-    gymnasium.register(f"tracebank/{name}", entry_point=single, vector_entry_point=kind, disable_env_checker=True)
+    gymnasium.register(
+        f"tracebank/{name}",
+        entry_point=single,
+        vector_entry_point=lambda **options: kind(**options),
+        disable_env_checker=True,
+    )
 
 
 for _kind in (PointGoal1, PointGoal2, CarGoal1, CarGoal2):

@@ -22,7 +22,7 @@ _GOAL_TRIES: Final = 10_000
 
 def streams(seed: int | None, count: int) -> Streams:
     """A stream for each environment; the first of few are the first of many."""
-    return np.random.SeedSequence(seed).generate_state(count, np.uint64)
+    return np.random.SeedSequence(seed).generate_state(count, np.uint64).astype(np.uint64)
 
 
 @njit(cache=True)

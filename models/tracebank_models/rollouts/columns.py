@@ -136,18 +136,18 @@ def _rows(values: Array) -> NDArray[np.float32]:
     return swapped.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
 
 
-def _lists(rows: NDArray[np.float32]) -> pa.LargeListArray:
+def _lists(rows: NDArray[np.float32]) -> pa.LargeListArray[Any]:
     count, width = rows.shape
     return _listed(np.arange(count + 1, dtype=np.int64) * width, rows)
 
 
-def _few(rows: Array, which: NDArray[np.bool_]) -> pa.LargeListArray:
+def _few(rows: Array, which: NDArray[np.bool_]) -> pa.LargeListArray[Any]:
     """Lists where `which` says so, empty ones elsewhere."""
     offsets = np.zeros(len(which) + 1, np.int64)
     np.cumsum(which, out=offsets[1:])
     return _listed(offsets * rows.shape[1], rows)
 
 
-def _listed(offsets: NDArray[np.int64], rows: Array) -> pa.LargeListArray:
+def _listed(offsets: NDArray[np.int64], rows: Array) -> pa.LargeListArray[Any]:
     values = np.ascontiguousarray(rows, np.float32).reshape(-1)
-    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values, pa.float32()))

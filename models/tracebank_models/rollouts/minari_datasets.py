@@ -7,7 +7,8 @@ so that a rollout comes back as it was. The first entry of an episode's infos is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -16,11 +17,9 @@ from numpy.typing import NDArray
 
 from .columns import SCHEMA
 
-if TYPE_CHECKING:
-    from minari import MinariDataset
-    from minari.data_collector import EpisodeBuffer
-
-_ORDER = ["environment", "episode", "step"]
+MinariDataset = Any
+EpisodeBuffer = Any
+_ORDER: Final = ["environment", "episode", "step"]
 
 
 def export(
@@ -43,16 +42,13 @@ def export(
         ModuleNotFoundError: There is no `minari`.
         ValueError: There are no rows, of several runs, or an episode has no end or no beginning.
     """
-    from minari import create_dataset_from_buffers
-
     buffers = list(_buffers(rows, isinstance(action_space, spaces.Discrete)))
     spaced = {"observation_space": observation_space, "action_space": action_space}
-    return create_dataset_from_buffers(name, buffers, **spaced, **about)  # type: ignore[arg-type]
+    return import_module("minari").create_dataset_from_buffers(name, buffers, **spaced, **about)
 
 
 def _buffers(rows: pl.DataFrame, is_discrete: bool) -> Iterator[EpisodeBuffer]:
-    from minari.data_collector import EpisodeBuffer
-
+    buffer = import_module("minari.data_collector").EpisodeBuffer
     if rows["run"].n_unique() != 1:
         raise ValueError(f"rows: {rows['run'].n_unique()} runs are not allowed in a dataset; allowed: one")
     rows = rows.sort(_ORDER)
@@ -65,12 +61,12 @@ def _buffers(rows: pl.DataFrame, is_discrete: bool) -> Iterator[EpisodeBuffer]:
     for start, end, final in zip(starts, ends, _array(last), strict=True):
         one = {name: values[start:end] for name, values in columns.items()}
         actions = one["action"][:, 0].astype(np.int64) if is_discrete else one["action"]
-        yield EpisodeBuffer(
-            observations=np.concatenate([one["observation"], final[None]]),  # type: ignore[arg-type]
-            actions=actions,  # type: ignore[arg-type]
-            rewards=one["reward"].astype(np.float64),  # type: ignore[arg-type]
-            terminations=one["terminated"],  # type: ignore[arg-type]
-            truncations=one["truncated"],  # type: ignore[arg-type]
+        yield buffer(
+            observations=np.concatenate([one["observation"], final[None]]),
+            actions=actions,
+            rewards=one["reward"].astype(np.float64),
+            terminations=one["terminated"],
+            truncations=one["truncated"],
             infos=_infos(one),
         )
 

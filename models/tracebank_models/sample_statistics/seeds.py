@@ -40,7 +40,8 @@ def interquartile_mean(scores: Scores, draws: int = 2_000, seed: int = 0, confid
     mean = float(stats.trim_mean(np.concatenate(list(checked.values())), _CUT))
     chance = np.random.default_rng(seed)
     found = [_drawn(of_task, draws, chance) for of_task in checked.values()]
-    return _interval(mean, stats.trim_mean(np.concatenate(found, axis=1), _CUT, axis=1), confidence, checked)
+    means: NDArray[np.float64] = np.asarray(stats.trim_mean(np.concatenate(found, axis=1), _CUT, axis=1))
+    return _interval(mean, means, confidence, checked)
 
 
 def probability_below(
@@ -88,7 +89,8 @@ def _drawn(scores: NDArray[np.float64], draws: int, chance: np.random.Generator)
 
 def _below(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """The share of pairs in which the first is lower, `[draws]` of `[draws, seeds]` each."""
-    return np.mean((np.sign(second[:, None, :] - first[:, :, None]) + 1) / 2, axis=(1, 2))
+    shares: NDArray[np.float64] = (np.sign(second[:, None, :] - first[:, :, None]) / 2 + 0.5).mean(axis=(1, 2))
+    return shares
 
 
 def _interval(

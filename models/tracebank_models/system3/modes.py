@@ -28,7 +28,8 @@ class Joining:
 
     def satisfaction(self, rollout: Rollout) -> torch.Tensor:
         """Of each step's next state, `[t, n]`."""
-        return conjunction(rollout.satisfactions, self.p, self.connectives)
+        joined: torch.Tensor = conjunction(rollout.satisfactions, self.p, self.connectives)
+        return joined
 
 
 @dataclass(slots=True)
@@ -119,11 +120,11 @@ class Shuffled:
 
     objective: Objective
     generator: torch.Generator
+    critics: int = field(init=False)
 
-    @property
-    def critics(self) -> int:
-        """Those of the objective."""
-        return self.objective.critics
+    def __post_init__(self) -> None:
+        """Take over the objective's critics."""
+        self.critics = self.objective.critics
 
     def advantages(self, rollout: Rollout, critic: Critic) -> Advantages:
         """The objective's, of the rollout with what is known in another order."""

@@ -7,7 +7,7 @@ it has not learned from.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -65,7 +65,8 @@ class NextState:
     def predicted(self, observations: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Next observations `[…, d]`, of observations and actions; gradients pass to both and to the weights."""
         taken = functional.one_hot(actions.long(), self.actions) if self.is_discrete else actions
-        return observations + self.network(torch.cat([observations, taken.to(observations.dtype)], -1))
+        change: torch.Tensor = self.network(torch.cat([observations, taken.to(observations.dtype)], -1))
+        return observations + change
 
     @torch.no_grad()
     def error(self, rollout: Rollout) -> float:
@@ -79,7 +80,7 @@ class NextState:
         told = [one.flatten(0, 1) for one in (rollout.observations, rollout.actions, rollout.next_observations)]
         for _ in range(self.epochs):
             order = torch.randperm(rollout.size, generator=self._generator, device=told[0].device)
-            for part in order.split(self.minibatch):
+            for part in torch.split(order, self.minibatch):
                 seen, taken, following = (one[part] for one in told)
                 loss = functional.huber_loss(self.predicted(seen, taken), following)
                 self._optimizer.zero_grad()
@@ -97,17 +98,17 @@ class OnPredictions:
     """Of an environment: from observations `[b, d]`."""
     judged_by: Knowledge | None = None
     """What predicted states are measured by; None leaves satisfaction that of the true ones."""
+    critics: int = field(init=False)
 
-    @property
-    def critics(self) -> int:
-        """Those of the objective."""
-        return self.objective.critics
+    def __post_init__(self) -> None:
+        """Take over the objective's critics."""
+        self.critics = self.objective.critics
 
     def advantages(self, rollout: Rollout, critic: Critic) -> Advantages:
         """The objective's, of the rollout with predicted next states."""
         with torch.no_grad():
             predicted = self.predictor.predicted(rollout.observations, rollout.actions)
-            changes = {"next_observations": predicted}
+            changes: dict[str, Any] = {"next_observations": predicted}
             if self.judged_by is not None:
                 said = self.judged_by.evaluate(self.features(predicted.flatten(0, 1)))
                 shape = rollout.satisfactions.shape

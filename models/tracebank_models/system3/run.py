@@ -34,8 +34,6 @@ class Run:
     """What a run left."""
 
     settings: RunSettings
-    hash: str
-    """Of the settings."""
     curves: pl.DataFrame
     """As of `train`, with `prediction_error` (null without a predictor); no rows where nothing is learned."""
     evaluation: pl.DataFrame
@@ -80,7 +78,7 @@ def run(
     episodes = settings.evaluation_episodes
     judged = make(settings.environment, min(episodes, _MOST_AT_ONCE))
     evaluation = evaluate(policy, judged, episodes, EVALUATION_SEED, knowledge)
-    return Run(settings, settings.hash, curves, evaluation, policy, knowledge, environment.threshold, seconds)
+    return Run(settings, curves, evaluation, policy, knowledge, environment.threshold, seconds)
 
 
 def _switched(

@@ -1,0 +1,47 @@
+"""One thread of torch, and rollouts that nobody had to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tracebank_models.reinforcement_learning.rollout import Episodes, Rollout
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def rollout() -> Callable[..., Rollout]:
+    """Makes rollouts of random numbers, but for what is given; `[t, n]` as of rewards."""
+
+    def made(steps: int = 12, rows: int = 4, critics: int = 2, seed: int = 0, **given: Any) -> Rollout:
+        chance = torch.Generator().manual_seed(seed)
+        satisfactions = torch.rand((steps, rows, 2), generator=chance)
+        ends = torch.rand((steps, rows), generator=chance) < 0.15
+        fields = {
+            "observations": torch.randn((steps, rows, 4), generator=chance),
+            "actions": torch.randint(0, 2, (steps, rows), generator=chance),
+            "log_probabilities": torch.full((steps, rows), -0.7),
+            "rewards": torch.rand((steps, rows), generator=chance),
+            "costs": (satisfactions == 0).any(-1).float(),
+            "satisfactions": satisfactions,
+            "violated": satisfactions < 0.1,
+            "next_observations": torch.randn((steps, rows, 4), generator=chance),
+            "terminations": ends,
+            "truncations": ~ends & (torch.rand((steps, rows), generator=chance) < 0.1),
+            "values": torch.randn((steps, rows, critics), generator=chance),
+            "episodes": Episodes(np.ones(2), np.array([3.0, 5.0]), np.array([2, 4]), np.array([10, 30])),
+        }
+        return Rollout(**{**fields, **given})
+
+    return made
