@@ -118,11 +118,9 @@ def settings_of(partition: str, config: RunsConfig) -> "list[RunSettings]":
     if not config.modes:
         raise dg.Failure(f"modes: none is not allowed; allowed: {', '.join(KNOWN)}")
     learner = changed_settings(LEARNERS[environment], config.learner, "learner")
-    told = config.model_dump(include={"margin", "p", "weight"})
     made = []
     for mode in dict.fromkeys(config.modes):
         learns = mode not in STILL
-        switches = {name: getattr(config, name) and learns for name in ("predictor", "shuffled")}
         made.append(
             RunSettings(
                 environment,
@@ -130,8 +128,11 @@ def settings_of(partition: str, config: RunsConfig) -> "list[RunSettings]":
                 int(seed),
                 learner,
                 tuple(config.formulas),
-                **told,
-                **switches,
+                p=config.p,
+                margin=config.margin,
+                weight=config.weight,
+                predictor=config.predictor and learns,
+                shuffled=config.shuffled and learns,
                 evaluation_episodes=config.episodes,
             )
         )
@@ -140,19 +141,15 @@ def settings_of(partition: str, config: RunsConfig) -> "list[RunSettings]":
 
 def training_rows(made: Materialised, settings: "RunSettings") -> "Callable[[Rollout], None]":
     """What takes rollouts of a training as they come, and makes rows of them."""
-    from tracebank_models.rollouts.columns import Numbering, RolloutColumns, step_frame
+    from tracebank_models.rollouts.columns import Numbering, step_frame
+    from tracebank_models.rollouts.recording import columns_of
 
     rows = made.into(ROLLOUT_STEPS, {"run": settings.hash})
     numbering, taken, size = Numbering(settings.rule.environments), [0], settings.rule.steps
 
     def keep(rollout: "Rollout") -> None:
         taken[0] += rollout.size
-        tensors = (
-            rollout.observations, rollout.actions, rollout.rewards, rollout.costs, rollout.satisfactions,
-            rollout.terminations, rollout.truncations, rollout.next_observations,
-        )  # fmt: skip
-        columns = RolloutColumns(*(one.cpu().numpy() for one in tensors))
-        rows.write(step_frame(columns, settings.hash, numbering, is_last=taken[0] >= size))
+        rows.write(step_frame(columns_of(rollout), settings.hash, numbering, is_last=taken[0] >= size))
 
     return keep
 
@@ -188,8 +185,8 @@ def _write(made: Materialised, found: "list[Run]") -> None:
     version, now = code_version(run), datetime.now(UTC)
     rows = []
     for row, one in zip(run_rows(found).rename({"hash": "run"}).to_dicts(), found, strict=True):
-        told = {"settings": dataclasses.asdict(one.settings), "code_version": version, "trained_at": now}
-        rows.append({**row, **told, "threshold": one.threshold, **_learned(one)})
+        how = {"settings": dataclasses.asdict(one.settings), "code_version": version, "trained_at": now}
+        rows.append({**row, **how, "threshold": one.threshold, **_learned(one)})
     made.into(RLRun, RLRun.run.in_(keys)).write(rows)
     made.into(RLConstraint, RLConstraint.run.in_(keys)).write([row for one in found for row in _constraints(one)])
     episodes = pl.concat([one.evaluation.with_columns(run=pl.lit(one.settings.hash)) for one in found])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from tracebank_models.reinforcement_learning.training import PPOSettings
 
-_MANY: Final = {"environments": 64, "rollout": 32, "minibatch": 512, "learning_rate": 2e-3}
+_MANY: Final = PPOSettings(environments=64, rollout=32, minibatch=512, learning_rate=2e-3, cost_limit=0.0)
 LEARNERS: Final[Mapping[str, PPOSettings]] = {
-    "CartPole-v1": PPOSettings(**_MANY, steps=100_000, cost_limit=0.0),
-    "Acrobot-v1": PPOSettings(**_MANY, steps=200_000, cost_limit=0.0, entropy_weight=0.01),
-    "MountainCar-v0": PPOSettings(**_MANY, steps=300_000, cost_limit=0.0, entropy_weight=0.01),
-    "MountainCarContinuous-v0": PPOSettings(**_MANY, steps=300_000, cost_limit=0.0),
-    "Pendulum-v1": PPOSettings(**_MANY, steps=300_000, cost_limit=0.0, discount=0.9),
+    "CartPole-v1": replace(_MANY, steps=100_000),
+    "Acrobot-v1": replace(_MANY, steps=200_000, entropy_weight=0.01),
+    "MountainCar-v0": replace(_MANY, steps=300_000, entropy_weight=0.01),
+    "MountainCarContinuous-v0": replace(_MANY, steps=300_000),
+    "Pendulum-v1": replace(_MANY, steps=300_000, discount=0.9),
     **{
         f"{robot}Goal{level}-v0": PPOSettings(
             steps=1_000_000, environments=64, rollout=128, minibatch=1024, learning_rate=1e-3
