@@ -10,6 +10,7 @@ import polars as pl
 import torch
 
 from tracebank_models.constraint_logic.constraints import Knowledge
+from tracebank_models.navigation import environments as navigation
 from tracebank_models.reinforcement_learning import classic_control
 from tracebank_models.reinforcement_learning.actor_critic import ActorCritic
 from tracebank_models.reinforcement_learning.environments import KnownVectorEnv, make
@@ -22,7 +23,7 @@ from .modes import Shuffled
 from .prediction import NextState, OnPredictions
 from .settings import MODES, RunSettings
 
-__all__ = ["Run", "classic_control", "run"]  # the room registers its environments
+__all__ = ["Run", "classic_control", "navigation", "run"]  # both register their environments
 EVALUATION_SEED: Final = 1_000_003
 """Of the episodes of evaluation, which no training sees first."""
 _MOST_AT_ONCE: Final = 32
@@ -97,5 +98,5 @@ def _switched(
         width = environment.single_observation_space.shape[0]  # type: ignore[index]
         predictor = NextState(width, actions, settings.seed, is_discrete=is_discrete, device=device)
         judge = knowledge if settings.predicted_satisfaction else None
-        objective = OnPredictions(objective, predictor, environment.features, judge)
+        objective = OnPredictions(objective, predictor, environment.features, judge, settings.learner.trace_decay)
     return objective
