@@ -1,7 +1,6 @@
 """Trust regions: TRPO, and CPO, which holds a limit on costs in the step itself.
 
-Schulman et al. 2015; Achiam et al. 2017, whose cases of a step that cannot hold the limit stand in `_direction`. The
-Fisher matrix is never made: its products come of the gradient of KL, and conjugate gradients solve for the step.
+Schulman et al. 2015; Achiam et al. 2017. The Fisher matrix is never made: its products come of the gradient of KL.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from dataclasses import dataclass, field
 import torch
 
 from .actor_critic import ActorCritic
+from .constrained_step import constrained_step
 from .objectives import Advantages
 from .proximal_policy import Batch, Learned, flat
 from .rollout import Rollout
 
-
 Scalar = Callable[[torch.Tensor], torch.Tensor]
 """A number, of parameters."""
-Product = Callable[[torch.Tensor], torch.Tensor]
-"""A matrix times a vector."""
 
 
 @dataclass(slots=True)
@@ -110,7 +107,9 @@ class TrustRegion:
         def fisher(vector: torch.Tensor) -> torch.Tensor:
             return self._hessian_product(divergence, old, vector) + self.damping * vector
 
-        direction = self._direction(slope(gains), None if costs is None else slope(costs), excess, fisher)
+        direction = constrained_step(
+            slope(gains), None if costs is None else slope(costs), excess, fisher, self.size, self.iterations
+        )
         for halving in range(self.halvings):
             new = old + direction * 0.5**halving
             gain, kl = float(surrogate(new, gains)), float(divergence(new))
@@ -134,42 +133,6 @@ class TrustRegion:
             (first,) = torch.autograd.grad(function(point), point, create_graph=True)
             (found,) = torch.autograd.grad((first * vector).sum(), point)
         return torch.where(self._of_policy, found, 0.0)
-
-    def _direction(self, gain: torch.Tensor, cost: torch.Tensor | None, excess: float, fisher: Product) -> torch.Tensor:
-        """The step: TRPO's, or CPO's, which keeps the limit to first order, or goes back to it."""
-        towards = self._solved(fisher, gain)
-        q = float(gain @ towards)
-        if cost is None or float(cost @ cost) < 1e-16:
-            return towards * math.sqrt(2 * self.size / max(q, 1e-12))
-        away = self._solved(fisher, cost)
-        r, s = float(gain @ away), float(cost @ away)
-        reachable = 2 * self.size - excess**2 / s
-        if excess > 0 and reachable < 0:
-            return -away * math.sqrt(2 * self.size / s)  # no step holds the limit: the one that lowers costs fastest
-        if excess < 0 and reachable < 0:
-            return towards * math.sqrt(2 * self.size / max(q, 1e-12))  # every step holds it
-        slack = max(q - r * r / s, 1e-12)
-        scale = math.sqrt(slack / max(reachable, 1e-12))
-        price = max(0.0, (r + scale * excess) / s)
-        if price == 0.0:
-            return towards * math.sqrt(2 * self.size / max(q, 1e-12))
-        return (towards - price * away) / max(scale, 1e-12)
-
-    def _solved(self, fisher: Product, right: torch.Tensor) -> torch.Tensor:
-        """Conjugate gradients."""
-        found, rest = torch.zeros_like(right), right.clone()
-        way, size = right.clone(), right @ right
-        for _ in range(self.iterations):
-            if float(size) < 1e-12:
-                break
-            product = fisher(way)
-            share = size / (way @ product)
-            found += share * way
-            rest -= share * product
-            smaller = rest @ rest
-            way = rest + (smaller / size) * way
-            size = smaller
-        return found
 
     def _fit(self, batch: Batch) -> tuple[float, int]:
         """Fit the critics, and leave the policy alone."""

@@ -1,0 +1,1 @@
+"""How fast policies learn, beside the library that people know."""
