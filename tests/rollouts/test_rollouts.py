@@ -15,10 +15,13 @@ from tracebank_models.constraint_logic.constraints import Knowledge
 from tracebank_models.navigation import environments as navigation
 from tracebank_models.reinforcement_learning import classic_control
 from tracebank_models.reinforcement_learning.environments import ENVIRONMENTS
+from tracebank_models.reinforcement_learning.objectives import Reward
+from tracebank_models.reinforcement_learning.rollout import Rollout
+from tracebank_models.reinforcement_learning.training import PPOSettings, train
 from tracebank_models.rollouts import recording
-from tracebank_models.rollouts.columns import SCHEMA, Numbering, RolloutColumns
+from tracebank_models.rollouts.columns import SCHEMA, Numbering, RolloutColumns, step_frame
 from tracebank_models.rollouts.minari_datasets import export, imported
-from tracebank_models.rollouts.recording import Policy, rollout_frames
+from tracebank_models.rollouts.recording import Policy, columns_of, rollout_frames
 from tracebank_schemas.reinforcement_learning import ROLLOUT_STEPS
 
 ORDER = ["environment", "episode", "step"]
@@ -98,6 +101,27 @@ def test_the_store_keeps_every_step(series_store: ClickHouseStore) -> None:
     series_store.replace(ROLLOUT_STEPS, {"run": "r"}, rows)
     kept = series_store.read(ROLLOUT_STEPS, partition={"run": "r"})
     assert kept.equals(rows)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "PointGoal1-v0"])
+def test_a_training_s_steps_are_rows_too(name: str) -> None:
+    environment, frames, numbering = ENVIRONMENTS[name](4), [], Numbering(4)
+    settings = PPOSettings(steps=400, environments=4, rollout=50, epochs=1, minibatch=200)
+
+    def keep(rollout: Rollout) -> None:
+        frames.append(step_frame(columns_of(rollout), "r", numbering, is_last=False))
+        assert frames[-1]["cost"].sum() == rollout.costs.sum()
+
+    train(environment, settings, Reward(), 0, on_rollout=keep)
+    rows = pl.concat(frames).sort(ORDER)
+    assert rows.schema == SCHEMA
+    assert rows.height == 400
+    ahead = rows.with_columns(pl.col("step", "episode").diff().over("environment").name.prefix("more_")).drop_nulls()
+    done = (pl.col("terminated") | pl.col("truncated")).shift().over("environment")
+    assert ahead.filter(pl.col("step") > 0).select((pl.col("more_step") == 1).all()).item()
+    begun = rows.with_columns(done=done).filter(pl.col("done"))
+    assert (begun["step"] == 0).all()
+    assert (begun.height > 0) == (name == "CartPole-v1")
 
 
 @pytest.fixture

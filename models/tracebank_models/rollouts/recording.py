@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tracebank_models.constraint_logic.constraints import Knowledge
 from tracebank_models.reinforcement_learning.environments import KnownVectorEnv
+from tracebank_models.reinforcement_learning.rollout import Rollout
 
 from .columns import Array, Numbering, RolloutColumns, step_frame
 
@@ -74,6 +75,21 @@ def _frames(
         count = min(length, steps - first)
         columns, seen = _taken(environment, policy, seen, count, measure)
         yield step_frame(columns, run, numbering, is_last=first + count == steps)
+
+
+def columns_of(rollout: Rollout) -> RolloutColumns:
+    """The steps of a training's rollout, for `step_frame` with one `Numbering` of the training."""
+    told = (
+        rollout.observations,
+        rollout.actions,
+        rollout.rewards,
+        rollout.costs,
+        rollout.satisfactions,
+        rollout.terminations,
+        rollout.truncations,
+        rollout.next_observations,
+    )
+    return RolloutColumns(*(one.cpu().numpy() for one in told))
 
 
 class _Measure:
