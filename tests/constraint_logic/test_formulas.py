@@ -104,6 +104,38 @@ def test_distances_are_those_by_hand(text: str, distances: list[float]) -> None:
     assert torch_found.violated.tolist() == found.violated.tolist()
 
 
+@given(
+    st.sampled_from(
+        [
+            "distance(agent, (1, -2)) >= 0.5",
+            "norm(agent) <= 1",
+            "inside(agent, (-1, -2), (0.5, 3))",
+            "outside(agent, (-1, -2), (0.5, 3))",
+            "3 * angle - 4 * turn <= 1",
+            "forall hazard: distance(agent, hazard) >= 0.2",
+            "not near((0, 1), 2) and (angle <= turn or exists vase: near(vase, 1))",
+        ]
+    ),
+    st.lists(st.floats(-4, 4), min_size=8, max_size=8),
+    st.floats(1, 20) | st.just(math.inf),
+)
+def test_a_distance_says_how_far_a_state_may_move_at_least(text: str, moved: list[float], p: float) -> None:
+    """Moved by a p-norm of so much, no formula's distance changes by more: what is far from broken stays whole."""
+    before, move = np.array(moved[:4]), np.array(moved[4:])
+    places = np.stack([before, before + move])
+    state = {
+        "speed": np.zeros(2),
+        "agent": places[:, :2],
+        "angle": places[:, 2],
+        "turn": places[:, 3],
+        "hazard": np.tile([[[0.3, 0.4], [3.0, 0.0], [NAN, NAN]]], (2, 1, 1)),
+        "vase": np.tile([[[1.0, 0.0]]], (2, 1, 1)),
+    }
+    found = parse(text, WORDS, p=p, margin=10.0).evaluate(state)
+    assert abs(found.distance[1] - found.distance[0]) <= np.linalg.norm(move, p) + 1e-9
+    assert (found.violated == (found.distance < 0)).all()
+
+
 def test_half_spaces_are_measured_in_the_dual_norm() -> None:
     text = "3 * angle + 4 * turn <= 1"
     found = [float(parse(text, WORDS, p=p).evaluate(STATE).distance[0]) for p in (1.0, 2.0, math.inf)]

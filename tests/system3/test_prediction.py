@@ -10,6 +10,7 @@ import torch
 
 from tracebank_models.constraint_logic.constraints import Knowledge, parse
 from tracebank_models.constraint_logic.vocabulary import Feature, Vocabulary
+from tracebank_models.reinforcement_learning.objectives import Reward
 from tracebank_models.reinforcement_learning.rollout import Rollout
 from tracebank_models.system3.modes import Deficit, Penalty
 from tracebank_models.system3.prediction import NextState, OnPredictions
@@ -78,7 +79,7 @@ def test_who_predicts_what_comes_learns_as_from_what_came(rollout: Callable[...,
     seen = mode().advantages(told, _critic)
     judged = OnPredictions(mode(), _Told(states), _features, KNOWN)
     assert judged.critics == mode().critics
-    assert torch.allclose(judged.advantages(rollout(), _critic).policy, seen.policy)
+    assert torch.allclose(judged.advantages(rollout(), _critic).policy, seen.policy, atol=1e-5)
     wrong = OnPredictions(mode(), _Told(states + 1), _features, KNOWN).advantages(told, _critic)
     assert not torch.allclose(wrong.policy, seen.policy)
 
@@ -86,7 +87,20 @@ def test_who_predicts_what_comes_learns_as_from_what_came(rollout: Callable[...,
 def test_satisfaction_stays_that_of_true_states_unless_it_is_judged(rollout: Callable[..., Rollout]) -> None:
     told = rollout()
     found = OnPredictions(Penalty(), _Told(told.next_observations), _features).advantages(told, _critic)
-    assert torch.equal(found.policy, Penalty().advantages(told, _critic).policy)
+    assert torch.allclose(found.policy, Penalty().advantages(told, _critic).policy, atol=1e-5)
+
+
+def test_returns_end_in_what_is_predicted_and_go_on_through_what_came(rollout: Callable[..., Rollout]) -> None:
+    """A step's return is r + g * ((1 - l) * V(predicted) + l * the next return); V(predicted) where a trace ends."""
+    ends, cuts = torch.zeros(3, 1, dtype=torch.bool), torch.tensor([[False], [True], [False]])
+    told = rollout(steps=3, rows=1, rewards=torch.ones(3, 1), terminations=ends, truncations=cuts)
+    said = torch.zeros(3, 1, 4)
+    said[..., 0] = torch.tensor([[10.0], [20.0], [30.0]])
+    mode = OnPredictions(Reward(0.9, 0.5), _Told(said), _features, trace_decay=0.5)
+    second, third = 1 + 0.9 * 20, 1 + 0.9 * 30
+    first = 1 + 0.9 * (0.5 * 10 + 0.5 * second)
+    found = mode.advantages(told, _critic).returns[..., 0]
+    assert found[:, 0].tolist() == pytest.approx([first, second, third], rel=1e-5)
 
 
 def test_the_error_is_of_steps_that_were_not_learned_from(rollout: Callable[..., Rollout]) -> None:

@@ -164,3 +164,17 @@ def test_runs_are_rows_and_few_seeds_have_no_interval() -> None:
         compared(rows, "luck")
     with pytest.raises(ValueError, match="seed 0 of mode 'reward' is not allowed more than once"):
         compared(pl.concat([rows, rows]))
+
+
+def test_navigation_is_judged_where_it_is_and_where_it_is_predicted_to_be() -> None:
+    learner = replace(QUICK, steps=1_024, environments=8, rollout=64)
+    settings = RunSettings("PointGoal1-v0", "penalty", learner=learner, evaluation_episodes=1)
+    true, predicted = (
+        run(replace(settings, predictor=True, predicted_satisfaction=is_predicted)).curves
+        for is_predicted in (False, True)
+    )
+    assert {"satisfaction_0", "satisfaction_1", "prediction_error"} <= set(true.columns)
+    assert true["value_loss"].is_finite().all()
+    assert predicted["value_loss"].is_finite().all()
+    assert not true["value_loss"].equals(predicted["value_loss"])
+    assert true["satisfaction_0"][0] == predicted["satisfaction_0"][0]  # what is told is of true states

@@ -90,7 +90,12 @@ class NextState:
 
 @dataclass(slots=True)
 class OnPredictions:
-    """An objective whose critics see predicted next states, and whose satisfaction may be that of these."""
+    """An objective whose critics see predicted next states, and whose satisfaction may be that of these.
+
+    A return is r + discount * ((1 - trace decay) * V(predicted) + trace decay * the return that follows). Were the
+    prediction's value put in place of the true one in each step's error alone, V(true) of the next step would count
+    against the action that led there, and worse predictions would turn advantages round.
+    """
 
     objective: Objective
     predictor: NextState
@@ -98,6 +103,8 @@ class OnPredictions:
     """Of an environment: from observations `[b, d]`."""
     judged_by: Knowledge | None = None
     """What predicted states are measured by; None leaves satisfaction that of the true ones."""
+    trace_decay: float = 0.95
+    """The objective's."""
     critics: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,7 +121,13 @@ class OnPredictions:
                 shape = rollout.satisfactions.shape
                 changes["satisfactions"] = said.satisfaction.to(rollout.satisfactions.dtype).reshape(shape)
                 changes["violated"] = said.violated.reshape(shape)
-        return self.objective.advantages(replace(rollout, **changes), critic)
+            following = self._following(rollout, critic(predicted))
+        return self.objective.advantages(replace(rollout, **changes), lambda _: following)
+
+    def _following(self, rollout: Rollout, predicted: torch.Tensor) -> torch.Tensor:
+        """Values of next states: where a trace goes on behind a step, its share of them is the next step's own."""
+        shares = self.trace_decay * ~rollout.done[:-1].unsqueeze(-1)
+        return torch.cat([torch.lerp(predicted[:-1], rollout.values[1:], shares), predicted[-1:]])
 
     def updated(self, rollout: Rollout) -> dict[str, float]:
         """Measure the predictor by the rollout, then teach it."""

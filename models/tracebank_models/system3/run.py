@@ -98,5 +98,5 @@ def _switched(
         width = environment.single_observation_space.shape[0]  # type: ignore[index]
         predictor = NextState(width, actions, settings.seed, is_discrete=is_discrete, device=device)
         judge = knowledge if settings.predicted_satisfaction else None
-        objective = OnPredictions(objective, predictor, environment.features, judge)
+        objective = OnPredictions(objective, predictor, environment.features, judge, settings.learner.trace_decay)
     return objective
