@@ -135,16 +135,15 @@ class TrustRegion:
         return torch.where(self._of_policy, found, 0.0)
 
     def _fit(self, batch: Batch) -> tuple[float, int]:
-        """Fit the critics, and leave the policy alone."""
-        policy, size, steps, loss = self.policy, len(batch.actions), 0, 0.0
-        kept = policy.parameters.clone()
+        """Fit the critics; the policy, whose gradient is 0, stays."""
+        policy, size, steps = self.policy, len(batch.actions), 0
+        loss = torch.zeros(())
         for _ in range(self.epochs):
-            order = torch.randperm(size, generator=self.generator, device=kept.device)
+            order = torch.randperm(size, generator=self.generator, device=policy.parameters.device)
             for part in torch.split(order, self.minibatch):
                 passed = policy.forward(batch.observations[part])
                 errors = passed.values - batch.returns[part]
                 policy.backward(passed, torch.zeros_like(passed.heads), errors * (2 / len(part)), None)
                 self._optimizer.step()
-                loss, steps = float((errors * errors).mean()), steps + 1
-        policy.parameters.copy_(torch.where(self._of_policy, kept, policy.parameters))
-        return loss, steps
+                loss, steps = (errors * errors).mean(), steps + 1
+        return float(loss), steps
