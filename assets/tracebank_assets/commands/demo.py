@@ -25,6 +25,7 @@ _NEXT: Final = {
     "tracebank study": "models, probes",
     "tracebank units search import": "what neurons fire on",
     "tracebank eval edits world_demo": "facts edited, and what moved",
+    "tracebank rl train CartPole-v1 --seeds 5": "policies that know what is safe",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -81,7 +82,7 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             run_study(studies()[_STUDY], instance, DEMO)
             screen.print(_findings(settings))
             screen.print(_graphs(settings, instance))
-            for grid in _evaluations(settings, instance):
+            for grid in (*_evaluations(settings, instance), *_policies(settings, instance)):
                 screen.print(grid)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
@@ -123,6 +124,20 @@ def _evaluations(settings: Settings, instance: DagsterInstance) -> list[Grid]:
     store = open_relational(settings)
     try:
         return [edits_grid(store, editing.DEMO_MODEL, editing.DEMO_EDITORS), losses_grid(store, swaps.DEMO_MODELS)]
+    finally:
+        store.close()
+
+
+def _policies(settings: Settings, instance: DagsterInstance) -> list[Grid]:
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.safe_rl.launches import DEMO, train_policies
+    from tracebank_assets.safe_rl.shown import modes_grid
+
+    for environment, config in DEMO.items():
+        train_policies(instance, environment, [0], config)
+    store = open_relational(settings)
+    try:
+        return [modes_grid(store, environment) for environment in DEMO]
     finally:
         store.close()
 

@@ -58,7 +58,9 @@ class RunsConfig(dg.Config):
     formulas: list[str] = Field(default=[], description="What is known; empty: what the environment knows.")
     margin: float = Field(default=0.1, gt=0, description="Of these formulas, in the unit of their distances.")
     p: float = Field(default=2.0, ge=1, description="Of the norm that joins constraints, and of these formulas.")
-    weight: float = Field(default=1.0, ge=0, description="Of what is lacking, or the price of a cost.")
+    weight: float | None = Field(
+        default=None, ge=0, description="Of what is lacking, or the price of a cost; empty: the environment's."
+    )
     predictor: bool = Field(default=False, description="Show critics predicted next states.")
     shuffled: bool = Field(default=False, description="The control: the satisfaction of other steps.")
     learner: dict[str, Any] = Field(default={}, description="Changes to how the environment's policies learn.")
@@ -110,7 +112,7 @@ def settings_of(partition: str, config: RunsConfig) -> "list[RunSettings]":
         ValueError: A setting is out of range, a mode unknown, or a formula cannot be read; one line.
     """
     from tracebank_models.checked_settings import changed_settings
-    from tracebank_models.system3.learners import LEARNERS
+    from tracebank_models.system3.learners import LEARNERS, WEIGHTS
     from tracebank_models.system3.settings import MODES as KNOWN
     from tracebank_models.system3.settings import RunSettings
 
@@ -130,7 +132,7 @@ def settings_of(partition: str, config: RunsConfig) -> "list[RunSettings]":
                 tuple(config.formulas),
                 p=config.p,
                 margin=config.margin,
-                weight=config.weight,
+                weight=WEIGHTS[environment] if config.weight is None else config.weight,
                 predictor=config.predictor and learns,
                 shuffled=config.shuffled and learns,
                 evaluation_episodes=config.episodes,

@@ -24,3 +24,5 @@ LEARNERS: Final[Mapping[str, PPOSettings]] = {
     },
 }
 """Settings by environment. Their limit on costs is that of the methods that hold one, for an episode."""
+WEIGHTS: Final[Mapping[str, float]] = {name: 0.02 if "Goal" in name else 1.0 for name in LEARNERS}
+"""Of what is lacking, and the price of a cost, by environment: rewards of a step of navigation are of hundredths."""
