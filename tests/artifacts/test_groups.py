@@ -27,6 +27,7 @@ def test_modules_of_a_name_can_be_asked_for() -> None:
         "tracebank_assets.market.questions",
         "tracebank_assets.model_editing.questions",
         "tracebank_assets.neuron_graphs.questions",
+        "tracebank_assets.safe_rl.questions",
         "tracebank_assets.sparse_features.questions",
     ]
 
