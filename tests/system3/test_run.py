@@ -152,6 +152,7 @@ def test_runs_are_rows_and_few_seeds_have_no_interval() -> None:
     assert rows["training_violations"][0] == runs[0].curves["violations"].sum()
     assert rows["training_violations"].to_list()[2:] == [None, None]
     assert (rows["is_solved"][0], rows["steps_to_threshold"][0], rows["steps"][0]) == (False, 2048, 2048)
+    assert rows["episode_return"][2] != rows["episode_return"][3]
     found = compared(rows)
     assert found["low"].is_null().all()
     assert found["below"].is_not_null().any()

@@ -25,7 +25,7 @@ from .settings import MODES, RunSettings
 
 __all__ = ["Run", "classic_control", "navigation", "run"]  # both register their environments
 EVALUATION_SEED: Final = 1_000_003
-"""Of the episodes of evaluation, which no training sees first."""
+"""Of the episodes of evaluation, the same for all that learn; no training begins with them."""
 _MOST_AT_ONCE: Final = 32
 
 
@@ -77,7 +77,9 @@ def run(
             curves = curves.with_columns(prediction_error=pl.lit(None, pl.Float64))
     episodes = settings.evaluation_episodes
     judged = make(settings.environment, min(episodes, _MOST_AT_ONCE))
-    evaluation = evaluate(policy, judged, episodes, EVALUATION_SEED, knowledge)
+    # What does not learn differs from seed to seed by its episodes alone.
+    drawn = EVALUATION_SEED + (settings.seed if mode.objective is None else 0)
+    evaluation = evaluate(policy, judged, episodes, drawn, knowledge)
     return Run(settings, curves, evaluation, policy, knowledge, environment.threshold, seconds)
 
 
