@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -29,3 +31,14 @@ def resolved_device(name: str) -> torch.device:
         found = ", ".join(["auto", *(kind for kind, count in counts.items() if count)])
         raise ValueError(f"device: {name!r} is not allowed; allowed here: {found}")
     return torch.device(name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread for a while: networks of a few thousand parameters lose by more, tenfold."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -20,17 +20,17 @@ assert classic_control
 QUICK: dict[str, Any] = {"environments": 32, "rollout": 32, "minibatch": 256, "learning_rate": 2e-3, "discount": 0.98}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def _trained(objective: Any, seed: int = 0, steps: int = 20_000, **more: Any) -> TrainedPolicy:
     settings = PPOSettings(steps=steps, **{**QUICK, **more})
     return train(make("CartPole-v1", settings.environments), settings, objective, seed)
+
+
+def test_training_takes_one_thread_and_gives_back_the_others() -> None:
+    before, seen = torch.get_num_threads(), list[int]()
+    settings = PPOSettings(steps=100, **QUICK)
+    train(make("CartPole-v1", 32), settings, Reward(), 0, on_rollout=lambda _: seen.append(torch.get_num_threads()))
+    assert seen == [1]
+    assert torch.get_num_threads() == before
 
 
 def test_cart_pole_is_learned_and_beats_chance_and_doing_nothing() -> None:

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from tracebank_models.constraint_logic.constraints import Knowledge
+from tracebank_models.device import one_thread
 
 from .actor_critic import ActorCritic
 from .environments import KnownVectorEnv
@@ -73,7 +74,7 @@ def evaluate(
     found: list[tuple[int, int, NDArray[Any], bool]] = []
     counts = np.zeros(environment.num_envs, np.int64)
     while counts.min() < rounds:
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             chosen = CHOOSERS[policy](seen, environment, chance) if isinstance(policy, str) else policy.act(seen)
         seen, rewards, ends, cuts, infos = environment.step(chosen)
         state = infos.get("state") or environment.features(infos.get("final_obs", seen))

@@ -14,6 +14,7 @@ import torch
 
 from tracebank_models.checked_settings import check_settings
 from tracebank_models.constraint_logic.constraints import Knowledge
+from tracebank_models.device import one_thread
 
 from .actor_critic import ActorCritic
 from .environments import KnownVectorEnv
@@ -90,7 +91,7 @@ def train(
     progress: Callable[[float], object] | None = None,
     on_rollout: Callable[[Rollout], None] | None = None,
 ) -> TrainedPolicy:
-    """Train a policy.
+    """Train a policy, on one thread of the CPU.
 
     Args:
         environment: As many as the settings say.
@@ -120,7 +121,7 @@ def train(
     collector = Collector(environment, policy, knowledge or environment.knowledge, seed)
     rule = _rule(policy, settings, torch.Generator(device).manual_seed(seed))
     rows, step = [], 0
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         while step < settings.steps:
             rollout = collector.collect(settings.rollout)
             if on_rollout is not None:
