@@ -6,7 +6,7 @@ a site discovers as many as it has units, rates fall where units are and rise wh
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import gymnasium as gym
 import numpy as np
@@ -23,10 +23,10 @@ UNITS: Final = 6
 class AttentionWorld(VectorEnv[Floats, Ints, Any]):
     """Runs of inspection; the action is how many units each site has, (runs, sites), at most `units` together.
 
-    Observations are incidents discovered, (runs, sites). `info["incidents"]` are those that occurred, for metrics alone.
+    Observations are incidents discovered, (runs, sites). `info["incidents"]` are all, for metrics alone.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
     name = "attention"
 
     def __init__(
@@ -65,6 +65,7 @@ class AttentionWorld(VectorEnv[Floats, Ints, Any]):
         """Begin all runs again, with the rates of the start."""
         if seed is not None or self._np_random is None:
             self._np_random = np.random.default_rng(seed)  # type: ignore[arg-type]
+        del options
         self.period = 0
         self.rates = np.tile(self.first, (self.num_envs, 1))
         return np.zeros_like(self.rates), {}
@@ -92,6 +93,7 @@ class AttentionWorld(VectorEnv[Floats, Ints, Any]):
         wrong = np.flatnonzero((placed < 0).any(1) | (placed.sum(1) > self.units))
         if len(wrong):
             raise ValueError(
-                f"action: {placed[wrong[0]].tolist()} of run {wrong[0]} is not allowed; allowed: at most {self.units} units"
+                f"action: {placed[wrong[0]].tolist()} of run {wrong[0]} is not allowed;"
+                f" allowed: at most {self.units} units"
             )
         return placed

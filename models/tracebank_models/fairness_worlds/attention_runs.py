@@ -14,7 +14,7 @@ from .group_figures import GAPS, Ints
 from .retraining import Retraining
 from .runs import FairnessRun, Progress, summary_of
 from .score_tables import Floats
-from .stress import StressIndex, StressSettings
+from .stress import UNCALIBRATED, StressIndex, StressSettings
 
 STEPS: Final = 5
 """Of inspection in one period of the rows: rates of single steps are of few incidents."""
@@ -79,7 +79,7 @@ def run_attention(
     seed: int,
     periods: int,
     *,
-    stress: StressSettings = StressSettings(),
+    stress: StressSettings = UNCALIBRATED,
     permuted: bool = False,
     progress: Progress | None = None,
 ) -> FairnessRun:

@@ -24,7 +24,7 @@ class Decided:
     groups: Ints
     accepted: Bools
     qualified: Bools
-    """Whether a person repays, or is eligible, or is truly positive; of those not accepted too, which no lender sees."""
+    """Whether a person repays, or is eligible, or is truly positive; also of those not accepted, which nobody sees."""
     scores: Floats
     """Before the decision."""
     change: Floats
@@ -46,12 +46,12 @@ def group_figures(decided: Decided, count: int) -> dict[str, Floats]:
     """
 
     def total(values: Floats | Bools) -> Floats:
-        return np.bincount(decided.groups, values, count)
+        return np.bincount(decided.groups, values, count).astype(np.float64)
 
     accepted, good = decided.accepted, decided.qualified
     people, positives, chosen = total(np.ones(len(good))), total(good), total(accepted)
     hits = total(good & accepted)
-    found = {
+    return {
         "people": people,
         "accepted": chosen,
         "qualified": positives,
@@ -66,7 +66,6 @@ def group_figures(decided: Decided, count: int) -> dict[str, Floats]:
         "utility": _rate(total(decided.utility), people),
         "burden": _rate(total(decided.burden * good), positives),
     }
-    return found
 
 
 def gaps(figures: dict[str, Floats]) -> dict[str, float]:
@@ -82,4 +81,5 @@ def gaps(figures: dict[str, Floats]) -> dict[str, float]:
 
 
 def _rate(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    found: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return found

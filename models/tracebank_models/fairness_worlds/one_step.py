@@ -32,6 +32,10 @@ class Terms:
         return self.loss / (self.loss - self.gain)
 
 
+CHEAP: Final = Terms()
+"""Terms under which a default costs four times what a loan brings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a policy does to each group, (groups,) each."""
@@ -45,7 +49,7 @@ class Outcome:
     """Of the lender, per applicant."""
 
 
-def outcome(table: ScoreTable, policy: str, terms: Terms = Terms()) -> Outcome:
+def outcome(table: ScoreTable, policy: str, terms: Terms = CHEAP) -> Outcome:
     """Apply a policy for one step.
 
     Args:

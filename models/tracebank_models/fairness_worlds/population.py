@@ -31,7 +31,7 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
     happened, for metrics alone.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
     name: ClassVar[str]
     gain: float = 1.0
     loss: float = -1.0
@@ -47,7 +47,7 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
         self.people, self.periods = people, periods
         self.period = 0
         finite, huge = np.finfo(np.float32), (people, self.dimensions)
-        self.observation_space = gym.spaces.Dict(
+        self.observation_space = gym.spaces.Dict(  # type: ignore[assignment]
             {
                 "features": gym.spaces.Box(finite.min, finite.max, huge, np.float32),
                 "groups": gym.spaces.Box(0, len(groups) - 1, (people,), np.int64),
@@ -104,7 +104,7 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
         return {"features": self.features.astype(np.float32), "groups": self.groups.copy()}
 
     def _utility(self, accepted: Bools, qualified: Bools) -> Floats:
-        return accepted * np.where(qualified, self.gain, self.loss)
+        return np.where(accepted, np.where(qualified, self.gain, self.loss), 0.0)
 
     @abstractmethod
     def _begin(self) -> None:

@@ -75,7 +75,7 @@ def repeated_minimisation(
 
 
 def newton(design: Floats, labels: Floats, penalty: Floats, start: Floats, weights: Floats | None = None) -> Floats:
-    """Minimiser of the mean logistic loss + half the penalty times theta squared; steps are halved where they overshoot.
+    """Minimiser of mean logistic loss + half the penalty times theta squared; steps that overshoot are halved.
 
     Args:
         design: Features with a column of ones, (rows, d).

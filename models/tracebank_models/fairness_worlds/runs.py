@@ -15,7 +15,7 @@ from .group_figures import GAPS, gaps
 from .population import UNKNOWN, PopulationWorld
 from .retraining import Memory, Retraining, Seen
 from .score_tables import Floats
-from .stress import StressIndex, StressSettings
+from .stress import UNCALIBRATED, StressIndex, StressSettings
 
 Progress = Callable[[int], None]
 PANEL: Final = 100
@@ -43,7 +43,7 @@ def run_world(
     seed: int,
     periods: int,
     *,
-    stress: StressSettings = StressSettings(),
+    stress: StressSettings = UNCALIBRATED,
     panel: int = PANEL,
     progress: Progress | None = None,
 ) -> FairnessRun:

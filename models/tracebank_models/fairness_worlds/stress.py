@@ -1,7 +1,7 @@
 """An index of social stress out of gaps between groups: this project's operationalisation, not the paper's.
 
 "Fairness in AI and its long-term implications on society" (https://arxiv.org/abs/2304.09826) argues that gaps which
-deepen are a stressor, and gives no formula. This one borrows Epstein's model of civil violence (2002) in its mean field.
+deepen are a stressor, and gives no formula. This one borrows the mean field of Epstein's civil violence (2002).
 None of its parameters is calibrated: see `sensitivity`.
 """
 
@@ -52,6 +52,10 @@ class StressSettings:
             )
 
 
+UNCALIBRATED: Final = StressSettings()
+"""What is taken where nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stress:
     """The index of one period."""
@@ -70,7 +74,7 @@ class Stress:
 class StressIndex:
     """The index over periods: it remembers acceptance among the qualified, and gaps."""
 
-    def __init__(self, weights: Floats, settings: StressSettings = StressSettings()) -> None:
+    def __init__(self, weights: Floats, settings: StressSettings) -> None:
         self._weights, self._settings = weights, settings
         self._rate = 1 - 0.5 ** (1 / settings.half_life)
         self._accepted: Floats | None = None

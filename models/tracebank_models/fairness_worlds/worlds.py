@@ -76,7 +76,7 @@ def register() -> None:
         if key not in gym.registry:
             gym.register(key, entry_point=world)
     if "tracebank/Attention-v0" not in gym.registry:
-        gym.register("tracebank/Attention-v0", vector_entry_point=AttentionWorld)
+        gym.register("tracebank/Attention-v0", vector_entry_point=AttentionWorld)  # type: ignore[arg-type]
 
 
 register()
