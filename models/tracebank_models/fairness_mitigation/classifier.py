@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -116,9 +116,13 @@ class LogisticMitigation:
             return ConstantDecider(sample.labels[0], note + ("all are accepted" if sample.labels[0] else "none is"))
         if self._compares_groups and (reason := self._incomparable(sample)):
             return ThresholdDecider(self._model(sample), self.break_even, f"{reason}: nothing is mitigated")
-        return self._fitted(sample)
+        decider = self._fitted(sample)
+        if self.uses_group_at_prediction and len(sample.absent):
+            without = f"no label is known of group {sample.absent[0]}: it is decided as without mitigation"
+            return replace(decider, note="; ".join(filter(None, (decider.note, without))))
+        return decider
 
-    def _fitted(self, sample: Sample) -> Decider:
+    def _fitted(self, sample: Sample) -> ThresholdDecider | FunctionDecider:
         return ThresholdDecider(self._model(sample), self.break_even)
 
     def _incomparable(self, sample: Sample) -> str:

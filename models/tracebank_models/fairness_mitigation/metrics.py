@@ -76,7 +76,8 @@ def group_metrics(
     cells = rows + codes.ravel().astype(np.int64)
 
     def total(values: Floats | NDArray[np.bool_]) -> Floats:
-        return np.bincount(cells, values.ravel(), periods * count).reshape(*lead, count)
+        sums: Floats = np.bincount(cells, values.ravel(), periods * count).reshape(*lead, count)
+        return sums
 
     known, good = ~np.isnan(truth), np.nan_to_num(truth)
     people, positives = total(np.ones_like(chosen)), total(good)
@@ -141,7 +142,8 @@ def theil_between(means: ArrayLike, shares: ArrayLike) -> Floats:
 
 def _rate(part: ArrayLike, whole: ArrayLike) -> Floats:
     one, other = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    return np.divide(one, other, out=np.full(one.shape, np.nan), where=other > 0)
+    found: Floats = np.divide(one, other, out=np.full(one.shape, np.nan), where=other > 0)
+    return found
 
 
 def _like(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from .metrics import Floats
+from .metrics import Floats, Ints
 
 Order = Literal["chance", "score"]
 Policy = Literal["maximum_utility", "demographic_parity", "equal_opportunity", "equalised_odds"]
@@ -54,13 +54,13 @@ def best_policy(table: Table, policy: Policy, break_even: float, order: Order = 
     return _common_rate(measure / measure.sum(axis=1, keepdims=True), table.worth(break_even), _ranks(table, order))
 
 
-def _ranks(table: Table, order: Order) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _ranks(table: Table, order: Order) -> Ints:
     """Columns of each group in the order in which they are accepted."""
     keys = table.chances if order == "chance" else np.broadcast_to(np.arange(table.shares.shape[1]), table.shares.shape)
     return np.argsort(-np.where(table.shares > 0, keys, -1.0), axis=1, kind="stable")
 
 
-def _common_rate(measure: Floats, worth: Floats, ranks: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Floats:
+def _common_rate(measure: Floats, worth: Floats, ranks: Ints) -> Floats:
     """Accept the same share of a measure in every group, that of most worth.
 
     Worth is piecewise linear in the share, so that it is largest at a corner of some group. People of no measure (who
@@ -74,7 +74,7 @@ def _common_rate(measure: Floats, worth: Floats, ranks: np.ndarray[tuple[int, ..
     return _accepted(measure, ranks, rates[int(np.argmax(overall))])
 
 
-def _accepted(measure: Floats, ranks: np.ndarray[tuple[int, ...], np.dtype[np.int64]], rate: float) -> Floats:
+def _accepted(measure: Floats, ranks: Ints, rate: float) -> Floats:
     sizes = np.take_along_axis(measure, ranks, 1)
     left = rate - _from_zero(sizes)[:, :-1]
     share = np.divide(left, sizes, out=np.zeros_like(sizes), where=sizes > 0).clip(0.0, 1.0)
@@ -95,16 +95,14 @@ def _equalised_odds(table: Table, break_even: float) -> Floats:
     gain = table.weights @ good.sum(axis=1) * (1 - break_even)
     loss = table.weights @ bad.sum(axis=1) * break_even
     best = int(np.argmax(gain * common - loss * rates))
-    on_hull = _on_hull(table, ranks, curves, float(rates[best]))
+    on_hull = _on_hull(table, ranks, float(rates[best]))
     above, height = heights[:, best] - common[best], heights[:, best] - rates[best]
     ignored = np.divide(above, height, out=np.zeros_like(above), where=height > 0)[:, None]
     found: Floats = ignored * rates[best] + (1 - ignored) * on_hull
     return found
 
 
-def _on_hull(
-    table: Table, ranks: np.ndarray[tuple[int, ...], np.dtype[np.int64]], curves: list[Floats], rate: float
-) -> Floats:
+def _on_hull(table: Table, ranks: Ints, rate: float) -> Floats:
     """Acceptance with a false positive rate, at the highest true positive rate there is for it."""
     bad = table.shares * (1 - table.chances)
     found = _accepted(bad / bad.sum(axis=1, keepdims=True), ranks, rate)
@@ -115,7 +113,8 @@ def _on_hull(
 def _height(rates: Floats, x: Floats, y: Floats) -> Floats:
     """Height of a rising curve, where it goes straight up the upper end."""
     last = np.append(np.diff(x) > 0, True)
-    return np.interp(rates, x[last], y[last])
+    found: Floats = np.interp(rates, x[last], y[last])
+    return found
 
 
 def _from_zero(values: Floats) -> Floats:

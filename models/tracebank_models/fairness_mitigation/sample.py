@@ -20,12 +20,13 @@ class Sample:
     groups: Ints
     weights: Floats
     """Mean one."""
+    absent: Ints
+    """Groups that only people with unknown labels are of."""
 
     @property
     def one_hot(self) -> Floats:
         """Membership, (people, groups that are there)."""
-        there = self.there
-        return (self.groups[:, None] == there).astype(np.float64)
+        return one_hot(self.groups, self.there)
 
     @property
     def there(self) -> Ints:
@@ -38,7 +39,7 @@ class Sample:
             return self
         ends = np.cumsum(self.weights)
         rows = np.searchsorted(ends, (np.arange(len(ends)) + 0.5) * (ends[-1] / len(ends)))
-        return Sample(self.features[rows], self.labels[rows], self.groups[rows], np.ones(len(rows)))
+        return Sample(self.features[rows], self.labels[rows], self.groups[rows], np.ones(len(rows)), self.absent)
 
 
 def labelled(features: ArrayLike, labels: ArrayLike, groups: ArrayLike, weights: ArrayLike) -> Sample:
@@ -68,7 +69,14 @@ def labelled(features: ArrayLike, labels: ArrayLike, groups: ArrayLike, weights:
         raise ValueError(f"labels: {known.sum()} known is not allowed; allowed: two or more, to fit a rule")
     _refuse("features", table[known], np.isfinite(table[known]), "finite numbers where the label is known")
     used = weight[known]
-    return Sample(table[known], truth[known], codes[known].astype(np.int64), used / used.mean())
+    absent = np.setdiff1d(codes, codes[known]).astype(np.int64)
+    return Sample(table[known], truth[known], codes[known].astype(np.int64), used / used.mean(), absent)
+
+
+def one_hot(groups: Ints, there: Ints) -> Floats:
+    """Membership in some groups, (people, groups)."""
+    found: Floats = (np.asarray(groups)[:, None] == there).astype(np.float64)
+    return found
 
 
 def _refuse(name: str, values: NDArray[np.generic], ok: NDArray[np.bool_], allowed: str) -> None:
