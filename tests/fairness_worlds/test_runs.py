@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tracebank_models.fairness_mitigation.classifier import Unmitigated
+from tracebank_models.fairness_mitigation.registry import MITIGATIONS
 from tracebank_models.fairness_worlds.attention import AttentionWorld
 from tracebank_models.fairness_worlds.attention_runs import run_attention
-from tracebank_models.fairness_worlds.deciders import NoMitigation, PermutedGroups
 from tracebank_models.fairness_worlds.deepening import over_seeds, statistics_of
 from tracebank_models.fairness_worlds.group_figures import Decided
 from tracebank_models.fairness_worlds.lending import FicoWorld
+from tracebank_models.fairness_worlds.permuted import PermutedGroups
 from tracebank_models.fairness_worlds.retraining import SCHEDULES, Retraining
 from tracebank_models.fairness_worlds.runs import FairnessRun, run_world
 from tracebank_models.fairness_worlds.stress import UNCALIBRATED, StressIndex, StressSettings, sensitivity, unrest
@@ -28,7 +30,7 @@ def _run(
 ) -> FairnessRun:
     made = make_world(world, 1_000, PERIODS)
     retraining = Retraining(**how)  # type: ignore[arg-type]
-    return run_world(made, NoMitigation(made.break_even), retraining, seed, PERIODS, stress=stress, panel=200)
+    return run_world(made, Unmitigated(break_even=made.break_even), retraining, seed, PERIODS, stress=stress, panel=200)
 
 
 class _Scrambled(FicoWorld):
@@ -46,14 +48,14 @@ def test_labels_of_the_rejected_change_nothing(labels: str) -> None:
     for kind in (FicoWorld, _Scrambled):
         world = kind(1_000, PERIODS)
         how = Retraining(labels=labels)  # type: ignore[arg-type]
-        runs.append(run_world(world, NoMitigation(world.break_even), how, 1, PERIODS, panel=1_000).panel)
+        runs.append(run_world(world, Unmitigated(break_even=world.break_even), how, 1, PERIODS, panel=1_000).panel)
     assert runs[0].drop("qualified").equals(runs[1].drop("qualified"))
     assert not runs[0].equals(runs[1])
 
 
 def test_who_sees_all_labels_does_see_those_of_the_rejected() -> None:
     world = _Scrambled(1_000, PERIODS)
-    found = run_world(world, NoMitigation(world.break_even), Retraining(labels="all"), 0, PERIODS, panel=20)
+    found = run_world(world, Unmitigated(break_even=world.break_even), Retraining(labels="all"), 0, PERIODS, panel=20)
     assert not found.periods["selection_rate"].equals(_run(labels="all").periods["selection_rate"])
 
 
@@ -63,6 +65,15 @@ def test_moves_do_not_read_what_would_have_become_of_the_rejected() -> None:
     accepted = np.arange(100) < 50
     labels = np.where(accepted, 1.0, np.nan)
     assert np.array_equal(world.moved(accepted, labels), world.moved(accepted, np.nan_to_num(labels, nan=1.0)))
+
+
+@pytest.mark.parametrize("name", MITIGATIONS)
+def test_every_mitigation_runs_in_a_world_and_its_permuted_null_too(name: str) -> None:
+    world = make_world("lending_7", 600, 16)
+    inner = MITIGATIONS[name](break_even=world.break_even)
+    for mitigation in (inner, PermutedGroups(inner, 0)):
+        found = run_world(world, mitigation, Retraining(), 0, 16, panel=5).periods
+        assert found["selection_rate"].is_between(0, 1).all()
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -102,7 +113,7 @@ def test_a_fit_is_due_when_the_schedule_says() -> None:
 
 def test_permuted_groups_leave_a_rule_that_knows_none_as_it_is() -> None:
     world = make_world("lending_fico", 1_000, PERIODS)
-    plain = NoMitigation(world.break_even)
+    plain = Unmitigated(break_even=world.break_even)
     found = run_world(world, PermutedGroups(plain, 0), Retraining(), 0, PERIODS, panel=20)
     assert found.periods.equals(_run().periods)
 
@@ -201,10 +212,8 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match=r"Retraining.labels: 'some' is not allowed"):
         Retraining(labels="some")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="periods: 5 is not allowed; allowed: more than the burn-in, 5"):
-        run_world(make_world("admission", 100, 5), NoMitigation(), Retraining(), 0, 5)
+        run_world(make_world("admission", 100, 5), Unmitigated(), Retraining(), 0, 5)
     with pytest.raises(ValueError, match=r"StressSettings.legitimacy: 1.5 is not allowed"):
         StressSettings(legitimacy=1.5)
     with pytest.raises(ValueError, match=r"StressSettings.unfairness_weight: 0.6 is not allowed; allowed: at most 1"):
         StressSettings(unfairness_weight=0.6)
-    with pytest.raises(ValueError, match="labels: all NaN; allowed: at least one known"):
-        NoMitigation().fit(np.zeros((3, 2)), np.full(3, np.nan), np.zeros(3, np.int64), np.ones(3))

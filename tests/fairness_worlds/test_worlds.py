@@ -157,7 +157,7 @@ def test_rates_of_incidents_are_found_behind_the_censoring() -> None:
 def test_the_greedy_one_takes_what_brings_most_and_the_fair_one_what_is_left_behind() -> None:
     random, rates = np.random.default_rng(0), np.array([[8.0, 6.0, 4.0, 3.0, 1.5]])
     assert allocated("greedy", rates, 6, random).tolist() == [[3, 2, 1, 0, 0]]
-    fair = allocated("fair_greedy", rates, 6, random, gap=0.25)
+    fair = allocated("fair_greedy", rates, 6, random, gap=0.1)
     assert fair.sum() == 6
     assert fair[0, -1] > 0
     assert allocated("uniform", np.tile(rates, (400, 1)), 6, random).mean(0) == pytest.approx([1.2] * 5, abs=0.2)

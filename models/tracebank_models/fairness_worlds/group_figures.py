@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tracebank_models.fairness_mitigation.metrics import group_metrics
+
 from .score_tables import Floats
 
 Bools = NDArray[np.bool_]
@@ -15,6 +17,16 @@ Ints = NDArray[np.int64]
 
 GAPS: Final = ("selection_gap", "opportunity_gap", "odds_gap", "score_gap", "repayment_gap")
 """Largest less smallest over groups; of odds the larger gap of true and of false positives."""
+
+
+_RATES: Final = (
+    "selection_rate",
+    "true_positive_rate",
+    "false_positive_rate",
+    "positive_predictive_value",
+    "mean_score",
+    "utility",
+)
 
 
 @dataclass(frozen=True)
@@ -49,22 +61,20 @@ def group_figures(decided: Decided, count: int) -> dict[str, Floats]:
         return np.bincount(decided.groups, values, count).astype(np.float64)
 
     accepted, good = decided.accepted, decided.qualified
-    people, positives, chosen = total(np.ones(len(good))), total(good), total(accepted)
-    hits = total(good & accepted)
+    rates = group_metrics(accepted, good, decided.groups, count, decided.scores, decided.utility)
+    positives = total(good)
+    with np.errstate(invalid="ignore"):  # a group without people, or without qualified ones, has no mean
+        change, chance = total(decided.change) / rates.people, total(decided.chance) / rates.people
+        burden = total(decided.burden * good) / positives
     return {
-        "people": people,
-        "accepted": chosen,
+        "people": rates.people,
+        "accepted": total(accepted),
         "qualified": positives,
-        "accepted_qualified": hits,
-        "selection_rate": _rate(chosen, people),
-        "true_positive_rate": _rate(hits, positives),
-        "false_positive_rate": _rate(chosen - hits, people - positives),
-        "positive_predictive_value": _rate(hits, chosen),
-        "mean_score": _rate(total(decided.scores), people),
-        "score_change": _rate(total(decided.change), people),
-        "repayment": _rate(total(decided.chance), people),
-        "utility": _rate(total(decided.utility), people),
-        "burden": _rate(total(decided.burden * good), positives),
+        "accepted_qualified": total(good & accepted),
+        **{name: getattr(rates, name) for name in _RATES},
+        "score_change": change,
+        "repayment": chance,
+        "burden": burden,
     }
 
 
@@ -78,8 +88,3 @@ def gaps(figures: dict[str, Floats]) -> dict[str, float]:
         "score_gap": spread["mean_score"],
         "repayment_gap": spread["repayment"],
     }
-
-
-def _rate(part: Floats, whole: Floats) -> Floats:
-    found: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return found

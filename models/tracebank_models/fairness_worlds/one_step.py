@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from tracebank_models.fairness_mitigation.oracle import Table, best_policy
+
 from .score_tables import Floats, ScoreTable
 
 POLICIES: Final = ("maximum_utility", "demographic_parity", "equal_opportunity")
@@ -62,7 +64,8 @@ def outcome(table: ScoreTable, policy: str, terms: Terms = CHEAP) -> Outcome:
     """
     if policy not in POLICIES:
         raise ValueError(f"policy: {policy!r} is not allowed; allowed: {', '.join(POLICIES)}")
-    accepted = _accepted(table, policy, terms)
+    known = Table(table.weights, table.shares, table.repayment)
+    accepted = best_policy(known, policy, terms.break_even, order="score")  # type: ignore[arg-type]
     good = table.shares * table.repayment
     each = terms.gain * table.repayment + terms.loss * (1 - table.repayment)
     return Outcome(
@@ -79,26 +82,6 @@ def expected_change(table: ScoreTable, terms: Terms) -> Floats:
     up = np.minimum(table.scores + terms.up, terms.highest) - table.scores
     down = np.maximum(table.scores + terms.down, terms.lowest) - table.scores
     return table.repayment * up + (1 - table.repayment) * down
-
-
-def _accepted(table: ScoreTable, policy: str, terms: Terms) -> Floats:
-    """Probability of acceptance, (groups, scores)."""
-    if policy == "maximum_utility":
-        return (table.repayment >= terms.break_even).astype(np.float64)
-    measure = table.shares if policy == "demographic_parity" else table.shares * table.repayment
-    measure = measure / measure.sum(1, keepdims=True)
-    # Utility is concave and piecewise linear in the common rate: its maximum is at a kink of some group.
-    kinks = np.unique(np.cumsum(measure[:, ::-1], axis=1))
-    each = table.shares * (terms.gain * table.repayment + terms.loss * (1 - table.repayment))
-    worth = [float(table.weights @ (each * _from_the_top(measure, rate)).sum(1)) for rate in (0.0, *kinks)]
-    return _from_the_top(measure, float((0.0, *kinks)[int(np.argmax(worth))]))
-
-
-def _from_the_top(measure: Floats, rate: float) -> Floats:
-    """Probability of acceptance that takes `rate` of a measure from the highest scores down, the last by lot."""
-    above = np.cumsum(measure[:, ::-1], axis=1)[:, ::-1] - measure
-    share = np.divide(rate - above, measure, out=(rate > above).astype(np.float64), where=measure > 0)
-    return np.clip(share, 0.0, 1.0)
 
 
 def _thresholds(table: ScoreTable, accepted: Floats) -> Floats:

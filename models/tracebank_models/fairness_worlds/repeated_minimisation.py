@@ -67,7 +67,7 @@ def repeated_minimisation(
     for _ in range(rounds):
         moved = design.copy()
         moved[:, moving] -= epsilon * thetas[-1][moving]
-        thetas.append(fit(moved, labels, penalty, thetas[-1]))
+        thetas.append(fit(moved, labels, penalty, thetas[-1] if variant == "released" else thetas[0] * 0))
     found = np.array(thetas)
     gaps = np.linalg.norm(np.diff(found, axis=0), axis=1) / np.linalg.norm(found[0])
     margin = design @ found[0]

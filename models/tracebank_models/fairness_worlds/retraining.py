@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from tracebank_models.checked_settings import check_settings
+from tracebank_models.fairness_mitigation.protocol import Decider, Mitigation
 
-from .deciders import Decider, Mitigation
 from .group_figures import Ints
 from .score_tables import Floats
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from .deciders import Decider, Mitigation
+from tracebank_models.fairness_mitigation.protocol import Decider, Mitigation
+
 from .group_figures import GAPS, gaps
 from .population import UNKNOWN, PopulationWorld
 from .retraining import Memory, Retraining, Seen
