@@ -15,6 +15,7 @@ from tracebank_models.fairness_worlds.allocators import RateEstimates, allocated
 from tracebank_models.fairness_worlds.attention import AttentionWorld
 from tracebank_models.fairness_worlds.group_figures import gaps, group_figures
 from tracebank_models.fairness_worlds.lending import ClusterWorld
+from tracebank_models.fairness_worlds.names import WORLD_NAMES
 from tracebank_models.fairness_worlds.one_step import POLICIES, outcome
 from tracebank_models.fairness_worlds.population import PopulationWorld
 from tracebank_models.fairness_worlds.score_tables import CLUSTERS, FICO, read_percentiles
@@ -217,3 +218,7 @@ def test_bad_worlds_and_units_are_refused() -> None:
         world.step(np.array([[6, 0, 0, 0, 0], [7, 0, 0, 0, 0]]))
     with pytest.raises(ValueError, match="mitigation: 'kind' is not allowed; allowed in attention: greedy"):
         allocated("kind", world.rates, 6, np.random.default_rng(0))
+
+
+def test_every_named_world_is_there() -> None:
+    assert (*WORLDS, AttentionWorld.name) == WORLD_NAMES

@@ -12,6 +12,7 @@ import numpy as np
 from .admission import AdmissionWorld
 from .attention import AttentionWorld
 from .lending import ClusterWorld, FicoWorld
+from .names import WORLD_NAMES
 from .performative import PerformativeWorld
 from .population import PopulationWorld
 from .score_tables import CLUSTERS, FICO, ScoreTable
@@ -20,7 +21,6 @@ WORLDS: Final[dict[str, Callable[..., PopulationWorld]]] = {
     world.name: world for world in (FicoWorld, ClusterWorld, AdmissionWorld, PerformativeWorld)
 }
 """Worlds of people; that of sites is `AttentionWorld`."""
-NAMES: Final = (*WORLDS, AttentionWorld.name)
 _ALIKE: Final[dict[str, dict[str, Any]]] = {
     FicoWorld.name: {"proxy": 0.0},
     ClusterWorld.name: {"proxy": 0.0},
@@ -43,7 +43,7 @@ def make_world(name: str, people: int, periods: int, *, equal: bool = False) -> 
         ValueError: The name is not known, or a number is too small.
     """
     if name not in WORLDS:
-        raise ValueError(f"world: {name!r} is not allowed; allowed: {', '.join(NAMES)}")
+        raise ValueError(f"world: {name!r} is not allowed; allowed: {', '.join(WORLD_NAMES)}")
     options = dict(_ALIKE[name]) if equal else {}
     if equal and name in _TABLES:
         options["table"] = pooled(_TABLES[name])
