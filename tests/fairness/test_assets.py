@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -54,7 +56,7 @@ class Home:
         store = open_relational(self.settings)
         try:
             with store.reading() as session:
-                return list(session.scalars(select(table)))
+                return [SimpleNamespace(**row.row()) for row in session.scalars(select(table))]
         finally:
             store.close()
 
@@ -144,8 +146,6 @@ def test_every_world_and_ten_seeds_are_partitions() -> None:
 def test_what_cannot_be_run_is_one_line(home: Home, world: str, change: dict[str, Any], said: str) -> None:
     result = home.make(runs, partition_key(world, 0), **{**SMALL, **change})
     assert not result.success
-    import re
-
     assert re.search(said, _fault(result)), _fault(result)
     assert home.models(FairnessRun) == []
 

@@ -1,7 +1,7 @@
 """Asset `fairness/summaries`: which mitigation narrows which gap over time, at what cost, over seeds; with pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
@@ -13,9 +13,6 @@ from tracebank_assets.fairness.keys import GROUP, RUNS
 from tracebank_assets.materialised import materialised
 from tracebank_models.fairness_worlds.names import WORLD_NAMES
 from tracebank_schemas.fairness import FAIRNESS_PERIODS, FairnessRun, FairnessSummary, StressSensitivity
-
-if TYPE_CHECKING:
-    from tracebank_models.fairness_worlds.stress import StressSettings
 
 _SURE: Final = "gaps_have_intervals"
 CHECKS: Final = {_SURE: "Every summary has an interval over seeds, or says why not."}
@@ -30,6 +27,7 @@ MEASURES: Final = (
     "unrest",
     "utility",
 )
+_NOTHING: Final = ("none", "greedy")
 BY: Final = ("world", "mitigation", "groups", "labels", "every")
 
 
@@ -87,19 +85,19 @@ def _periods(stores: Stores, world: str) -> pl.DataFrame:
 
 
 def _seeds(stores: Stores, world: str) -> list[int]:
-    return sorted({row.seed for row in _runs(stores, world)})
+    return sorted({row["seed"] for row in _runs(stores, world)})
 
 
-def _runs(stores: Stores, world: str) -> list[FairnessRun]:
+def _runs(stores: Stores, world: str) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     with stores.relational.reading() as session:
-        return list(session.scalars(select(FairnessRun).where(FairnessRun.world == world)))
+        return [row.row() for row in session.scalars(select(FairnessRun).where(FairnessRun.world == world))]
 
 
 def after_burn_in(periods: pl.DataFrame, stores: Stores, world: str) -> pl.DataFrame:
     """Periods in which a model decided."""
-    starts = {row.run: int(row.settings["retraining"]["burn_in"]) for row in _runs(stores, world)}
+    starts = {row["run"]: int(row["settings"]["retraining"]["burn_in"]) for row in _runs(stores, world)}
     return periods.filter(pl.col("period") >= pl.col("run").replace_strict(starts, return_dtype=pl.Int64))
 
 
@@ -107,22 +105,16 @@ def _sensitivity(periods: pl.DataFrame, stores: Stores, world: str) -> pl.DataFr
     """Of the first run of the first mitigation, which is none."""
     import numpy as np
 
-    from tracebank_models.fairness_worlds.stress import sensitivity
+    from tracebank_models.fairness_worlds.stress import StressSettings, sensitivity
 
-    first = next((row for row in _runs(stores, world) if row.groups == AS_THEY_ARE), _runs(stores, world)[0])
-    run = periods.filter(run=first.run).sort("period")
+    first = next(row for row in _runs(stores, world) if row["groups"] == AS_THEY_ARE and row["mitigation"] in _NOTHING)
+    run = periods.filter(run=first["run"]).sort("period")
     rates = np.array(run["true_positive_rate"].to_list(), np.float64)
     people = np.array(run["people"].to_list(), np.float64).mean(0)
     gap = run["odds_gap"].fill_null(run["opportunity_gap"]).fill_null(np.nan).to_numpy()
-    table = sensitivity(rates, gap, people / people.sum(), _settings(first))
+    table = sensitivity(rates, gap, people / people.sum(), StressSettings(**first["settings"]["stress"]))
     ends = pl.Series(["low", "high"] * (table.height // 2))
     return table.with_columns(world=pl.lit(world), end=ends)
-
-
-def _settings(run: FairnessRun) -> "StressSettings":
-    from tracebank_models.fairness_worlds.stress import StressSettings
-
-    return StressSettings(**run.settings["stress"])
 
 
 def _links(paths: list[Path]) -> dg.MetadataValue:
