@@ -107,8 +107,10 @@ def _tallies(accepted: ArrayLike, labels: ArrayLike, groups: ArrayLike, units: A
     width = int(codes.max()) + 1
     cells = own * width + codes
     height = int(own.max()) + 1
-    found = np.stack([np.bincount(cells, part, height * width) for part in parts]).reshape(6, height, width)
-    return found.transpose(1, 0, 2).reshape(height, -1), times if units is None else np.ones(height, np.int64)
+    counts = [np.bincount(cells, part.astype(np.float64), height * width) for part in parts]
+    found: Floats = np.stack(counts).reshape(6, height, width).astype(np.float64)
+    often: Ints = np.ones(height, np.int64) if units is not None else times.astype(np.int64)
+    return found.transpose(1, 0, 2).reshape(height, -1), often
 
 
 def _differences(totals: Floats, gap: Gap) -> Floats:

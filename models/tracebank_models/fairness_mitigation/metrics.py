@@ -76,7 +76,7 @@ def group_metrics(
     cells = rows + codes.ravel().astype(np.int64)
 
     def total(values: Floats | NDArray[np.bool_]) -> Floats:
-        sums: Floats = np.bincount(cells, values.ravel(), periods * count).reshape(*lead, count)
+        sums: Floats = np.bincount(cells, values.astype(np.float64).ravel(), periods * count).reshape(*lead, count)
         return sums
 
     known, good = ~np.isnan(truth), np.nan_to_num(truth)
