@@ -113,7 +113,9 @@ class LogisticMitigation:
         sample = labelled(features, labels, groups, weights)
         if np.ptp(sample.labels) == 0:
             note = f"all {len(sample.labels)} known labels are {sample.labels[0]:g}: "
-            return ConstantDecider(sample.labels[0], note + ("all are accepted" if sample.labels[0] else "none is"))
+            return ConstantDecider(
+                sample.labels[0], note + ("all are accepted" if sample.labels[0] else "none is accepted")
+            )
         if self._compares_groups and (reason := self._incomparable(sample)):
             return ThresholdDecider(self._model(sample), self.break_even, f"{reason}: nothing is mitigated")
         decider = self._fitted(sample)

@@ -76,8 +76,8 @@ def group_metrics(
     cells = rows + codes.ravel().astype(np.int64)
 
     def total(values: Floats | NDArray[np.bool_]) -> Floats:
-        sums: Floats = np.bincount(cells, values.ravel(), periods * count).reshape(*lead, count)
-        return sums
+        sums = np.bincount(cells, values.ravel(), periods * count)
+        return sums.astype(np.float64, copy=False).reshape(*lead, count)
 
     known, good = ~np.isnan(truth), np.nan_to_num(truth)
     people, positives = total(np.ones_like(chosen)), total(good)

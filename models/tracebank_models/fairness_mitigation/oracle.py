@@ -44,7 +44,8 @@ def best_policy(table: Table, policy: Policy, break_even: float, order: Order = 
             not, too.
         policy: The constraint; one of `Policy`.
         break_even: Chance from which a loan pays: loss / (loss + gain), both positive.
-        order: In which a group's people are accepted: from the best chance down, or from the last column down.
+        order: In which a group's people are accepted: from the best chance down, or from the last column down; of a
+            common rate only.
     """
     if policy == "maximum_utility":
         return (table.chances >= break_even).astype(np.float64)

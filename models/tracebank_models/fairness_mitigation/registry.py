@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .adversary import AdversarialClassifier
 from .classifier import LogisticMitigation, Unmitigated
 from .inside import ConstrainedClassifier, PenalisedClassifier
 from .post import GroupThresholds, RejectOption
@@ -17,6 +18,7 @@ MITIGATIONS: Final[dict[str, type[LogisticMitigation]]] = {
     "correlation_removal": CorrelationRemoval,
     "constrained": ConstrainedClassifier,
     "penalised": PenalisedClassifier,
+    "adversarial": AdversarialClassifier,
     "group_thresholds": GroupThresholds,
     "reject_option": RejectOption,
     "exploration": Exploration,
