@@ -64,6 +64,7 @@ def demo(
 
 def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
+    from tracebank_assets.fairness import launches as fairness
     from tracebank_assets.market.automation import SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
     from tracebank_assets.market.survey import RegistrationError
@@ -84,6 +85,7 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             screen.print(_graphs(settings, instance))
             for grid in (*_evaluations(settings, instance), *_policies(settings, instance)):
                 screen.print(grid)
+            fairness.run_worlds(instance, fairness.DEMO_WORLDS, fairness.DEMO_SEEDS, fairness.DEMO)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
