@@ -1,34 +1,23 @@
-"""Small pictures of numbers over time, in an asset's metadata: an SVG that the Dagster UI shows in line."""
+"""A row of numbers as a row of blocks, for the metadata of assets."""
 
-from base64 import b64encode
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import Final
 
-import dagster as dg
-
-_POINTS: Final = 48
-"""At most; metadata above 1,000 characters is hidden behind a button."""
-_WIDTH, _HEIGHT = 192, 32
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
-def sparkline(values: Iterable[float | None]) -> dg.MetadataValue:
-    """A line through the values, each the mean of its share of them; what is missing or not finite is left out."""
-    found = [value for value in values if value is not None and abs(value) < float("inf")]
-    if not found:
-        return dg.MetadataValue.text("no values")
-    parts = min(_POINTS, len(found))
-    means = []
-    for at in range(parts):
-        part = found[at * len(found) // parts : (at + 1) * len(found) // parts]
-        means.append(sum(part) / len(part))
-    low, high = min(means), max(means)
-    steps = [
-        f"{round(at * _WIDTH / max(parts - 1, 1))},{round(_HEIGHT - (one - low) / ((high - low) or 1) * _HEIGHT)}"
-        for at, one in enumerate(means)
-    ]
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT + 2}">'
-        f'<path d="M{"L".join(steps)}" fill="none" stroke="#26b"/></svg>'
-    )
-    picture = b64encode(svg.encode()).decode()
-    return dg.MetadataValue.md(f"![line](data:image/svg+xml;base64,{picture}) {low:.4g} to {high:.4g}")
+def sparkline(values: Sequence[float | None], width: int = 40) -> str:
+    """Blocks from the smallest to the largest value, at most so many, evenly taken; a gap where there is no value."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return ""
+    low, span = min(known), max(known) - min(known)
+    step = max(1, math.ceil(len(values) / width))
+    found = ""
+    for value in values[::step]:
+        if value is None or not math.isfinite(value):
+            found += " "
+        else:
+            found += _BLOCKS[int((value - low) / span * 7.999) if span else 0]
+    return f"{found} {known[0]:.3g} to {known[-1]:.3g}"

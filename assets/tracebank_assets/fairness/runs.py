@@ -25,7 +25,7 @@ from tracebank_assets.fairness.configs import (
     stress_of,
 )
 from tracebank_assets.fairness.keys import GROUP, WORLD_BY_SEED
-from tracebank_assets.fairness.sparkline import sparkline
+from tracebank_assets.sparklines import sparkline
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_schemas.fairness import FAIRNESS_PEOPLE, FAIRNESS_PERIODS, FairnessRun
 from tracebank_schemas.series import SeriesTable

@@ -235,8 +235,8 @@ def _figures(found: "list[Run]") -> dict[str, Figure]:
         figures[f"{label}_return"] = round(float(one.evaluation["episode_return"].mean() or 0), 2)  # type: ignore[arg-type]
         if one.curves.height:
             figures[f"{label}_violations"] = int(one.curves["violations"].sum())
-            figures[f"{label}_return_line"] = sparkline(one.curves["episode_return"])
-            figures[f"{label}_violations_line"] = sparkline(one.curves["violations_per_1000"])
+            figures[f"{label}_return_line"] = sparkline(one.curves["episode_return"].to_list())
+            figures[f"{label}_violations_line"] = sparkline(one.curves["violations_per_1000"].to_list())
     return figures
 
 
