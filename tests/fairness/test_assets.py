@@ -18,8 +18,8 @@ from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank_assets.fairness.keys import WORLD_BY_SEED, partition_key
 from tracebank_assets.fairness.runs import runs
-from tracebank_assets.fairness.sparkline import sparkline
 from tracebank_assets.fairness.summaries import summaries
+from tracebank_assets.sparklines import sparkline
 from tracebank_models.fairness_worlds.names import WORLD_NAMES
 from tracebank_schemas.fairness import (
     FAIRNESS_PEOPLE,
