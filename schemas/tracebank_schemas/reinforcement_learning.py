@@ -21,6 +21,7 @@ class RLRun(Base):
 
     run: Mapped[str] = mapped_column(String(64), primary_key=True, doc="hash of every setting, the seed too")
     environment: Mapped[str] = mapped_column(String(64), doc="such as CartPole-v1, PointGoal1-v0")
+    knowledge: Mapped[str] = mapped_column(String(400), doc="own: what the environment knows; or formulas in its place")
     mode: Mapped[str] = mapped_column(
         String(64), doc="how knowledge enters: reward (not at all), deficit, …; a baseline; random, do_nothing"
     )
@@ -90,6 +91,9 @@ class RLComparison(Base):
     __tablename__ = "rl_comparisons"
 
     environment: Mapped[str] = mapped_column(String(64), primary_key=True, doc="environment; all: all of them")
+    knowledge: Mapped[str] = mapped_column(
+        String(400), primary_key=True, doc="of the runs; modes are compared within it"
+    )
     mode: Mapped[str] = mapped_column(String(64), primary_key=True, doc="mode")
     metric: Mapped[str] = mapped_column(String(32), primary_key=True, doc="column of rl_runs")
     seeds: Mapped[int] = mapped_column(doc="runs, of the environment with the fewest")

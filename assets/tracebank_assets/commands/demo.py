@@ -133,13 +133,13 @@ def _evaluations(settings: Settings, instance: DagsterInstance) -> list[Grid]:
 def _policies(settings: Settings, instance: DagsterInstance) -> list[Grid]:
     from tracebank.stores.opening import open_relational
     from tracebank_assets.safe_rl.launches import DEMO, train_policies
-    from tracebank_assets.safe_rl.shown import modes_grid
+    from tracebank_assets.safe_rl.shown import modes_grids
 
     for environment, config in DEMO.items():
         train_policies(instance, environment, [0], config)
     store = open_relational(settings)
     try:
-        return [modes_grid(store, environment) for environment in DEMO]
+        return [grid for environment in DEMO for grid in modes_grids(store, environment)]
     finally:
         store.close()
 

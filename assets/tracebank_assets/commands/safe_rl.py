@@ -64,7 +64,7 @@ def train(
 def show(environment: Annotated[str, typer.Argument(help="Such as CartPole-v1.")]) -> None:
     """Show modes over their seeds, beside the reward alone."""
     from tracebank.cli.grid import print_grids
-    from tracebank_assets.safe_rl.shown import modes_grid
+    from tracebank_assets.safe_rl.shown import modes_grids
 
     with catalogue() as (_, relational):
-        print_grids([modes_grid(relational, environment)])
+        print_grids(modes_grids(relational, environment))

@@ -9,13 +9,14 @@ from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.materialised import materialised
 from tracebank_assets.safe_rl.keys import GROUP, RUNS
-from tracebank_assets.safe_rl.runs import stored_runs
+from tracebank_assets.safe_rl.runs import OWN, stored_runs
 from tracebank_schemas.reinforcement_learning import RLComparison
 
 _ENOUGH: Final = "five_seeds_or_no_interval"
 CHECKS: Final = {_ENOUGH: "An interval stands for five seeds and more alone."}
 BESIDE: Final = "reward"
 """The mode that knows nothing."""
+_TASK: Final = ["environment", "knowledge"]
 
 
 @artifact(
@@ -29,19 +30,23 @@ BESIDE: Final = "reward"
 def comparisons(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
     """Interquartile means over seeds with intervals, and how likely a run is lower than one that knows nothing.
 
-    Pictures of return against cost lie in the home, in folder `safe_rl`.
+    Modes are compared within one knowledge. Pictures of return against violations lie in the home, in folder `safe_rl`.
     """
     from tracebank_models.system3.comparison import compared
     from tracebank_models.system3.frontier import draw_frontier
 
     with materialised(context, stores, RLComparison, RLComparison.mode.is_not(None)) as made:
         rows = newest(stored_runs(stores.relational))
-        found = compared(rows, BESIDE).with_columns(pl.col("environment").fill_null("all"))
+        found = pl.concat(
+            compared(part, BESIDE).with_columns(pl.col("environment").fill_null("all"), knowledge=pl.lit(knowledge))
+            for (knowledge,), part in rows.group_by("knowledge", maintain_order=True)
+        )
         made.write(found)
         folder = stores.settings.home / GROUP
+        own = found.filter(pl.col("knowledge") == OWN, pl.col("environment") != "all")
         pictures = {
-            name: draw_frontier(found.filter(environment=name), folder / f"{name}.svg")
-            for name in rows["environment"].unique(maintain_order=True)
+            str(name): draw_frontier(part, folder / f"{name}.svg")
+            for (name,), part in own.group_by("environment", maintain_order=True)
         }
     few = found.filter(pl.col("seeds") < 5)
     check = dg.AssetCheckResult(
@@ -52,14 +57,13 @@ def comparisons(context: dg.AssetExecutionContext, stores: Stores) -> dg.Materia
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of each mode and seed of an environment the newest run, of environments that have the mode that knows nothing.
+    """Of each mode and seed the newest run, of environments and knowledge that have the mode that knows nothing.
 
     Raises:
-        dg.Failure: no environment has it.
+        dg.Failure: none has it.
     """
-    kept = rows.unique(["environment", "mode", "seed"], keep="last", maintain_order=True)
-    beside = kept.filter(mode=BESIDE)["environment"].unique()
-    kept = kept.filter(pl.col("environment").is_in(beside.implode()))
+    kept = rows.unique([*_TASK, "mode", "seed"], keep="last", maintain_order=True)
+    kept = kept.join(kept.filter(mode=BESIDE).select(_TASK).unique(), on=_TASK, how="semi")
     if kept.is_empty():
         raise dg.Failure(f"no environment has runs of mode {BESIDE!r} to compare with; train it in safe_rl/runs")
     return kept

@@ -47,6 +47,8 @@ MODES: Final = [
     "cost_penalty",
     "cpo",
 ]
+OWN: Final = "own"
+"""What is known where nobody says otherwise: the environment's own."""
 STILL: Final = ["random", "do_nothing"]
 """What does not learn, and stands beside."""
 
@@ -188,6 +190,7 @@ def _write(made: Materialised, found: "list[Run]") -> None:
     rows = []
     for row, one in zip(run_rows(found).rename({"hash": "run"}).to_dicts(), found, strict=True):
         how = {"settings": dataclasses.asdict(one.settings), "code_version": version, "trained_at": now}
+        how["knowledge"] = "; ".join(one.settings.formulas) or OWN
         rows.append({**row, **how, "threshold": one.threshold, **_learned(one)})
     made.into(RLRun, RLRun.run.in_(keys)).write(rows)
     made.into(RLConstraint, RLConstraint.run.in_(keys)).write([row for one in found for row in _constraints(one)])
@@ -268,7 +271,10 @@ def stored_runs(relational: RelationalStore) -> pl.DataFrame:
     """
     columns = [column for column in RLRun.__table__.columns if column.name not in ("settings", "trained_at")]
     with relational.reading() as session:
-        rows = [tuple(row) for row in session.execute(select(*columns).order_by(RLRun.environment, RLRun.seed))]
+        rows = [
+            tuple(row)
+            for row in session.execute(select(*columns).order_by(RLRun.environment, RLRun.seed, RLRun.trained_at))
+        ]
     if not rows:
         raise dg.Failure("no policy was trained; materialise safe_rl/runs first")
     return pl.DataFrame(rows, schema=[column.name for column in columns], orient="row", infer_schema_length=None)

@@ -1,5 +1,7 @@
 """Modes on a terminal."""
 
+from typing import Any
+
 from sqlalchemy import select
 
 from tracebank.cli.grid import NUMBER, Grid
@@ -15,34 +17,43 @@ _METRICS = {
 """What is shown, and its heading."""
 
 
-def modes_grid(relational: RelationalStore, environment: str) -> Grid:
-    """Interquartile means with half of their intervals; how likely a run breaks less than one of the reward alone.
+def modes_grids(relational: RelationalStore, environment: str) -> list[Grid]:
+    """Interquartile means with half of their intervals, and how likely a run breaks less than one of the reward alone;
+    a grid for each knowledge.
 
     Raises:
         ValueError: nothing was compared in the environment.
     """
     query = select(RLComparison).where(RLComparison.environment == environment)
     with relational.reading() as session:
-        rows = {(row.mode, row.metric): row.row() for row in session.scalars(query)}
-    modes = list(dict.fromkeys(mode for mode, _ in rows))
-    if not modes:
+        rows = [row.row() for row in session.scalars(query)]
+    if not rows:
         raise ValueError(f"environment: {environment!r} has no comparison; 'tracebank rl train' makes one")
-    seeds = max(row["seeds"] for row in rows.values())
+    return [
+        _grid([row for row in rows if row["knowledge"] == known], f"{environment}, {known} knowledge")
+        for known in dict.fromkeys(row["knowledge"] for row in rows)
+    ]
+
+
+def _grid(rows: list[dict[str, Any]], what: str) -> Grid:
+    of = {(row["mode"], row["metric"]): row for row in rows}
+    seeds = max(row["seeds"] for row in rows)
+    intervals = ", 95 % intervals" if seeds >= 5 else ""
     grid = Grid(
         "mode", *((heading, NUMBER) for heading in _METRICS.values()), ("breaks less", NUMBER),
-        title=f"{environment}: interquartile means over {seeds} seeds, 95 % intervals",
+        title=f"{what}: interquartile means over {seeds} seed{'s' * (seeds > 1)}{intervals}",
     )  # fmt: skip
-    for mode in sorted(modes, key=lambda one: -_value(rows.get((one, "episode_return")))):
-        told = [_about(rows.get((mode, metric))) for metric in _METRICS]
-        grid.add_row(mode, *told, _chance(rows.get((mode, "violations_per_1000"))))
+    for mode in sorted({mode for mode, _ in of}, key=lambda one: -_value(of.get((one, "episode_return")))):
+        told = [_about(of.get((mode, metric))) for metric in _METRICS]
+        grid.add_row(mode, *told, _chance(of.get((mode, "violations_per_1000"))))
     return grid
 
 
-def _value(row: dict[str, float | None] | None) -> float:
+def _value(row: dict[str, Any] | None) -> float:
     return float(row["iqm"] or 0) if row else 0.0
 
 
-def _about(row: dict[str, float | None] | None) -> str:
+def _about(row: dict[str, Any] | None) -> str:
     if row is None or row["iqm"] is None:
         return ""
     digits = 0 if abs(row["iqm"]) >= 1000 else 1 if abs(row["iqm"]) >= 10 else 2
@@ -50,7 +61,7 @@ def _about(row: dict[str, float | None] | None) -> str:
     return f"{row['iqm']:.{digits}f}" + (f"±{half:.{digits}f}" if half is not None else "")
 
 
-def _chance(row: dict[str, float | None] | None) -> str:
+def _chance(row: dict[str, Any] | None) -> str:
     if row is None or row["below"] is None:
         return ""
     ends = f" ({row['below_low']:.2f}–{row['below_high']:.2f})" if row["below_low"] is not None else ""

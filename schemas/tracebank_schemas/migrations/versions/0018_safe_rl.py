@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.create_table(
         "rl_comparisons",
         sa.Column("environment", sa.String(length=64), nullable=False),
+        sa.Column("knowledge", sa.String(length=400), nullable=False),
         sa.Column("mode", sa.String(length=64), nullable=False),
         sa.Column("metric", sa.String(length=32), nullable=False),
         sa.Column("seeds", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -27,12 +28,13 @@ def upgrade() -> None:
         sa.Column("below", sa.Float(), nullable=True),
         sa.Column("below_low", sa.Float(), nullable=True),
         sa.Column("below_high", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("environment", "mode", "metric", name=op.f("pk_rl_comparisons")),
+        sa.PrimaryKeyConstraint("environment", "knowledge", "mode", "metric", name=op.f("pk_rl_comparisons")),
     )
     op.create_table(
         "rl_runs",
         sa.Column("run", sa.String(length=64), nullable=False),
         sa.Column("environment", sa.String(length=64), nullable=False),
+        sa.Column("knowledge", sa.String(length=400), nullable=False),
         sa.Column("mode", sa.String(length=64), nullable=False),
         sa.Column("seed", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
