@@ -12,14 +12,13 @@ _METRICS = {
     "episode_return": "return",
     "episode_cost": "cost",
     "violations_per_1000": "broken/1000",
-    "steps_to_threshold": "steps",
 }
 """What is shown, and its heading."""
 
 
 def modes_grids(relational: RelationalStore, environment: str) -> list[Grid]:
-    """Interquartile means with half of their intervals, and how likely a run breaks less than one of the reward alone;
-    a grid for each knowledge.
+    """Interquartile means with half of their intervals, steps to the threshold, and how likely a run breaks
+    less while it learns than one of the reward alone (safer); a grid for each knowledge.
 
     Raises:
         ValueError: nothing was compared in the environment.
@@ -40,12 +39,15 @@ def _grid(rows: list[dict[str, Any]], what: str) -> Grid:
     seeds = max(row["seeds"] for row in rows)
     intervals = ", 95 % intervals" if seeds >= 5 else ""
     grid = Grid(
-        "mode", *((heading, NUMBER) for heading in _METRICS.values()), ("breaks less", NUMBER),
+        "mode", *((heading, NUMBER) for heading in _METRICS.values()), ("steps", NUMBER), ("safer", NUMBER),
         title=f"{what}: interquartile means over {seeds} seed{'s' * (seeds > 1)}{intervals}",
     )  # fmt: skip
     for mode in sorted({mode for mode, _ in of}, key=lambda one: -_value(of.get((one, "episode_return")))):
         told = [_about(of.get((mode, metric))) for metric in _METRICS]
-        grid.add_row(mode, *told, _chance(of.get((mode, "violations_per_1000"))))
+        steps = of.get((mode, "steps_to_threshold"))
+        grid.add_row(
+            mode, *told, f"{steps['iqm']:.0f}" if steps else "", _chance(of.get((mode, "violations_per_1000")))
+        )
     return grid
 
 
@@ -64,5 +66,5 @@ def _about(row: dict[str, Any] | None) -> str:
 def _chance(row: dict[str, Any] | None) -> str:
     if row is None or row["below"] is None:
         return ""
-    ends = f" ({row['below_low']:.2f}–{row['below_high']:.2f})" if row["below_low"] is not None else ""
-    return f"{row['below']:.2f}{ends}"
+    half = (row["below_high"] - row["below_low"]) / 2 if row["below_low"] is not None else None
+    return f"{row['below']:.2f}" + (f"±{half:.2f}" if half is not None else "")
