@@ -51,7 +51,7 @@ CHECKS: Final = {
 )
 def runs(context: dg.AssetExecutionContext, config: RunsConfig, stores: Stores) -> dg.MaterializeResult:
     """A world and seed under every mitigation and schedule: the same people with the same luck in all of them."""
-    world, seed = (context.partition_key.keys_by_dimension[name] for name in ("world", "seed"))  # type: ignore[attr-defined]
+    world, seed = (context.partition_key.keys_by_dimension[name] for name in ("world", "seed"))
     try:
         asked, stress = asked_of(config, world), stress_of(config)
     except ValueError as error:
