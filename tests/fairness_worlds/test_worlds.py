@@ -92,6 +92,10 @@ def test_equal_groups_have_no_gap_by_table(policy: str) -> None:
         assert values[0] == pytest.approx(values[1], abs=1e-12)
 
 
+def test_equal_groups_repay_as_before_where_nobody_begins() -> None:
+    assert np.array_equal(pooled(CLUSTERS).repayment, CLUSTERS.repayment)
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_equal_groups_differ_by_luck_alone(name: str) -> None:
     world = make_world(name, 20_000, 3, equal=True)

@@ -24,7 +24,7 @@ DEMO: Final[dict[str, Any]] = {
     "nulls": False,
 }
 """Config of the demo's runs."""
-DEMO_SEEDS: Final = 2
+DEMO_SEEDS: Final = 1
 
 
 def run_worlds(

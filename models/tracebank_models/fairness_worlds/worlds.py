@@ -57,7 +57,9 @@ def pooled(table: ScoreTable) -> ScoreTable:
     """The same table with every group as all people together are."""
     joint = table.weights[:, None] * table.shares
     shares = joint.sum(0)
-    repayment = (joint * table.repayment).sum(0) / np.where(shares > 0, shares, 1)
+    # People may come to have a score that nobody begins with: there groups count by their size.
+    by = np.where(shares > 0, joint, table.weights[:, None])
+    repayment = (by * table.repayment).sum(0) / by.sum(0)
     count = len(table.groups)
     return replace(table, shares=np.tile(shares, (count, 1)), repayment=np.tile(repayment, (count, 1)))
 
