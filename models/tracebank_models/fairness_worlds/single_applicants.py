@@ -90,4 +90,5 @@ def equal_opportunity(masses: Floats, chances: Floats) -> Floats:
     worth = (taken * ((2 * chances - 1) / chances)).sum(3) * (masses @ chances)[:, None]
     rate = np.take_along_axis(kinks, worth.sum(2).argmax(1)[:, None], 1)[:, :, None]
     share = np.divide(rate - above, good, out=(rate > above).astype(np.float64), where=good > 0)
-    return np.asarray(np.clip(share, 0.0, 1.0))
+    found: Floats = np.clip(share, 0.0, 1.0)
+    return found
