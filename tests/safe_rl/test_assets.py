@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from tracebank.stores.opening import open_relational, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.safe_rl import comparisons as compared_module
 from tracebank_assets.safe_rl.comparisons import comparisons
+from tracebank_assets.safe_rl.exchange import export_run
 from tracebank_assets.safe_rl.keys import ENVIRONMENTS, PARTITIONS
 from tracebank_assets.safe_rl.questions import questions
 from tracebank_assets.safe_rl.runs import runs
@@ -147,3 +149,18 @@ def test_partitions_are_the_environments_that_are_known() -> None:
     assert compared_module
     assert set(ENVIRONMENTS) == set(LEARNERS) <= set(REGISTERED)
     assert "Pendulum-v1/9" in PARTITIONS.get_partition_keys()
+
+
+def test_a_run_that_stands_becomes_a_dataset_of_minari(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    minari = pytest.importorskip("minari", reason="the extra `reinforcement` is not installed")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    home.made(runs, "CartPole-v1/0", **{**SMALL, "modes": ["reward"]})
+    key = home.sql("SELECT run FROM relational.rl_runs")["run"].item()
+    told = export_run(home.settings, home.relational, key[:10], "cartpole/reward-v0")
+    whole = home.sql("SELECT countIf(terminated OR truncated) AS n FROM series.rollout_steps")["n"].item()
+    found = minari.load_dataset("cartpole/reward-v0")
+    assert told == (whole, found.total_steps) == (found.total_episodes, found.total_steps)
+    with pytest.raises(ValueError, match="no run begins so"):
+        export_run(home.settings, home.relational, "zz", "cartpole/none-v0")

@@ -68,3 +68,19 @@ def show(environment: Annotated[str, typer.Argument(help="Such as CartPole-v1.")
 
     with catalogue() as (_, relational):
         print_grids(modes_grids(relational, environment))
+
+
+@safe_rl.command("export")
+def export(
+    run: Annotated[str, typer.Argument(help="Key of a run, or its first characters; relational.rl_runs has them.")],
+    dataset: Annotated[str, typer.Argument(help="Of Minari, such as cartpole/deficit-v0.")],
+) -> None:
+    """Write the whole episodes of a run as a dataset of Minari, where MINARI_DATASETS_PATH says."""
+    from tracebank_assets.safe_rl.exchange import export_run
+
+    with catalogue() as (settings, relational):
+        try:
+            episodes, steps = export_run(settings, relational, run, dataset)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"{error.name} is missing; pip install 'tracebank[reinforcement]'") from error
+    click.echo(f"{dataset}: {episodes:,} episodes, {steps:,} steps")
