@@ -27,7 +27,7 @@ def export_run(settings: Settings, relational: RelationalStore, given: str, data
     """
     from tracebank_models.reinforcement_learning.environments import make
     from tracebank_models.rollouts.minari_datasets import export
-    from tracebank_models.system3 import run as known  # it registers every environment
+    from tracebank_models.system3 import run as rooms
 
     query = (
         select(RLRun.run, RLRun.environment, RLRun.mode).where(RLRun.run.startswith(given, autoescape=True)).limit(2)
@@ -43,6 +43,7 @@ def export_run(settings: Settings, relational: RelationalStore, given: str, data
     whole = rows.filter(is_whole)
     if whole.is_empty():
         raise ValueError(f"run: {given!r} has no whole episode in series.rollout_steps; train it with --keep training")
+    assert rooms, "it registers every environment"
     spaces = make(name, 1)
     export(
         whole, dataset, spaces.single_observation_space, spaces.single_action_space,  # type: ignore[arg-type]
