@@ -12,11 +12,12 @@ import pytest
 import torch
 from sqlalchemy import func, select
 from tests.tiny_models import byte_tokenizer
+from tests.upgraded import upgraded
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.named import MODELS, named
 from tracebank_assets.model_editing.edits import EDITS, edits
@@ -125,7 +126,7 @@ def home(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     tokenizer.eos_token = "<|padding|>"
     tokenizer.save_pretrained(folder)
     write_sources(tmp_path / "sources")
-    upgrade(settings)
+    upgraded(settings)
     relational = open_relational(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         made = Home(settings, relational, instance, str(folder), tmp_path)

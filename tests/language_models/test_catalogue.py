@@ -9,11 +9,11 @@ import dagster as dg
 import pytest
 import torch
 from sqlalchemy import select
+from tests.upgraded import upgraded
 from transformers import PreTrainedTokenizerFast
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings, SettingsError
-from tracebank.stores.opening import upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
 from tracebank_assets.language_models.catalogue import (
@@ -68,7 +68,7 @@ def write_models(relational: RelationalStore, name: str, rows: list[dict[str, ob
 
 @pytest.fixture
 def relational(settings: Settings, relational_store: RelationalStore) -> RelationalStore:
-    upgrade(settings)
+    upgraded(settings)
     return relational_store
 
 

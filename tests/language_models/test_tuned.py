@@ -9,10 +9,11 @@ import dagster as dg
 import pytest
 import torch
 from sqlalchemy import select
+from tests.upgraded import upgraded
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.assets import base, tuned
 from tracebank_assets.language_models.frontier import frontier
@@ -58,7 +59,7 @@ def made(
     settings = Settings.load(
         home=home, series_url=f"chdb:///{home}/series", relational_url=f"sqlite:///{home}/relational.db", device="cpu"
     )
-    upgrade(settings)
+    upgraded(settings)
     checks = {}
     config = {frontier.key.to_python_identifier(): {"config": {"betas": [0.5, 0.0], "steps": 1}}}
     with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:

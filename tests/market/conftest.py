@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from tests.upgraded import upgraded
 
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 
@@ -19,7 +20,7 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
     monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
     monkeypatch.setenv("DAGSTER_HOME", str(settings.home / "dagster"))
-    upgrade(settings)
+    upgraded(settings)
     return settings
 
 

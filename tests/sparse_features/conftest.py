@@ -11,10 +11,11 @@ from typing import Any
 import dagster as dg
 import pytest
 import torch
+from tests.upgraded import upgraded
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import Origin, model_row, models_of
 from tracebank_assets.studies import STUDIES as PARTITIONS
@@ -136,7 +137,7 @@ def home(settings: Settings, models: dict[str, Path], monkeypatch: pytest.Monkey
     monkeypatch.setattr("tracebank_assets.devices.usable_processors", lambda: 1)
     monkeypatch.setitem(study_module.EFFORTS, "small", EFFORT)  # type: ignore[arg-type]
     studies.cache_clear()
-    upgrade(settings)
+    upgraded(settings)
     relational = open_relational(settings)
     for study in STUDIES:
         _write_models(relational, models, study)

@@ -19,10 +19,11 @@ import polars as pl
 import pytest
 import torch
 from sqlalchemy import Engine, event, select
+from tests.upgraded import upgraded
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.definitions import defs
 from tracebank_assets.language_models.assets import base, layer_divergences, tuned
@@ -210,7 +211,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     settings = Settings.load(
         home=home, series_url=f"chdb:///{home}/series", relational_url=f"sqlite:///{home}/relational.db", device="cpu"
     )
-    upgrade(settings)
+    upgraded(settings)
     relational = open_relational(settings)
     with dg.instance_for_test() as instance, ExitStack() as listening:
         made = Chain(settings, relational, instance, {}, defaultdict(set))

@@ -13,11 +13,12 @@ import pytest
 import torch
 from sqlalchemy import true
 from tests.filled import filled
+from tests.upgraded import upgraded
 from torch.nn import functional
 
 from tracebank.query.connection import Connection
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank_assets.sparse_features.questions import questions
 from tracebank_models.features.dictionary_codes import DictionarySet
 from tracebank_models.features.nearest_base import nearest_base
@@ -71,7 +72,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("asked")
     url = f"sqlite:///{home}/relational.db"
     settings = Settings.load(home=home, relational_url=url, series_url=f"duckdb:///{home}/series.duckdb")
-    upgrade(settings)
+    upgraded(settings)
     return settings
 
 

@@ -67,9 +67,9 @@ def _nothing_is_left(store: ClickHouseStore, folder: Path) -> None:
 
 def test_kill_at_random_moments_of_a_replace(tmp_path: Path, standing: Path) -> None:
     delays = random.Random()  # a new draw each time: every run of the suite tries other moments
-    drawn = [delays.uniform(0, 0.4) for _ in range(6)]
+    drawn = [delays.uniform(0, 0.4) for _ in range(3)]
     who = ("writer", "owner", "both")
-    scenarios = [{"kind": "random", "delay": delay, "who": who[at % 3]} for at, delay in enumerate(drawn)]
+    scenarios = [{"kind": "random", "delay": delay, "who": who[at]} for at, delay in enumerate(drawn)]
     stores = _killed(scenarios, tmp_path, standing)
     for at, store in enumerate(stores):
         rows = store.read(TABLE, partition=BTC)
@@ -104,7 +104,7 @@ def test_kill_between_the_steps_of_a_replace(tmp_path: Path, standing: Path) -> 
 
 
 def test_kill_inside_replace_partition(tmp_path: Path, standing: Path) -> None:
-    drawn = [random.uniform(0, 0.003) for _ in range(6)]
+    drawn = [random.uniform(0, 0.003) for _ in range(3)]
     point = {"kind": "point", "statement": "REPLACE PARTITION", "when": "during", "who": "both"}
     scenarios = [point | {"delay": delay} for delay in drawn]
     for at, store in enumerate(_killed(scenarios, tmp_path, standing)):

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from sqlalchemy import delete, func, select
 from tests.filled import filled
+from tests.upgraded import upgraded
 from typer.testing import CliRunner
 
 from tracebank import holds
@@ -18,7 +19,7 @@ from tracebank.cli.app import app
 from tracebank.garbage import Home
 from tracebank.ledger import Ledger, Part
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank.stores.series_store import SeriesStore
 from tracebank_schemas.activations import ActivationShard
@@ -39,7 +40,7 @@ def settings(tmp_path: Path, relational_url: str) -> Settings:
 
 @pytest.fixture
 def relational(settings: Settings) -> Iterator[RelationalStore]:
-    upgrade(settings)
+    upgraded(settings)
     opened = open_relational(settings)
     yield opened
     opened.close()

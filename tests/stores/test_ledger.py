@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 from sqlalchemy import func, select, text, update
+from tests.upgraded import upgraded
 
 from tracebank.cli.inspection import inspect
 from tracebank.ledger import Ledger, _this_writer, data_version
@@ -21,7 +22,7 @@ from tracebank.metering import Meter
 from tracebank.query.connection import connect
 from tracebank.settings import Settings
 from tracebank.stores.faults import FrameRefused, StoreError
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank.stores.relational import RelationalStore
 from tracebank.writing import Writing, content_of
 from tracebank_schemas.ingest import Instrument
@@ -51,8 +52,7 @@ def duck(tmp_path: Path) -> Settings:
     settings = Settings.load(
         home=tmp_path, series_url=f"duckdb:///{tmp_path}/series.duckdb", relational_url=f"sqlite:///{tmp_path}/r.db"
     )
-    upgrade(settings)
-    return settings
+    return upgraded(settings)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def _version(version: int, *, relational: bool) -> str:
     ("engine", "points"), [("duckdb", POINTS), ("chdb", [POINTS[1], POINTS[2], POINTS[4]])], ids=["duckdb", "chdb"]
 )
 def test_a_kill_at_any_step_leaves_rows_and_ledger_agreed(tmp_path: Path, engine: str, points: list[Any]) -> None:
-    upgrade(Settings.load(**_settings(tmp_path / "upgraded", engine)))
+    upgraded(Settings.load(**_settings(tmp_path / "upgraded", engine)))
     scenarios = []
     for at, (step, when, after, relational) in enumerate(points):
         shutil.copytree(

@@ -10,10 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from sqlalchemy import select
+from tests.upgraded import upgraded
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.dagster_home import dagster_instance
 from tracebank_assets.definitions import defs
@@ -45,7 +46,7 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(assets, "data_source", lambda: _small)
     monkeypatch.setattr(measurement, "MOST_SAMPLES", 6)
     monkeypatch.setattr(measurement, "FOREIGN_LIMIT", 2.0)  # other tests run beside these
-    upgrade(settings)
+    upgraded(settings)
     return settings
 
 

@@ -16,9 +16,10 @@ import click
 import msgspec
 import pytest
 import typer
+from tests.upgraded import upgraded
 
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank_benchmarks.tsdb import archive, measurement
 from tracebank_benchmarks.tsdb.commands import bench
 from tracebank_benchmarks.tsdb.data import small_set
@@ -255,7 +256,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_rows_reach_both_stores_and_the_file_holds_the_same(settings: Settings, tmp_path: Path) -> None:
-    upgrade(settings)
+    upgraded(settings)
     record, data = archive.begin(settings, plan("right", "absent", workloads="R1,W1"), small)
     archive.carry_out(settings, record, data, FAKES)
     assert record.finished_at is None, "an engine was not there: it is part of a run only"
@@ -293,7 +294,7 @@ def test_recorded_files_and_stored_days_are_data_as_good_as_synthetic_ones(setti
     symbols = (Instrument("SYNBTC"), Instrument("SYNETH", tick_size="0.05", base_price="2600.00"))
     recorded = SyntheticMarket(symbols=symbols, duration_s=30, streams=("trade", "depth10"))
     write_day(recorded, tmp_path / "recordings")
-    upgrade(settings)
+    upgraded(settings)
     day = simulate(recorded, "SYNBTC", recorded.venues[0])
     series = open_series(settings)
     series.append(market.TRADES, day.trades)
@@ -332,7 +333,7 @@ def test_recorded_files_and_stored_days_are_data_as_good_as_synthetic_ones(setti
 
 
 def test_growth_is_told_over_runs_at_several_scales(settings: Settings) -> None:
-    upgrade(settings)
+    upgraded(settings)
     records = []
     for scale in (0.01, 0.1):
         asked = plan("right", "wrong", workloads="R1,R2,W1,G1", scale=scale)
@@ -349,7 +350,7 @@ def test_growth_is_told_over_runs_at_several_scales(settings: Settings) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system holds no process to processors")
 def test_caps_hold_the_engines_process_and_are_told(settings: Settings) -> None:
-    upgrade(settings)
+    upgraded(settings)
     asked = plan("capped", workloads="R1,M1", threads=1, memory=2.0)
     record, data = archive.begin(settings, asked, small)
     archive.carry_out(settings, record, data, FAKES)
@@ -472,7 +473,7 @@ def test_commands_report_list_and_compare_a_run(
     command = typer.main.get_command(bench)
     command(["list", "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["runs"] == [], "a home that nothing was kept in"
-    upgrade(settings)
+    upgraded(settings)
     record, data = archive.begin(settings, plan("right", workloads="R1"), small)
     archive.carry_out(settings, record, data, FAKES)
     command(["report"], standalone_mode=False)
