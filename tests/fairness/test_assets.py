@@ -12,10 +12,11 @@ import dagster as dg
 import polars as pl
 import pytest
 from sqlalchemy import select
+from tests.upgraded import upgraded
 
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series, upgrade
+from tracebank.stores.opening import open_relational, open_series
 from tracebank_assets.fairness.keys import WORLD_BY_SEED, partition_key
 from tracebank_assets.fairness.runs import runs
 from tracebank_assets.fairness.summaries import summaries
@@ -76,7 +77,7 @@ def _fault(result: dg.ExecuteInProcessResult) -> str:
 def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
     monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
-    upgrade(settings)
+    upgraded(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Home(settings, instance)
 

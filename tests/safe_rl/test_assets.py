@@ -11,11 +11,12 @@ import dagster as dg
 import polars as pl
 import pytest
 from sqlalchemy import func, select
+from tests.upgraded import upgraded
 
 from tracebank.query.connection import Connection
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, upgrade
+from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.safe_rl import comparisons as compared_module
 from tracebank_assets.safe_rl.comparisons import comparisons
@@ -72,7 +73,7 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
     monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
     monkeypatch.setenv("TRACEBANK_DEVICE", "cpu")
-    upgrade(settings)
+    upgraded(settings)
     relational = open_relational(settings)
     with dg.DagsterInstance.ephemeral() as instance:
         yield Home(settings, relational, instance)
