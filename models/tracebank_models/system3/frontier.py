@@ -29,22 +29,21 @@ def draw_frontier(compared: pl.DataFrame, path: Path, cost: str = "violations_pe
         raise ValueError(f"compared: no mode has episode_return and {cost}; allowed: rows of modes that learn")
     points = wide.drop_nulls(names[:2]).sort("mode")
     with rc_context({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "tracebank"}):
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        figure = Figure(figsize=(7, 4), layout="constrained")
         axes = figure.subplots()
-        for row in points.iter_rows(named=True):
-            x, y = row[f"iqm_{cost}"], row["iqm_episode_return"]
-            axes.plot(x, y, "o", markersize=5, color="#2266bb" if row["mode"] != "reward" else "#bb3322")
-            for axis, low, high in (("x", *_ends(row, cost)), ("y", *_ends(row, "episode_return"))):
+        for place, row in enumerate(points.iter_rows(named=True)):
+            x, y, colour = row[f"iqm_{cost}"], row["iqm_episode_return"], f"C{place % 10}"
+            # What knows nothing is the square that others are held beside.
+            marker = "s" if row["mode"] == "reward" else "o" if place < 10 else "^"
+            axes.plot(x, y, marker, markersize=6, color=colour, label=row["mode"], alpha=0.85)
+            for metric in (cost, "episode_return"):
+                low, high = row.get(f"low_{metric}"), row.get(f"high_{metric}")
                 if low is not None and high is not None:
-                    line = ((low, high), (y, y)) if axis == "x" else ((x, x), (low, high))
-                    axes.plot(*line, linewidth=0.8, color="#888888", zorder=0)
-            axes.annotate(row["mode"], (x, y), textcoords="offset points", xytext=(4, 4), fontsize=7)
+                    line = ((low, high), (y, y)) if metric == cost else ((x, x), (low, high))
+                    axes.plot(*line, linewidth=0.9, color=colour, zorder=0)
+        figure.legend(loc="outside right upper", fontsize=8)
         axes.set_xlabel(f"{cost.replace('_', ' ')} during training")
         axes.set_ylabel("return of an episode afterwards")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
-
-
-def _ends(row: dict[str, float | None], metric: str) -> tuple[float | None, float | None]:
-    return row.get(f"low_{metric}"), row.get(f"high_{metric}")
