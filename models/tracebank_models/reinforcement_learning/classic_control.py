@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -37,8 +38,9 @@ class _ClassicControl(KnownVectorEnv):
         self._move(actions)
         return self._rewards.astype(np.float32), self._ended.copy(), {}
 
+    @abstractmethod
     def _move(self, actions: NDArray[Any]) -> None:
-        raise NotImplementedError
+        """Move all states by a step; write rewards and which ended."""
 
     def _observed(self) -> Floats:
         return self.states.astype(np.float32)
