@@ -102,7 +102,7 @@ def test_what_is_no_action_is_one_line() -> None:
         make("Pendulum-v1", 1).step(np.full((1, 1), np.nan))
     with pytest.raises(ValueError, match="call reset first"):
         ENVIRONMENTS["CartPole-v1"](1).step(np.zeros(1, np.int64))
-    with pytest.raises(ValueError, match="environment: 'Tetris' is not allowed; allowed: CartPole-v1"):
+    with pytest.raises(ValueError, match=r"environment: 'Tetris' is not allowed; allowed: .*CartPole-v1"):
         make("Tetris", 1)
     with pytest.raises(ValueError, match="num_envs: 0"):
         ENVIRONMENTS["CartPole-v1"](0)

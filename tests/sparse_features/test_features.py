@@ -24,7 +24,7 @@ from torch import Tensor
 from tracebank.query.connection import Connection
 from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.catalogue import Origin, catalogued, model_row, models_of
 from tracebank_assets.sparse_features.explanations import explanations
@@ -505,7 +505,7 @@ def _weights(probe: str, dictionary: str, largest: int) -> list[dict[str, object
 def test_the_question_for_the_least_matched_reward_features(engine: str, planted: Planted, tmp_path: Path) -> None:
     url = f"{engine}:///{tmp_path}/asked" + (".duckdb" if engine == "duckdb" else "")
     asked = Settings.load(home=tmp_path, relational_url=planted.settings.relational_url, series_url=url)
-    upgraded(asked)
+    upgrade(asked)
     query = next(text for title, text in questions(open_series(asked).engine).items() if "partner" in title)
     relational = open_relational(asked)
     for model in (ProbeWeight, Probe):

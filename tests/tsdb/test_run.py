@@ -19,7 +19,7 @@ import typer
 from tests.upgraded import upgraded
 
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational, open_series
+from tracebank.stores.opening import open_relational, open_series, upgrade
 from tracebank_benchmarks.tsdb import archive, measurement
 from tracebank_benchmarks.tsdb.commands import bench
 from tracebank_benchmarks.tsdb.data import small_set
@@ -473,7 +473,7 @@ def test_commands_report_list_and_compare_a_run(
     command = typer.main.get_command(bench)
     command(["list", "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["runs"] == [], "a home that nothing was kept in"
-    upgraded(settings)
+    upgrade(settings)
     record, data = archive.begin(settings, plan("right", workloads="R1"), small)
     archive.carry_out(settings, record, data, FAKES)
     command(["report"], standalone_mode=False)
