@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from .arrays import Array, dual, namespace, p_norm
-from .connectives import Family, conjunction, disjunction
+from .connectives import Family, conjunction, disjunction, negation
 from .formula import (
     Atom,
     Box,
@@ -86,7 +86,7 @@ class Evaluation:
                 return self._atomic(self._box(formula, bound))
             case Not(inner):
                 one = self.said(inner, bound)
-                return Said(1 - one.satisfaction, -one.distance, ~one.holds)
+                return Said(negation(one.satisfaction), -one.distance, ~one.holds)
             case Quantified():
                 return self._quantified(formula, bound)
             case Joined(word, formulas):
@@ -99,7 +99,7 @@ class Evaluation:
     def _joined(self, word: str, parts: list[Said]) -> Said:
         if word == "implies":
             condition, then = parts
-            return self._any([Said(1 - condition.satisfaction, -condition.distance, ~condition.holds), then])
+            return self._any([Said(negation(condition.satisfaction), -condition.distance, ~condition.holds), then])
         if word == "iff":
             return reduce(
                 lambda a, b: self._all([self._joined("implies", [a, b]), self._joined("implies", [b, a])]), parts

@@ -13,7 +13,7 @@ def draw_frontier(compared: pl.DataFrame, path: Path, cost: str = "violations_pe
     Args:
         compared: Rows of `comparison.compared` of one environment.
         path: Of the picture, SVG or PNG by its suffix.
-        cost: The metric across; modes that do not learn are drawn by their `episode_cost` at the edge.
+        cost: The metric across; modes that have none, as those that do not learn, are left out.
 
     Raises:
         ValueError: There is nothing to draw.
