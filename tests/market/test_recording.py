@@ -177,7 +177,7 @@ def test_an_old_connection_is_heard_until_its_successor_is_there(tmp_path: Path)
     _, messages, rest = sent_by(tmp_path, SNAPSHOTS)
     heard = Heard(300)
     exchange = LiveExchange([], {"SYNBTC": rest})
-    second = lambda: len(exchange.connected) == 2  # noqa: E731
+    second = lambda: len(exchange.connected) >= 2  # noqa: E731
     exchange.scripts += [[*messages[:100], second, *messages[100:200]], messages[150:250]]
     with playing(exchange) as venue:
         done = recorded(venue, tmp_path / "live", heard, SNAPSHOTS, longest_s=0.3)
