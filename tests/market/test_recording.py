@@ -195,9 +195,9 @@ def test_a_new_file_is_begun_each_hour_and_when_one_is_large(tmp_path: Path) -> 
     assert files.add(LOCAL_NS + HOUR_NS + 5_000, b"{}")
     files.finish()
     assert [(file.path.name, file.lines) for file in files.finished] == [
-        ("BTCUSDT_20240809T000000000000.zst", 3),
-        ("BTCUSDT_20240809T010000000000.zst", 2),
-        ("BTCUSDT_20240809T010000000005.zst", 1),
+        ("BTCUSDT_20240809T000000000000000.zst", 3),
+        ("BTCUSDT_20240809T010000000000000.zst", 2),
+        ("BTCUSDT_20240809T010000000005000.zst", 1),
     ]
     assert sum(file.bytes for file in files.finished) == sum(path.stat().st_size for path in tmp_path.iterdir())
 
@@ -225,7 +225,7 @@ def test_what_a_killed_recorder_had_flushed_is_finished_by_the_next(tmp_path: Pa
     (file,) = recover(tmp_path, "BTCUSDT")
     assert file.lines >= flushed
     assert unpacked(file.path) == lines[: file.lines]
-    assert [path.name for path in tmp_path.iterdir()] == ["BTCUSDT_20240809T000000000000.zst"]
+    assert [path.name for path in tmp_path.iterdir()] == ["BTCUSDT_20240809T000000000000000.zst"]
     assert [source.format for source in survey([tmp_path]).sources.values()] == ["recorder"]
     assert recover(tmp_path, "BTCUSDT") == []
 
@@ -235,10 +235,10 @@ def test_a_file_whose_recorder_lives_is_left_alone_and_one_without_a_line_goes(t
     files.add(LOCAL_NS, b"{}")
     assert recover(tmp_path, "BTCUSDT") == []
     assert len(list(tmp_path.iterdir())) == 1
-    (tmp_path / ".BTCUSDT_20240808T000000000000.zst.part").touch()
+    (tmp_path / ".BTCUSDT_20240808T000000000000000.zst.part").touch()
     assert recover(tmp_path, "BTCUSDT") == []
     files.finish()
-    assert [path.name for path in tmp_path.iterdir()] == ["BTCUSDT_20240809T000000000000.zst"]
+    assert [path.name for path in tmp_path.iterdir()] == ["BTCUSDT_20240809T000000000000000.zst"]
 
 
 def test_a_file_that_could_not_be_written_is_written_to_no_more(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _HOUR_NS: Final = 3_600 * 10**9
 _HELD: Final = 1 << 20
 _PACKING: Final = zstandard.ZstdCompressionParameters.from_level(1, window_log=17)
 """Of books, level 1 with a short memory packs 6 % tighter than level 3 with a long one, in a third of the room."""
-_UNFINISHED: Final = ".part"
+UNFINISHED: Final = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def symbol_folder(folder: Path, venue: str, symbol: str) -> Path:
 def file_name(symbol: str, first_ns: int) -> str:
     """Name of a file by the receive time of its first line, so that names sort by time."""
     at = datetime.fromtimestamp(first_ns // 10**9, UTC)
-    return f"{symbol}_{at:%Y%m%dT%H%M%S}{first_ns % 10**9 // 1000:06d}.zst"
+    return f"{symbol}_{at:%Y%m%dT%H%M%S}{first_ns % 10**9:09d}.zst"
 
 
 class SymbolFiles:
@@ -107,7 +107,7 @@ class _OpenFile:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._part = path, path.with_name(f".{path.name}{_UNFINISHED}")
+        self._path, self._part = path, path.with_name(f".{path.name}{UNFINISHED}")
         self._file = self._part.open("xb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._packer = zstandard.ZstdCompressor(compression_params=_PACKING).compressobj()
@@ -157,7 +157,7 @@ def recover(folder: Path, symbol: str) -> list[FinishedFile]:
         OSError: A file cannot be read, or written anew.
     """
     found = []
-    for part in sorted(folder.glob(f".{symbol}_*{_UNFINISHED}")):
+    for part in sorted(folder.glob(f".{symbol}_*{UNFINISHED}")):
         with part.open("rb") as file:
             if _is_left(file):
                 whole = _written_anew(part, symbol)
@@ -168,7 +168,7 @@ def recover(folder: Path, symbol: str) -> list[FinishedFile]:
 
 def _written_anew(part: Path, symbol: str) -> FinishedFile:
     """Write the whole lines of a file again, under its name; without any there is no such file."""
-    path = part.with_name(part.name.removeprefix(".").removesuffix(_UNFINISHED))
+    path = part.with_name(part.name.removeprefix(".").removesuffix(UNFINISHED))
     again, lines = part.with_name(f"{part.name}.again"), 0
     with zstandard.ZstdCompressor(compression_params=_PACKING).stream_writer(again.open("wb")) as sink:
         for text in _whole_lines(part):

@@ -1,0 +1,1 @@
+"""Group `forecasting`: what the order book foretells, and what trading on it earns."""
