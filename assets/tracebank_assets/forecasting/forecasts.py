@@ -1,0 +1,105 @@
+"""Asset `forecasting/forecasts`: what every model says of a day, and how good that is."""
+
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from tracebank.progress import track
+from tracebank.resources import Stores
+from tracebank_assets.artifacts import artifact
+from tracebank_assets.devices import prepared_device
+from tracebank_assets.forecasting.catalogue import judged_rows, models_for
+from tracebank_assets.forecasting.keys import BOOK_KEY, GROUP, MODELS_KEY
+from tracebank_assets.forecasting.stored_ticks import stored_ticks
+from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
+from tracebank_assets.materialised import materialised
+from tracebank_assets.studies import on_gpu
+from tracebank_schemas.forecasting import FORECASTS, ForecastScore
+
+if TYPE_CHECKING:
+    from tracebank_models.forecasting.forecaster import Forecasts
+
+    from tracebank_models.order_book_features.ticks import Ticks
+
+_NUMBERS: Final = "forecasts_are_numbers"
+_INTERVALS: Final = "scores_have_intervals"
+CHECKS: Final = {
+    _NUMBERS: "Every forecast is finite.",
+    _INTERVALS: "Scores have intervals wherever there are blocks enough, and what stands beside.",
+}
+STORED: Final = "stored"
+LIVE: Final = "live"
+"""How forecasts were made: of stored rows, or as rows came."""
+
+
+class ForecastsConfig(dg.Config):
+    """What forecasts."""
+
+    models: list[str] = Field(default=[], description="Names of architectures or keys of models; empty: all.")
+
+
+@artifact(
+    GROUP,
+    FORECASTS,
+    ForecastScore,
+    checks=CHECKS,
+    not_empty=True,
+    deps=[BOOK_KEY, dg.AssetDep(MODELS_KEY, partition_mapping=dg.AllPartitionMapping())],
+    partitions_def=DAY_BY_SYMBOL,
+    **on_gpu(),
+    kinds={"torch"},
+)
+def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores: Stores) -> dg.MaterializeResult:
+    """Forecasts of a day by every model that learned from it or an earlier one: of its own day of the test alone.
+
+    Scores hold them against all three prices, whichever a model was trained for.
+    """
+    from tracebank_models.forecasting.forecaster import load
+    from tracebank_models.forecasting.scores import scores
+
+    day, symbol = day_and_symbol(context)
+    device = prepared_device(stores.settings, threads=1)
+    books: dict[str, Ticks] = {}
+    finite, told = True, []
+    with materialised(context, stores) as made:
+        made.device = str(device)
+        found = models_for(stores.relational, day, symbol, config.models)
+        with track(f"forecasts of {symbol}", len(found)) as advance:
+            for model in found:
+                made.inputs[model["model"]] = model["code_version"]
+                if model["venue"] not in books:
+                    books[model["venue"]] = stored_ticks(stores, day, symbol, model["venue"], model["clock"])
+                ticks = books[model["venue"]]
+                rows = judged_rows(stores.relational, model, day, len(ticks))
+                said = load(stores.settings.home / model["path"]).forecast(ticks, rows, str(device))
+                finite &= bool(np.isfinite(said.values).all())
+                partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
+                made.into(FORECASTS, partition).write(forecast_frame(model["model"], ticks, said, STORED))
+                told.append(scores(said, ticks).with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
+                advance(1)
+        keys = [model["model"] for model in found]
+        made.into(ForecastScore, ForecastScore.model.in_(keys) & (ForecastScore.day == day)).write(pl.concat(told))
+    return made.result()
+
+
+def forecast_frame(model: str, ticks: "Ticks", said: "Forecasts", made: str) -> pl.DataFrame:
+    """Rows of `series.forecasts`."""
+    horizons, outputs = len(said.horizons), said.values.shape[2]
+    quantiles = np.asarray(said.quantiles or (np.nan,), np.float32)
+    each = len(said.ends) * outputs
+    ends = np.tile(np.repeat(said.ends, outputs), horizons)
+    frame = pl.DataFrame(
+        {
+            "ts": pl.Series(ticks.times[ends]).cast(pl.Datetime("ns", "UTC")),
+            "row": ends,
+            "horizon": np.repeat(np.asarray(said.horizons, np.int32), each),
+            "quantile": pl.Series(np.tile(quantiles, len(said.ends) * horizons)).fill_nan(None),
+            "value": said.values.transpose(1, 0, 2).reshape(-1),
+        }
+    )
+    names = {"venue": ticks.venue, "symbol": ticks.symbol, "model": model, "made": made}
+    whole = frame.with_columns(pl.lit(value).alias(name) for name, value in names.items())
+    return whole.select(pl.col(column).cast(kind) for column, kind in FORECASTS.polars_schema.items())
