@@ -84,7 +84,12 @@ def taken(ticks: Ticks, row: int, order: dict[str, Any], fill: str, whole: bool)
     """Price and quantity of what takes."""
     names = ("ask_price", "ask_qty") if order["side"] > 0 else ("bid_price", "bid_qty")
     prices, held = (getattr(ticks, name)[row] for name in names)
-    bid, ask, bids, asks = ticks.bid_price[row, 0], ticks.ask_price[row, 0], ticks.bid_qty[row, 0], ticks.ask_qty[row, 0]
+    bid, ask, bids, asks = (
+        ticks.bid_price[row, 0],
+        ticks.ask_price[row, 0],
+        ticks.bid_qty[row, 0],
+        ticks.ask_qty[row, 0],
+    )
     if fill != "walk":
         middle = {"mid": (bid + ask) / 2, "weighted_mid": (bid * bids + ask * asks) / (bids + asks)}
         return middle.get(fill, prices[0]), order["qty"]

@@ -29,7 +29,7 @@ def strategies(draw: st.DrawFn) -> StrategySettings:
         horizon=draw(st.integers(1, 8)),
         signals=draw(st.sampled_from([(), (0,), (2, 0)])),
         sizing=draw(st.sampled_from(["fixed", "table"])),
-        quantity=draw(st.sampled_from([0.05, 0.3])),
+        quantity=draw(st.sampled_from([0.05, 0.6])),
         threshold=draw(st.sampled_from([0.0, 0.1])),
         orders=draw(st.sampled_from(["market", "market", "limit_entry", "limit"])),
         patience=draw(st.integers(1, 6)),
@@ -47,7 +47,7 @@ def _told(result: BacktestResult) -> list[tuple[Any, ...]]:
     return result.trades.select(*_LOT, "open_is_maker", "close_is_maker", "reason").rows()
 
 
-@given(strategies(), st.integers(0, 10**6), st.integers(1, 150), st.integers(1, 5))
+@given(strategies(), st.integers(0, 10**6), st.integers(1, 400), st.integers(1, 5))
 @settings(max_examples=200, deadline=None)
 def test_engines_trade_as_the_plain_loop(chosen: StrategySettings, seed: int, rows: int, segments: int) -> None:
     random = np.random.default_rng(seed)

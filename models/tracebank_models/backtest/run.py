@@ -14,10 +14,11 @@ from tracebank_models.order_book_features.ticks import Ticks
 
 from .checks import check_inputs
 from .decision_points import Signals, decision_points
+from .equity import equity_rows
 from .event_driven import event_driven_lots
 from .settings import StrategySettings
 from .summary import Summary, summarise
-from .trades import equity_rows, trade_rows
+from .trades import trade_rows
 from .vectorised import vectorised_lots
 
 Engine = Literal["vectorised", "event_driven"]
@@ -87,11 +88,11 @@ def engine_of(settings: StrategySettings, engine: Engine | None = None) -> Engin
 
 
 def result_of(
-    ticks: Ticks, lots: Lots, settings: StrategySettings, engine: Engine, period_s: int = 86_400
+    ticks: Ticks, lots: Lots, settings: StrategySettings, engine: Engine, period_s: int, draws: int = 1_000
 ) -> BacktestResult:
-    """What lots come to."""
+    """What lots come to; see `summarise`."""
     trades = trade_rows(ticks, lots, settings)
     points = decision_points(ticks, settings)
     equity = equity_rows(ticks, points, lots, trades["pnl_net"].to_numpy(), settings)
-    summary = summarise(ticks, trades, equity, settings, period_s)
+    summary = summarise(ticks, trades, equity, settings, period_s, draws)
     return BacktestResult(settings, engine, ticks.clock, trades, equity, summary)

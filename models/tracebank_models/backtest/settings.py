@@ -14,10 +14,11 @@ from tracebank_models.checked_settings import check_settings, require
 Rule = Literal["one_run", "until_flip"]
 Fill = Literal["weighted_mid", "mid", "touch", "walk"]
 Orders = Literal["market", "limit_entry", "limit"]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Column = Annotated[int, msgspec.Meta(ge=0)]
-Above0 = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Above0 = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+Delay = Annotated[float, msgspec.Meta(ge=0, le=86_400_000)]
 
 PAPER_SIZES: Final = ((0.15, 0.15), (0.125, 0.125), (0.1, 0.1), (0.075, 0.075), (0.05, 0.05), (0.0, 0.025))
 """Of 2302.13850: what the mean signal is above, and the quantity then (BTC)."""
@@ -59,7 +60,7 @@ class StrategySettings:
     """Rows after its arrival on which a resting order may be filled; then it is cancelled, or taken if it closes."""
     fill: Fill = "touch"
     """Price of what takes. walk: of every level as far as it holds; what the levels do not hold is not filled."""
-    delay: NotNegative = 2.0
+    delay: Delay = 2.0
     """From a decision to the book: to the row so many ticks on, or to the first row so many milliseconds on."""
     delay_unit: Literal["ticks", "ms"] = "ticks"
     """Milliseconds are of the ticks' clock."""

@@ -22,7 +22,7 @@ def sharpe(
     Args:
         values: Earned, one a trade or a period, in order.
         scale: How many there are in what the ratio is of; 1: in one.
-        draws: Bootstrap samples; those without spread are left out.
+        draws: Bootstrap samples; those without spread are left out. 0: no interval.
         seed: Of the drawing.
         confidence: Of the interval.
 
@@ -36,7 +36,7 @@ def sharpe(
     ratio, root = float(values.mean()) / spread, math.sqrt(scale)
     length = max(1, min(int(count ** (1 / 3)), count // LEAST_CLUSTERS))
     blocks = count // length
-    if blocks < LEAST_CLUSTERS:
+    if blocks < LEAST_CLUSTERS or not draws:
         return Interval(ratio * root, None, None, None, blocks)
     drawn = root * _drawn_ratios(values, length, draws, seed)
     drawn = drawn[np.isfinite(drawn)]

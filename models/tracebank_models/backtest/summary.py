@@ -72,7 +72,12 @@ class Summary:
 
 
 def summarise(
-    ticks: Ticks, trades: pl.DataFrame, equity: pl.DataFrame, settings: StrategySettings, period_s: int = 86_400
+    ticks: Ticks,
+    trades: pl.DataFrame,
+    equity: pl.DataFrame,
+    settings: StrategySettings,
+    period_s: int = 86_400,
+    draws: int = 1_000,
 ) -> Summary:
     """Sum up.
 
@@ -82,6 +87,7 @@ def summarise(
         equity: See `equity_rows`.
         settings: Of the strategy.
         period_s: Seconds of a period.
+        draws: Bootstrap samples of the ratios; 0: they have no intervals.
     """
     net, gross, side = trades["pnl_net"].to_numpy(), trades["pnl_gross"].to_numpy(), trades["side"]
     count, turnover = len(net), float(trades["notional"].sum())
@@ -103,8 +109,8 @@ def summarise(
         best=float(net.max()) if count else None,
         worst=float(net.min()) if count else None,
         hit_rate=float((net > 0).mean()) if count else None,
-        sharpe_trade=sharpe(net),
-        sharpe_year=sharpe(earned / settings.start_notional, _YEAR_S / period_s),
+        sharpe_trade=sharpe(net, draws=draws),
+        sharpe_year=sharpe(earned / settings.start_notional, _YEAR_S / period_s, draws),
         period_s=period_s,
         periods=len(earned),
         max_drawdown=float(falls[0].max()),
@@ -125,7 +131,8 @@ def _falls(equity: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 
 def period_pnl(ticks: Ticks, equity: pl.DataFrame, period_s: int) -> NDArray[np.float64]:
     """What each period with a tick earned, quote currency, open positions marked at their last mark."""
-    period = ticks.times // (period_s * 1_000_000_000)
-    last = np.append(np.flatnonzero(period[1:] != period[:-1]), len(period) - 1)
+    length = period_s * 1_000_000_000
+    begins = np.arange(ticks.times[0] // length + 1, ticks.times[-1] // length + 1) * length
+    last = np.append(np.unique(np.searchsorted(ticks.times, begins) - 1), len(ticks) - 1)
     values, rows = equity["equity"].to_numpy(), equity["row"].to_numpy()
     return np.diff(values[np.searchsorted(rows, last, "right") - 1], prepend=values[0])

@@ -32,7 +32,11 @@ class _Entries(NamedTuple):
 def vectorised_lots(ticks: Ticks, signals: Signals, settings: StrategySettings) -> NDArray[np.void]:
     """The lots of a strategy whose orders take, `LOT` each, in order; inputs are taken as checked."""
     points = decision_points(ticks, settings)
-    seen = views(signals, points.rows, settings)
+    return lots_of_views(ticks, points, views(signals, points.rows, settings), settings)
+
+
+def lots_of_views(ticks: Ticks, points: DecisionPoints, seen: Views, settings: StrategySettings) -> NDArray[np.void]:
+    """The same of what signals say at decision points."""
     entries = _entries(ticks, points, seen, settings)
     lots, following = _closed(ticks, points, seen, entries, settings)
     chosen = _chain(following)
