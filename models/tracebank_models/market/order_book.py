@@ -14,6 +14,7 @@ The loops over levels are in `order_book_kernel`, the books of many instruments 
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 
 import numpy as np
@@ -77,7 +78,8 @@ class OrderBook:
         self._bids, self._asks = DepthSide(), DepthSide()
         self._status = np.array([0, 0, NO_SEQ, 0, 0, 0, ALL_KNOWN, ALL_KNOWN, 0], np.int64)
         self._numbered = False
-        self._remembered: list[DepthSlice] = []
+        self._remembered: deque[DepthSlice] = deque()
+        self._remembered_events = 0
 
     @property
     def state(self) -> str:
@@ -131,7 +133,8 @@ class OrderBook:
         self._asks = DepthSide(-self._scale.ticks(carried.ask_price)[0], carried.ask_qty.copy())
         status[[BIDS, ASKS]] = len(carried.bid_price), len(carried.ask_price)
         status[BIDS_FROM], status[ASKS_FROM] = self._bound(carried.bids_from), self._bound(carried.asks_to, sign=-1)
-        self._status, self._remembered = status, []
+        self._status = status
+        self._forget()
         return True
 
     def _bound(self, price: float | None, *, sign: int = 1) -> int:
@@ -201,7 +204,7 @@ class OrderBook:
             self._bids.outermost,
             self._asks.outermost,
         )
-        self._remembered = []
+        self._forget()
 
     def _ticks(self, events: DepthSlice) -> NDArray[np.int64]:
         """Return prices in ticks, refining the scale, and the levels kept, where a price needs more decimals."""
@@ -216,13 +219,19 @@ class OrderBook:
     def _remember(self, events: DepthSlice, output: BookOutput) -> None:
         """Keep the newest differences since the last gap or snapshot: a snapshot may have to be joined to them yet."""
         if (events.seq == NO_SEQ).any():
-            self._remembered = []
+            self._forget()
             return
         gaps = np.flatnonzero(output.expected[events.row] != NO_SEQ)
         start = 0
         if len(gaps):
-            self._remembered, start = [], int(gaps[-1])
+            self._forget()
+            start = int(gaps[-1])
         # A duplicate that is kept too does no harm: on replay its update id is no longer new.
         self._remembered.append(events.part(max(start, len(events.seq) - REMEMBERED_EVENTS), len(events.seq)))
-        while sum(len(run.seq) for run in self._remembered[1:]) >= REMEMBERED_EVENTS:
-            del self._remembered[0]
+        self._remembered_events += len(self._remembered[-1].seq)
+        while self._remembered_events - len(self._remembered[0].seq) >= REMEMBERED_EVENTS:
+            self._remembered_events -= len(self._remembered.popleft().seq)
+
+    def _forget(self) -> None:
+        self._remembered.clear()
+        self._remembered_events = 0

@@ -54,7 +54,8 @@ TEXT_LIMIT = 500
 
 
 _HEAD = re.compile(rb'\s*(\d{9,20}\s+)?\{\s*"(stream|data|e|lastUpdateId|u|result|id)"\s*:')
-_SHAPES = decoders((Trade, AggregateTrade, BookTicker, Kline, DepthUpdate, DepthSnapshot))
+SHAPES = decoders((Trade, AggregateTrade, BookTicker, Kline, DepthUpdate, DepthSnapshot))
+"""A decoder for each shape that a message may have."""
 
 
 def matches(head: list[bytes], path: Path) -> bool:  # noqa: ARG001 - every reader is asked the same question
@@ -119,14 +120,14 @@ class _Recording:
         by_shape: dict[type[msgspec.Struct], tuple[list[int], list[bytes]]] = {}
         if PARTIAL_DEPTH.fullmatch(kind):
             for place, payload in zip(places, payloads, strict=True):
-                shape = by_shape.setdefault(_shape(kind, payload), ([], []))
+                shape = by_shape.setdefault(shape_of(kind, payload), ([], []))
                 shape[0].append(place)
                 shape[1].append(payload)
         else:
-            by_shape[_shape(kind, payloads[0])] = places, payloads
+            by_shape[shape_of(kind, payloads[0])] = places, payloads
         for its_shape, (its_places, its_payloads) in by_shape.items():
             at = np.array(its_places)
-            messages = decode_messages(_SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
+            messages = decode_messages(SHAPES[its_shape], kind, its_payloads, at + lines.first, lines.local[at])
             yield from self._bare_depth.told_apart(stream, messages)
 
     def _trades(self, chunk: DecodedChunk, groups: list[Messages]) -> None:
@@ -200,7 +201,7 @@ class _Recording:
         return kind != kept
 
 
-def _shape(kind: str, payload: bytes) -> type[msgspec.Struct]:
+def shape_of(kind: str, payload: bytes) -> type[msgspec.Struct]:
     """Return the shape of a stored kind; partial depth has one on spot and another on futures."""
     if kind in TRADE_KINDS:
         return AggregateTrade if kind == "aggTrade" else Trade
