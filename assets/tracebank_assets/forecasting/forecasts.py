@@ -11,24 +11,24 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.forecasting.catalogue import judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
 from tracebank_assets.forecasting.keys import BOOK_KEY, GROUP, MODELS_KEY
 from tracebank_assets.forecasting.stored_ticks import stored_ticks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
-from tracebank_assets.materialised import materialised
+from tracebank_assets.materialised import Figure, materialised
+from tracebank_assets.sparklines import sparkline
 from tracebank_assets.studies import on_gpu
 from tracebank_schemas.forecasting import FORECASTS, ForecastScore
 
 if TYPE_CHECKING:
     from tracebank_models.forecasting.forecaster import Forecasts
-
     from tracebank_models.order_book_features.ticks import Ticks
 
 _NUMBERS: Final = "forecasts_are_numbers"
 _INTERVALS: Final = "scores_have_intervals"
 CHECKS: Final = {
     _NUMBERS: "Every forecast is finite.",
-    _INTERVALS: "Scores have intervals wherever there are blocks enough, and what stands beside.",
+    _INTERVALS: "Scores have intervals, and what they stand beside.",
 }
 STORED: Final = "stored"
 LIVE: Final = "live"
@@ -81,8 +81,31 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
                 told.append(scores(said, ticks).with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
                 advance(1)
         keys = [model["model"] for model in found]
-        made.into(ForecastScore, ForecastScore.model.in_(keys) & (ForecastScore.day == day)).write(pl.concat(told))
-    return made.result()
+        scored = pl.concat(told)
+        made.into(ForecastScore, ForecastScore.model.in_(keys) & (ForecastScore.day == day)).write(scored)
+    return made.result(_figures(found, scored), _results(scored, finite=finite))
+
+
+def _figures(found: list[Row], scored: pl.DataFrame) -> dict[str, Figure]:
+    """R² of the price that each model forecasts, over its horizons."""
+    r2 = scored.filter(metric="r2").sort("horizon")
+    return {
+        f"{model['name']}_{model['seed']}_r2_line": sparkline(
+            r2.filter(model=model["model"], price=model["price"])["value"].to_list()
+        )
+        for model in found
+    }
+
+
+def _results(scored: pl.DataFrame, *, finite: bool) -> list[dg.AssetCheckResult]:
+    bare = scored.filter(pl.col("value").is_not_null(), pl.col("low").is_null() | pl.col("baseline").is_null())
+    warn = dg.AssetCheckSeverity.WARN
+    return [
+        dg.AssetCheckResult(check_name=_NUMBERS, passed=finite),
+        dg.AssetCheckResult(
+            check_name=_INTERVALS, passed=bare.is_empty(), severity=warn, metadata={"without": bare.height}
+        ),
+    ]
 
 
 def forecast_frame(model: str, ticks: "Ticks", said: "Forecasts", made: str) -> pl.DataFrame:

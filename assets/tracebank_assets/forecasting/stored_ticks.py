@@ -8,6 +8,8 @@ import polars as pl
 from sqlalchemy import select
 
 from tracebank.resources import Stores
+from tracebank.settings import Settings
+from tracebank.stores.opening import open_series
 from tracebank_schemas.ingest import SequenceGap
 from tracebank_schemas.market import BOOK
 
@@ -53,3 +55,17 @@ def gaps_of(stores: Stores, day: date, symbol: str, venue: str) -> pl.DataFrame:
     with stores.relational.reading() as session:
         rows = [tuple(row) for row in session.execute(query)]
     return pl.DataFrame(rows, {"venue": pl.String, "symbol": pl.String, "got_seq": pl.Int64}, orient="row")
+
+
+def newest_book(settings: Settings, symbol: str) -> date:
+    """The last day with a stored book of a symbol.
+
+    Raises:
+        ValueError: there is none.
+    """
+    days = [key["day"] for key, rows in open_series(settings).partitions(BOOK) if key["symbol"] == symbol and rows]
+    if not days:
+        raise ValueError(f"symbol: {symbol!r} has no book in series.book; 'tracebank ingest' stores one")
+    newest = max(days)
+    assert isinstance(newest, date)
+    return newest
