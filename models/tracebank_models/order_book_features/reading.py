@@ -16,6 +16,7 @@ LEVELS: Final = 10
 LONGEST_PAUSE_S: Final = 60.0
 """Rows further apart are of two recordings."""
 
+_SIDES = ("bid_price", "bid_qty", "ask_price", "ask_qty")
 _KEY = ("ts", "local_ts", "clock", "venue", "symbol", "seq", "state")
 
 
@@ -44,9 +45,8 @@ def read_ticks(
         ValueError: Columns, rows, levels or times are missing, there are several instruments, or a price or
             quantity cannot be one; the line says which.
     """
-    names = [
-        name for side in ("bid", "ask") for what in ("price", "qty") for name in level_names(f"{side}_{what}", levels)
-    ]
+    columns = {side: level_names(side, levels) for side in _SIDES}
+    names = [name for side in columns.values() for name in side]
     if missing := [name for name in (*_KEY, *names) if name not in book.columns]:
         raise ValueError(f"book: no column {missing[0]}; needed: {', '.join(_KEY)} and {levels} levels a side")
     venue, symbol = _instrument(book)
@@ -60,10 +60,10 @@ def read_ticks(
     broken |= np.diff(times, prepend=times[0]) > LONGEST_PAUSE_S * 1e9
     broken |= _after_gap(rows["seq"].to_numpy()[kept], gaps, venue, symbol)
     broken[0] = False
-    values = rows.select(names).filter(kept).to_numpy().reshape(len(times), 4, levels)
-    sides = [np.ascontiguousarray(values[:, side], np.float64) for side in range(4)]
-    _check_values(times, *sides)
-    return Ticks(venue, symbol, times, clock, *sides, np.cumsum(broken, dtype=np.int32))
+    whole_rows = rows.filter(kept)
+    sides = {side: whole_rows.select(names).to_numpy(order="c") for side, names in columns.items()}
+    _check_values(times, sides)
+    return Ticks(venue, symbol, times, clock, segment=np.cumsum(broken, dtype=np.int32), **sides)
 
 
 def _instrument(book: pl.DataFrame) -> tuple[str, str]:
@@ -100,22 +100,16 @@ def _after_gap(seq: NDArray[np.int64], gaps: pl.DataFrame | None, venue: str, sy
     return np.asarray(np.diff(before, prepend=before[0]) > 0)
 
 
-def _check_values(
-    times: NDArray[np.int64],
-    bid_price: NDArray[np.float64],
-    bid_qty: NDArray[np.float64],
-    ask_price: NDArray[np.float64],
-    ask_qty: NDArray[np.float64],
-) -> None:
-    sides = {"bid_price": bid_price, "bid_qty": bid_qty, "ask_price": ask_price, "ask_qty": ask_qty}
+def _check_values(times: NDArray[np.int64], sides: dict[str, NDArray[np.float64]]) -> None:
     for name, values in sides.items():
         if not (good := np.isfinite(values) & (values > 0)).all():
             row, level = np.argwhere(~good)[0]
             raise ValueError(f"{name}_{level}: {values[row, level]} at {_shown(times[row])}; allowed: above 0")
-    if (crossed := bid_price[:, 0] >= ask_price[:, 0]).any():
+    bids, asks = sides["bid_price"][:, 0], sides["ask_price"][:, 0]
+    if (crossed := bids >= asks).any():
         row = int(np.argmax(crossed))
-        bid, ask = bid_price[row, 0], ask_price[row, 0]
-        raise ValueError(f"bid_price_0: {bid} at {_shown(times[row])} is crossed; allowed: below the best ask, {ask}")
+        at = _shown(times[row])
+        raise ValueError(f"bid_price_0: {bids[row]} at {at} is crossed; allowed: below the best ask, {asks[row]}")
 
 
 def _shown(time: np.int64) -> str:
