@@ -41,7 +41,7 @@ def draw_equity(results: Mapping[str, BacktestResult], path: Path, band: pl.Data
             low, high = (band[name].to_numpy() - start for name in ("low", "high"))
             axes.fill_between(_dates(band["ts"]), low, high, color="0.85", label="random sides, 90 %")
         for name, result in results.items():
-            style = {"color": "0.4", "linestyle": "--"} if name.startswith("holding") else {}
+            style: dict[str, Any] = {"color": "0.4", "linestyle": "--"} if name.startswith("holding") else {}
             axes.step(*_line(result), where="post", linewidth=1.2, label=name, **style)
         axes.set_ylabel("earned after fees, quote currency")
         axes.set_xlabel("time, UTC")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -94,6 +94,14 @@ class StrategySettings:
     def hash(self) -> str:
         """SHA-256 of every setting, hex."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+PAPER: Final[Mapping[str, StrategySettings]] = {
+    "one_run": StrategySettings(fill="weighted_mid", taker_fee=2e-6),
+    "sized": StrategySettings(fill="weighted_mid", taker_fee=2e-6, sizing="table", threshold=0.1),
+    "until_flip": StrategySettings(rule="until_flip", delay=1.0),
+}
+"""Strategies of 2302.13850, whose fee stands for slippage: sides and sizes as its code has them."""
 
 
 def centred(horizons: Sequence[int], centre: int, count: int) -> tuple[int, ...]:

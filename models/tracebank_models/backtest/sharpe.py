@@ -64,4 +64,5 @@ def _drawn_ratios(values: NDArray[np.float64], length: int, draws: int, seed: in
 
 def _block_sums(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     sums = np.append(0.0, np.cumsum(values))
-    return sums[length:] - sums[:-length]
+    inside: NDArray[np.float64] = sums[length:] - sums[:-length]
+    return inside

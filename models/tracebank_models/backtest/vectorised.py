@@ -44,7 +44,8 @@ def lots_of_views(ticks: Ticks, points: DecisionPoints, seen: Views, settings: S
     number[chosen] = np.arange(len(chosen))
     kept = lots[number[lots["position"]] >= 0]
     kept["position"] = number[kept["position"]]
-    return kept[np.argsort(kept["position"], kind="stable")]
+    ordered: NDArray[np.void] = kept[np.argsort(kept["position"], kind="stable")]
+    return ordered
 
 
 def _entries(ticks: Ticks, points: DecisionPoints, seen: Views, settings: StrategySettings) -> _Entries:
