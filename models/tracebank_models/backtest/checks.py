@@ -50,11 +50,12 @@ def _check_signals(signals: Signals, rows: int, settings: StrategySettings) -> N
 def _book(ticks: Ticks, walks: bool) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_], str]]:
     """Columns, where each is good, and what is; of levels behind the best those that are walked."""
     for level in range(ticks.bid_price.shape[1] if walks else 1):
-        bid, ask = ticks.bid_price[:, level], ticks.ask_price[:, level]
+        # Columns of a table of rows are far apart in memory: each is read once.
+        bid, ask = ticks.bid_price[:, level].copy(), ticks.ask_price[:, level].copy()
         yield f"bid_price_{level}", bid, (bid > 0) & (bid < np.inf), "prices above 0"
         yield f"ask_price_{level}", ask, (ask > 0) & (ask < np.inf), "prices above 0"
         for name in ("bid_qty", "ask_qty"):
-            qty = getattr(ticks, name)[:, level]
+            qty = getattr(ticks, name)[:, level].copy()
             yield f"{name}_{level}", qty, (qty > 0) & (qty < np.inf), "quantities above 0"
         if level == 0:
             yield "bid_price_0", bid, bid <= ask, "at most the best ask (the book is crossed)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .attention import SelfAttention
+from .attention import Dropout, SelfAttention
 from .shape import Forecaster, Shape
 from .spiking import ReleasedSpikingPReLU, SpikingPReLU, spike_rate
 
@@ -21,7 +21,7 @@ class EncoderLayer(nn.Module):
         self.up = nn.Linear(width, hidden)
         self.spiking = (ReleasedSpikingPReLU if as_released else SpikingPReLU)(hidden)
         self.down = nn.Linear(hidden, width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`[b, ticks, width]` of as much."""
