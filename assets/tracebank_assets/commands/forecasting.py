@@ -36,7 +36,9 @@ def train(
     venue: Annotated[str, typer.Option(help="Of the book; empty: the one with the most rows.")] = "",
     price: Annotated[str, typer.Option(help="That is forecast: mid, weighted_mid or micro_price.")] = "weighted_mid",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of training, in place of the usual.")] = None,
-    train_share: Annotated[float, typer.Option(min=0.01, max=1, help="Of the day, to learn from.")] = 0.7,
+    train_share: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Of the day, to learn from; a tenth more chooses the epoch.")
+    ] = 0.7,
     signals: Signals = "1,3,5",
     fill: Fill = "touch",
     fee: Fee = 0.0,
@@ -47,11 +49,13 @@ def train(
 
     names = _words(models)
     changes: dict[str, Any] = {"price": price} | ({"epochs": epochs} if epochs else {})
+    validation = min(0.1, 1 - train_share)
     trained = {"venue": venue, "seeds": list(range(seeds)), "changes": changes, "train": train_share}
-    trained |= {"validation": min(0.1, 1 - train_share)} | ({"models": names} if names else {})
-    # Of its own day a model that learned from all of it is judged on nothing.
-    judged = {FORECASTS_KEY: {"models": names}, **_traded(names, signals, fill, fee, delay)} if train_share < 1 else {}
-    _run(symbol, day, {MODELS_KEY: trained, **judged}, show_after=bool(judged))
+    trained |= {"validation": validation} | ({"models": names} if names else {})
+    # Of a day that was learned from whole nothing is left to judge by.
+    is_judged = train_share + validation < 1 - 1e-9
+    judged = {FORECASTS_KEY: {"models": names}, **_traded(names, signals, fill, fee, delay)} if is_judged else {}
+    _run(symbol, day, {MODELS_KEY: trained, **judged}, show_after=is_judged)
 
 
 @forecasting.command("judge")
