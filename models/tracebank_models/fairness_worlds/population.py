@@ -96,9 +96,13 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
         info = {"accepted": accepted, "labels": labels, "figures": figures, "gaps": gaps(figures)}
         return self._observation(), float(self.last.utility.mean()), False, self.period >= self.periods, info
 
-    def shock(self, amount: float) -> None:
-        """Lower every score by a share of the scale; worlds whose scores do not last have none to lower."""
-        del amount
+    def shock(self, amount: float) -> Observation:
+        """Lower every score by a share of the scale, and what is seen of it.
+
+        Raises:
+            ValueError: Scores of this world do not last: there are none to lower.
+        """
+        raise ValueError(f"feedback: {amount:g} is not allowed in {self.name}; allowed: 0, as scores do not last")
 
     def _observation(self) -> Observation:
         return {"features": self.features.astype(np.float32), "groups": self.groups.copy()}
