@@ -146,8 +146,8 @@ class FairnessDifference(Base):
     factor: Mapped[str] = mapped_column(
         String(16),
         primary_key=True,
-        doc="what is otherwise: mitigation (held against none), groups (against permuted ones), labels (against those of"
-        " the accepted), every (fitted once against again) or feedback (against 0)",
+        doc="what is otherwise: mitigation (held against none), groups (against permuted ones), labels (against those"
+        " of the accepted), every (fitted once against again) or feedback (against 0)",
     )
     mitigation: Mapped[str] = mapped_column(String(32), primary_key=True, doc="name; none for no mitigation")
     groups: Mapped[str] = mapped_column(String(16), primary_key=True, doc="as_they_are; null: permuted")

@@ -209,7 +209,11 @@ def test_fewer_than_five_seeds_have_no_interval(seeds: int, reason: str | None) 
         for seed in range(seeds)
         for period in range(30)
     ]
-    found = over_seeds(by_run(pl.DataFrame(rows), ["world"], ["gap"]), ["world"]).filter(statistic="slope").row(0, named=True)
+    found = (
+        over_seeds(by_run(pl.DataFrame(rows), ["world"], ["gap"]), ["world"])
+        .filter(statistic="slope")
+        .row(0, named=True)
+    )
     assert found["value"] == pytest.approx(0.01, abs=0.001)
     assert (found["low"] is None) == (seeds < 5)
     assert found["reason"] == reason

@@ -83,7 +83,9 @@ def _draw_lines(axes: Any, plain: pl.DataFrame, measure: str, colours: dict[str,
         for every, (_, _, style, _) in zip((True, False), _FITTED, strict=True):
             part = plain.filter(pl.col("mitigation") == name, (pl.col("every") > 0) == every)
             mean, error = pl.col(measure).mean(), pl.col(measure).std() / pl.len().sqrt()
-            line = part.group_by("period").agg(mean.alias("mean"), error.alias("error")).sort("period").drop_nulls("mean")
+            line = (
+                part.group_by("period").agg(mean.alias("mean"), error.alias("error")).sort("period").drop_nulls("mean")
+            )
             if line.is_empty():
                 continue
             line = line.with_columns(pl.col("mean", "error").rolling_mean(5, min_samples=1))

@@ -48,7 +48,7 @@ BY: Final = ("world", *FACTORS)
     kinds={"matplotlib"},
 )
 def summaries(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """Gaps over periods and seeds, what each factor changes, what the stress index owes to its parameters, and pictures.
+    """Gaps over periods and seeds, what each factor changes, what stress owes to its parameters, and pictures.
 
     The pictures lie in the home, in folder `fairness`.
     """

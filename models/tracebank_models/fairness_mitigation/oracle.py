@@ -61,7 +61,9 @@ def best_policy(
 
 def _ranks(table: Table, order: Order) -> Ints:
     """Columns of each group in the order in which they are accepted."""
-    keys = table.chances if order == "chance" else np.broadcast_to(np.arange(table.shares.shape[-1]), table.shares.shape)
+    keys = (
+        table.chances if order == "chance" else np.broadcast_to(np.arange(table.shares.shape[-1]), table.shares.shape)
+    )
     return np.argsort(-np.where(table.shares > 0, keys, -1.0), axis=-1, kind="stable")
 
 

@@ -96,9 +96,9 @@ class LendingWorld(PopulationWorld):
         step = np.where(labels == 1, self.up, -self.down)
         return np.clip(self.scores + np.where(accepted, step, 0.0), self.lowest, self.highest)
 
-    def shock(self, amount: float) -> Observation:
-        """Lower every score by a share of the scale, and what is seen of it."""
-        before, lost = self.scores, self._lost(amount * (self.highest - self.lowest))
+    def shock(self, feedback: float, unrest: float) -> Observation:
+        """Lower every score, and what is seen of it; people stay on the scale."""
+        before, lost = self.scores, self._lost(feedback * unrest * (self.highest - self.lowest))
         self.scores = np.clip(before - lost, self.lowest, self.highest)
         self.features[:, 0] -= (before - self.scores) / self._spread
         return self._observation()

@@ -85,7 +85,7 @@ def run_world(
         memory.keep(_seen(shown, info, world, retraining, probability))
         unrest = book.note(period, info)
         if stress.feedback > 0:
-            observation = world.shock(stress.feedback * unrest)
+            observation = world.shock(stress.feedback, unrest)
         if progress:
             progress(1)
     return book.run(retraining.burn_in)

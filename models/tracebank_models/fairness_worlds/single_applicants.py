@@ -57,7 +57,7 @@ def lend(agent: str, runs: int, steps: int = 20_000, seed: int = 0) -> Lent:
     rule, known = np.tile(best, (runs, 2, 1)), np.broadcast_to(chances, masses.shape)
     for _ in range(steps):
         if agent == "equal_opportunity":
-            rule = best_policy(Table(CLUSTERS.weights, masses, known), agent, BREAK_EVEN, order="score")
+            rule = best_policy(Table(CLUSTERS.weights, masses, known), "equal_opportunity", BREAK_EVEN, order="score")
         draws = random.random((4, runs))
         group = (draws[0] < 0.5).astype(np.int64)
         mass = masses[every, group]
