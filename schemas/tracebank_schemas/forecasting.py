@@ -72,13 +72,22 @@ class ForecastScore(Base):
     day: Mapped[date] = mapped_column(primary_key=True, doc="UTC day that is forecast; of its own day the test alone")
     price: Mapped[str] = mapped_column(String(16), primary_key=True, doc="that forecasts are held against")
     horizon: Mapped[int] = mapped_column(primary_key=True, doc="ticks ahead")
-    metric: Mapped[str] = mapped_column(String(16), primary_key=True, doc="r2, sign_accuracy, pinball_loss or coverage")
-    value: Mapped[float | None] = mapped_column(Float, doc="null: not defined, as of returns that are all alike")
-    low: Mapped[float | None] = mapped_column(Float, doc="lower end of its 95 % interval, by a bootstrap of blocks")
+    metric: Mapped[str] = mapped_column(String(16), primary_key=True, doc="r2, sign_accuracy, pinball or coverage")
+    samples: Mapped[int] = mapped_column(doc="forecasts judged; returns of neighbouring ticks overlap")
+    value: Mapped[float | None] = mapped_column(Float, doc="null: not defined, as of returns that are all 0")
+    low: Mapped[float | None] = mapped_column(Float, doc="lower end of its 95 % interval, by moving blocks")
     high: Mapped[float | None] = mapped_column(Float, doc="upper end; both null of fewer than five blocks")
-    baseline: Mapped[float | None] = mapped_column(Float, doc="the same of what stands beside")
-    beside: Mapped[str] = mapped_column(String(32), doc="what stands beside")
-    windows: Mapped[int] = mapped_column(doc="forecasts judged; those of neighbouring ticks overlap")
+    standard_error: Mapped[float | None] = mapped_column(Float, doc="the same bootstrap's")
+    independent_error: Mapped[float | None] = mapped_column(Float, doc="what it would be if no returns overlapped")
+    blocks: Mapped[int] = mapped_column(doc="of the bootstrap")
+    baseline: Mapped[str] = mapped_column(String(32), doc="what knows nothing: zero, last return, or what is named")
+    baseline_value: Mapped[float | None] = mapped_column(Float, doc="its score on the same rows")
+    control: Mapped[float | None] = mapped_column(
+        Float, doc="score of the linear model that sees how the last row leans; null: none was trained"
+    )
+    over_control: Mapped[float | None] = mapped_column(Float, doc="how much more than the control's the value is")
+    over_control_low: Mapped[float | None] = mapped_column(Float, doc="lower end of its 95 % interval")
+    over_control_high: Mapped[float | None] = mapped_column(Float, doc="upper end")
 
 
 class Backtest(Base):

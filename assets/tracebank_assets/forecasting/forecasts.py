@@ -1,5 +1,8 @@
 """Asset `forecasting/forecasts`: what every model says of a day, and how good that is."""
 
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -30,6 +33,8 @@ CHECKS: Final = {
     _NUMBERS: "Every forecast is finite.",
     _INTERVALS: "Scores have intervals, and what they stand beside.",
 }
+CONTROL: Final = "imbalance"
+"""Name of the linear model whose score stands beside every other's."""
 STORED: Final = "stored"
 LIVE: Final = "live"
 """How forecasts were made: of stored rows, or as rows came."""
@@ -55,35 +60,65 @@ class ForecastsConfig(dg.Config):
 def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores: Stores) -> dg.MaterializeResult:
     """Forecasts of a day by every model that learned from it or an earlier one: of its own day of the test alone.
 
-    Scores hold them against all three prices, whichever a model was trained for.
+    Scores hold them against all three prices, whichever a model was trained for, and beside what the linear control
+    scores where one was trained: what a forecast gains on the weighted mid alone is mechanical.
     """
-    from tracebank_models.forecasting.forecaster import load
     from tracebank_models.forecasting.scores import scores
 
     day, symbol = day_and_symbol(context)
     device = prepared_device(stores.settings, threads=1)
-    books: dict[str, Ticks] = {}
     finite, told = True, []
     with materialised(context, stores) as made:
         made.device = str(device)
         found = models_for(stores.relational, day, symbol, config.models)
+        said = _Said(stores, day, symbol, str(device))
+        controls = [model for model in models_for(stores.relational, day, symbol) if model["name"] == CONTROL]
         with track(f"forecasts of {symbol}", len(found)) as advance:
             for model in found:
                 made.inputs[model["model"]] = model["code_version"]
-                if model["venue"] not in books:
-                    books[model["venue"]] = stored_ticks(stores, day, symbol, model["venue"], model["clock"])
-                ticks = books[model["venue"]]
-                rows = judged_rows(stores.relational, model, day, len(ticks))
-                said = load(stores.settings.home / model["path"]).forecast(ticks, rows, str(device))
-                finite &= bool(np.isfinite(said.values).all())
+                ticks, forecast = said.by(model)
+                finite &= bool(np.isfinite(forecast.values).all())
                 partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
-                made.into(FORECASTS, partition).write(forecast_frame(model["model"], ticks, said, STORED))
-                told.append(scores(said, ticks).with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
+                made.into(FORECASTS, partition).write(forecast_frame(model["model"], ticks, forecast, STORED))
+                control = next((said.by(one)[1] for one in controls[::-1] if is_control_of(one, model)), None)
+                scored = scores(forecast, ticks, control)
+                told.append(scored.with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
                 advance(1)
+        scored = pl.concat(told).rename({"null": "baseline", "null_value": "baseline_value"})
         keys = [model["model"] for model in found]
-        scored = pl.concat(told)
         made.into(ForecastScore, ForecastScore.model.in_(keys) & (ForecastScore.day == day)).write(scored)
     return made.result(_figures(found, scored), _results(scored, finite=finite))
+
+
+@dataclass(slots=True)
+class _Said:
+    """What models say of a day, each asked once."""
+
+    stores: Stores
+    day: date
+    symbol: str
+    device: str
+    _ticks: "dict[str, Ticks]" = field(default_factory=dict)
+    _forecasts: "dict[str, Forecasts]" = field(default_factory=dict)
+
+    def by(self, model: Row) -> "tuple[Ticks, Forecasts]":
+        """The day's ticks and a model's forecasts of those that it is judged on."""
+        from tracebank_models.forecasting.forecaster import load
+
+        venue, key = model["venue"], model["model"]
+        if venue not in self._ticks:
+            self._ticks[venue] = stored_ticks(self.stores, self.day, self.symbol, venue, model["clock"])
+        ticks = self._ticks[venue]
+        if key not in self._forecasts:
+            rows = judged_rows(self.stores.relational, model, self.day, len(ticks))
+            self._forecasts[key] = load(Path(model["path"])).forecast(ticks, rows, self.device)
+        return ticks, self._forecasts[key]
+
+
+def is_control_of(one: Row, model: Row) -> bool:
+    """Whether a linear control forecasts what a model does, of the same rows."""
+    same = ("venue", "day", "price", "horizons", "quantiles", "look_back")
+    return all(one[name] == model[name] for name in same)
 
 
 def _figures(found: list[Row], scored: pl.DataFrame) -> dict[str, Figure]:
@@ -98,7 +133,7 @@ def _figures(found: list[Row], scored: pl.DataFrame) -> dict[str, Figure]:
 
 
 def _results(scored: pl.DataFrame, *, finite: bool) -> list[dg.AssetCheckResult]:
-    bare = scored.filter(pl.col("value").is_not_null(), pl.col("low").is_null() | pl.col("baseline").is_null())
+    bare = scored.filter(pl.col("value").is_not_null(), pl.col("low").is_null() | pl.col("baseline_value").is_null())
     warn = dg.AssetCheckSeverity.WARN
     return [
         dg.AssetCheckResult(check_name=_NUMBERS, passed=finite),
