@@ -55,7 +55,9 @@ def main(turns: int = 4, batches: int = 2, ticks: int = 3_000) -> None:
             _say(f"{what}, a forecast of one horizon: {each:.0f} times")
         _latency(HFformer(many).eval(), lazy)
     rows = 720_000
-    _say(f"{rows:,} windows: {rows * LOOK_BACK * COLUMNS * 8 / 1e9:.1f} GB made, {rows * COLUMNS * 4 / 1e9:.2f} GB here")
+    _say(
+        f"{rows:,} windows: {rows * LOOK_BACK * COLUMNS * 8 / 1e9:.1f} GB made, {rows * COLUMNS * 4 / 1e9:.2f} GB here"
+    )
     for peer in ("PatchTST", "LSTM"):
         _peer(peer, features[:, 0])
 
