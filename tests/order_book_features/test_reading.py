@@ -58,14 +58,20 @@ def test_fewer_levels_need_fewer_levels(book: pl.DataFrame) -> None:
 
 def test_a_skipped_update_breaks_the_stretch_of_its_own_book(book: pl.DataFrame) -> None:
     seq = book["seq"]
-    gaps = pl.DataFrame(
+    for got_seq in (seq[49] + 1, seq[50]):
+        gaps = gaps_of(book, got_seq)
+        assert np.array_equal(read_ticks(book, gaps).segment, np.repeat([0, 1], [50, 150]))
+
+
+def gaps_of(book: pl.DataFrame, got_seq: int) -> pl.DataFrame:
+    """A gap of this book, of its symbol's sister, and of the same symbol elsewhere."""
+    return pl.DataFrame(
         {
             "venue": ["synthetic_a", "synthetic_a", "synthetic_b"],
             "symbol": ["SYNBTC", "SYNETH", "SYNBTC"],
-            "got_seq": [seq[49] + 1, seq[80], seq[90]],
+            "got_seq": [got_seq, book["seq"][80], book["seq"][90]],
         }
     )
-    assert np.array_equal(read_ticks(book, gaps).segment, np.repeat([0, 1], [50, 150]))
 
 
 def test_a_long_pause_breaks_the_stretch(book: pl.DataFrame) -> None:

@@ -45,11 +45,12 @@ def moving(bids: list[float], asks: list[float]) -> Ticks:
 
 
 def test_classes_with_and_without_the_spread() -> None:
-    # The mid stays (by other quotes), rises by less than the spread, by the spread, by more, and falls by more.
-    bids = [30000.1, 30000.0, 30000.1, 30000.4, 30001.0, 30000.0]
-    asks = [30000.2, 30000.3, 30000.4, 30000.7, 30001.1, 30000.2]
+    # The mid stays (of other quotes, and floats that differ), rises by less than the spread, by more, by the spread (in
+    # floats by more), and falls by more.
+    bids = [30001.5, 30001.4, 30001.6, 30002.5, 30002.7, 30001.0]
+    asks = [30001.6, 30001.7, 30001.7, 30002.7, 30002.9, 30001.2]
     ticks = moving(bids, asks)
-    for beyond_spread, expected in ((False, [SAME, UP, UP, UP, DOWN]), (True, [SAME, SAME, SAME, UP, DOWN])):
+    for beyond_spread, expected in ((False, [SAME, UP, UP, UP, DOWN]), (True, [SAME, SAME, UP, SAME, DOWN])):
         classes = three_classes(ticks, "mid", [1], beyond_spread=beyond_spread)
         assert classes.dtype == np.int8
         assert classes[:, 0].tolist() == [*expected, NO_LABEL]

