@@ -90,4 +90,5 @@ def all_windows(features: NDArray[np.float32], look_back: int) -> NDArray[np.flo
     """Every window at once, z-scored, `[n - look_back + 1, look_back, columns]`, in float64 as the paper's code."""
     windows = np.lib.stride_tricks.sliding_window_view(features.astype(np.float64), look_back, 0).swapaxes(1, 2).copy()
     windows -= windows.mean(1, keepdims=True)
-    return windows / (windows.std(1, keepdims=True) + 0.01)
+    windows /= windows.std(1, keepdims=True) + 0.01
+    return windows

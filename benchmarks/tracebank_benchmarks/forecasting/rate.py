@@ -7,10 +7,11 @@ form in training, 30 times for a forecast of one of 30 horizons, one window in l
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -39,7 +40,10 @@ def main(turns: int = 4, batches: int = 2, ticks: int = 3_000) -> None:
     with one_thread():
         made = all_windows(features, LOOK_BACK)
         lazy = Windows(torch.from_numpy(features), LOOK_BACK)
-        of_memory: Callable[[Tensor], Tensor] = lambda ends: torch.from_numpy(made[ends - LOOK_BACK + 1]).float()  # noqa: E731
+
+        def of_memory(ends: Tensor) -> Tensor:
+            return torch.from_numpy(made[ends - LOOK_BACK + 1]).float()
+
         one, many = Shape(COLUMNS, LOOK_BACK, 1), Shape(COLUMNS, LOOK_BACK, 30)
         forms: dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]] = {
             PAPER: (PaperForm(), of_memory),
@@ -55,7 +59,8 @@ def main(turns: int = 4, batches: int = 2, ticks: int = 3_000) -> None:
             _say(f"{what}, a forecast of one horizon: {each:.0f} times")
         _latency(HFformer(many).eval(), lazy)
     rows = 720_000
-    _say(f"{rows:,} windows: {rows * LOOK_BACK * COLUMNS * 8 / 1e9:.1f} GB made, {rows * COLUMNS * 4 / 1e9:.2f} GB here")
+    gigabytes = rows * LOOK_BACK * COLUMNS * 8 / 1e9, rows * COLUMNS * 4 / 1e9
+    _say(f"{rows:,} windows: {gigabytes[0]:.1f} GB made beforehand, {gigabytes[1]:.2f} GB here")
     for peer in ("PatchTST", "LSTM"):
         _peer(peer, features[:, 0])
 
@@ -104,12 +109,12 @@ def _peer(name: str, series: np.ndarray[tuple[int], np.dtype[np.float32]], steps
     if importlib.util.find_spec("neuralforecast") is None:
         _say(f"train, neuralforecast's {name}: not installed")
         return
-    import neuralforecast
-    import neuralforecast.models
     import pandas as pd
 
+    neuralforecast: Any = importlib.import_module("neuralforecast")
+
     quiet = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
-    kind = getattr(neuralforecast.models, name)
+    kind = getattr(importlib.import_module("neuralforecast.models"), name)
     model = kind(h=30, input_size=LOOK_BACK, max_steps=steps, windows_batch_size=BATCH, batch_size=1, **quiet)
     frame = pd.DataFrame({"unique_id": "book", "ds": np.arange(len(series)), "y": series})
     began = time.process_time()

@@ -216,9 +216,8 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
         packed, out, sums = ctx.saved_tensors
-        made = torch.empty_like(packed)
-        numbers = (tensor.detach().contiguous().numpy() for tensor in (packed, out, sums, gradients[0], made))
-        backward(*numbers, *ctx.dropped)
+        made, came = torch.empty_like(packed), gradients[0].contiguous()
+        backward(packed.detach().numpy(), out.numpy(), sums.numpy(), came.numpy(), made.numpy(), *ctx.dropped)
         return made, None
 
 

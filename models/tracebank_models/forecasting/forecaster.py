@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -24,6 +24,9 @@ from .registry import MODELS
 from .rows import Rows
 from .settings import ForecastSettings
 from .shape import Forecaster, Shape
+
+if TYPE_CHECKING:
+    from .stream import Stream
 
 _SETTINGS, _WEIGHTS, _CURVES = "settings.json", "weights.safetensors", "curves.parquet"
 _NOT_KEPT: Final = ".network."
@@ -75,6 +78,12 @@ class TrainedForecaster:
             ends = window_ends(ticks.segment, self.settings.look_back, 0, rows or range(len(ticks)))
             values = shown.said(self.on(place), ends).numpy()
         return Forecasts(ends, values, self.settings.horizons, self.settings.said)
+
+    def stream(self) -> Stream:
+        """Forecasts of rows as they come."""
+        from .stream import Stream
+
+        return Stream(self)
 
     def on(self, device: torch.device) -> Sequence[nn.Module]:
         """The modules, on a device."""

@@ -42,20 +42,20 @@ class Rows:
         # Rows that share memory are moved only when they are taken.
         return self._instead[ends].to(self.device)
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """The precision that products are taken in."""
-        enabled = self.settings.precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
     @torch.no_grad()
     def said(self, modules: Sequence[nn.Module], ends: NDArray[np.int64], batch: int = 256) -> Tensor:
         """What modules in evaluation say of last rows `[k]`, `[k, horizons of all, outputs]` on the CPU."""
         parts = []
         for some in torch.split(torch.from_numpy(ends), batch):
-            with self.autocast():
+            with autocast(self.settings, self.device):
                 shown = self.shown(some)
                 parts.append(torch.cat([module(shown).float() for module in modules], 1).cpu())
         return torch.cat(parts)
+
+
+def autocast(settings: ForecastSettings, device: torch.device) -> AbstractContextManager[object]:
+    """The precision that products are taken in."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
 
 
 def windows(features: NDArray[np.float32], settings: ForecastSettings, device: torch.device) -> Windows:

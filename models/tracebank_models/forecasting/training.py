@@ -24,7 +24,7 @@ from .forecaster import TrainedForecaster, made
 from .hfformer import HFformer
 from .linear import Imbalance
 from .losses import forecast_loss
-from .rows import Rows
+from .rows import Rows, autocast
 from .settings import ForecastSettings
 
 Progress = Callable[[int], object]
@@ -168,7 +168,7 @@ class _Member:
             rate = settings.learning_rate * settings.decay**epoch * min(1.0, step / max(1, settings.warm_up))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with self.shown.autocast():
+            with autocast(settings, self.shown.device):
                 said = module(self.shown.shown(some))
             loss = forecast_loss(said, self.targets[some].to(self.shown.device), settings.said, self.module.unit)
             optimizer.zero_grad()
