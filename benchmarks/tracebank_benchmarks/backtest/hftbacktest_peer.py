@@ -93,7 +93,7 @@ def _strategy() -> Any:
     peer: Any = importlib.import_module("hftbacktest")
     filled, good, limit = peer.FILLED, peer.GTC, peer.LIMIT
 
-    @njit  # type: ignore[untyped-decorator]
+    @njit
     def trade(account, moments, side, qty, prices, times):  # type: ignore[no-untyped-def]
         count = 0
         account.elapse(1)  # to the first event: before that it knows no time
@@ -109,7 +109,7 @@ def _strategy() -> Any:
                 send(account, point, side[point], qty)
         return note(account, count, prices, times)
 
-    @njit  # type: ignore[untyped-decorator]
+    @njit
     def note(account, count, prices, times):  # type: ignore[no-untyped-def]
         orders = account.orders(0).values()
         while orders.has_next():
@@ -120,7 +120,7 @@ def _strategy() -> Any:
         account.clear_inactive_orders(0)
         return count
 
-    @njit  # type: ignore[untyped-decorator]
+    @njit
     def send(account, number, side, qty):  # type: ignore[no-untyped-def]
         depth = account.depth(0)
         if side > 0:

@@ -19,7 +19,7 @@ def made_up_ticks(rows: int, levels: int = 10, seed: int = 0) -> Ticks:
     middle = 600_000 + np.cumsum(random.integers(-2, 3, rows))
     bid = (middle - random.integers(1, 4, rows))[:, None] - np.arange(levels)
     ask = (middle + random.integers(0, 3, rows))[:, None] + np.arange(levels)
-    bids, asks = (random.integers(20, 500, (rows, levels)) / 100 for _ in range(2))
+    bids, asks = (np.asarray(random.integers(20, 500, (rows, levels)) / 100, np.float64) for _ in range(2))
     times = FIRST_NS + np.arange(rows) * ROW_NS
     segment = np.zeros(rows, np.int32)
     return Ticks("made_up", "BTCUSDT", times, "local", bid * TICK_SIZE, bids, ask * TICK_SIZE, asks, segment)
