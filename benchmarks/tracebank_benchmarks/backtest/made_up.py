@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from tracebank_models.order_book_features.ticks import Ticks
 
 ROW_NS = 100_000_000
 """Between rows."""
-TICK_SIZE = 0.1
+TICK_SIZE: Final = np.float64(0.1)
 FIRST_NS = 1_722_988_800_000_000_000
 
 
@@ -19,7 +21,7 @@ def made_up_ticks(rows: int, levels: int = 10, seed: int = 0) -> Ticks:
     middle = 600_000 + np.cumsum(random.integers(-2, 3, rows))
     bid = (middle - random.integers(1, 4, rows))[:, None] - np.arange(levels)
     ask = (middle + random.integers(0, 3, rows))[:, None] + np.arange(levels)
-    bids, asks = (np.asarray(random.integers(20, 500, (rows, levels)) / 100, np.float64) for _ in range(2))
+    bids, asks = (random.integers(20, 500, (rows, levels)) / 100 for _ in range(2))
     times = FIRST_NS + np.arange(rows) * ROW_NS
     segment = np.zeros(rows, np.int32)
     return Ticks("made_up", "BTCUSDT", times, "local", bid * TICK_SIZE, bids, ask * TICK_SIZE, asks, segment)
