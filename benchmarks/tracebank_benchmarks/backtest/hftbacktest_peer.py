@@ -63,7 +63,11 @@ def events_of(ticks: Ticks) -> NDArray[np.void]:
 
 
 def peer_fills(ticks: Ticks, events: NDArray[np.void], signals: Signals, settings: StrategySettings) -> PeerFills:
-    """Trade by `one_run` at the touch; an order reaches the exchange while the row that we fill it on stands there."""
+    """Trade by `one_run` at the touch; an order reaches the exchange while the row that we fill it on stands there.
+
+    Orders that open may rest (`limit_entry`), if they are given up before the next decision. What cancels one arrives
+    after the last row on which it may be filled.
+    """
     peer: Any = importlib.import_module("hftbacktest")
     points = decision_points(ticks, settings)
     seen = views(signals, points.rows, settings)
@@ -74,7 +78,8 @@ def peer_fills(ticks: Ticks, events: NDArray[np.void], signals: Signals, setting
     asset = asset.trading_value_fee_model(settings.maker_fee, settings.taker_fee)
     account = peer.HashMapMarketDepthBacktest([asset.tick_size(TICK_SIZE).lot_size(0.01).last_trades_capacity(0)])
     prices, times = np.empty(2 * len(side)), np.empty(2 * len(side), np.int64)
-    count = _strategy()(account, ticks.times[points.rows], side, settings.quantity, prices, times)
+    patience = settings.patience * ROW_NS if settings.orders == "limit_entry" else 0
+    count = _strategy()(account, ticks.times[points.rows], side, settings.quantity, patience, prices, times)
     state = account.state_values(0)
     balance, fee = float(state.balance), float(state.fee)
     account.close()
@@ -91,10 +96,10 @@ def _strategy() -> Any:
     from numba import njit
 
     peer: Any = importlib.import_module("hftbacktest")
-    filled, good, limit = peer.FILLED, peer.GTC, peer.LIMIT
+    filled, good, post_only, limit = peer.FILLED, peer.GTC, peer.GTX, peer.LIMIT
 
-    @njit  # type: ignore[untyped-decorator]
-    def trade(account, moments, side, qty, prices, times):  # type: ignore[no-untyped-def]
+    @njit
+    def trade(account, moments, side, qty, patience, prices, times):  # type: ignore[no-untyped-def]
         count = 0
         account.elapse(1)  # to the first event: before that it knows no time
         for point in range(len(moments)):
@@ -105,11 +110,13 @@ def _strategy() -> Any:
             position = account.position(0)
             if abs(position) > 1e-9:
                 send(account, point, -1 if position > 0 else 1, qty)
-            elif side[point] != 0:
+            elif side[point] != 0 and patience == 0:
                 send(account, point, side[point], qty)
+            elif side[point] != 0:
+                rest(account, point, side[point], qty, patience)
         return note(account, count, prices, times)
 
-    @njit  # type: ignore[untyped-decorator]
+    @njit
     def note(account, count, prices, times):  # type: ignore[no-untyped-def]
         orders = account.orders(0).values()
         while orders.has_next():
@@ -120,13 +127,26 @@ def _strategy() -> Any:
         account.clear_inactive_orders(0)
         return count
 
-    @njit  # type: ignore[untyped-decorator]
+    @njit
     def send(account, number, side, qty):  # type: ignore[no-untyped-def]
         depth = account.depth(0)
         if side > 0:
             account.submit_buy_order(0, number, depth.best_ask + 100, qty, good, limit, False)
         else:
             account.submit_sell_order(0, number, depth.best_bid - 100, qty, good, limit, False)
+
+    @njit
+    def rest(account, number, side, qty, patience):  # type: ignore[no-untyped-def]
+        depth = account.depth(0)
+        if side > 0:
+            account.submit_buy_order(0, number, depth.best_bid, qty, post_only, limit, False)
+        else:
+            account.submit_sell_order(0, number, depth.best_ask, qty, post_only, limit, False)
+        account.elapse(patience)
+        orders = account.orders(0).values()
+        while orders.has_next():
+            if orders.get().cancellable:
+                account.cancel(0, number, False)
 
     _COMPILED.append(trade)
     return trade

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from tracebank_models.order_book_features.ticks import Ticks
 
 ROW_NS = 100_000_000
 """Between rows."""
-TICK_SIZE = 0.1
+TICK_SIZE: Final = np.float64(0.1)
 FIRST_NS = 1_722_988_800_000_000_000
 
 

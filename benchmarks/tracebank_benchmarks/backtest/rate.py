@@ -15,22 +15,21 @@ and 8 M event-driven, 15 s for the first call, a second for the figures, twice t
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tracebank_models.backtest.decision_points import Signals
-from tracebank_models.backtest.run import ENGINES, BacktestResult, backtest
+from tracebank_models.backtest.run import ENGINES, Engine, backtest
 from tracebank_models.backtest.settings import StrategySettings
 from tracebank_models.backtest.summary import summarise
 from tracebank_models.order_book_features.ticks import Ticks
@@ -39,8 +38,9 @@ from .hftbacktest_peer import NAME as HFTBACKTEST
 from .hftbacktest_peer import events_of, peer_fills
 from .made_up import made_up_signals, made_up_ticks
 from .process_costs import process_costs
+from .vectorbt_peer import NAME as VECTORBT
+from .vectorbt_peer import portfolio_of
 
-VECTORBT: Final = "vectorbt"
 SETTINGS: Final = StrategySettings(taker_fee=4e-4)
 RATES: Final = {"vectorised": 15e6, "event_driven": 8e6}
 """Least rows a CPU-second."""
@@ -66,9 +66,7 @@ class Rate:
 def measure(rows: int, rounds: int) -> list[Rate]:
     """Trade in every way in turn."""
     ticks, signals = made_up_ticks(rows), made_up_signals(rows)
-    ways: dict[str, Callable[[], int]] = {
-        engine: (lambda engine=engine: backtest(ticks, signals, SETTINGS, engine).trades.height) for engine in ENGINES
-    }
+    ways: dict[str, Callable[[], int]] = {engine: partial(_traded, ticks, signals, engine) for engine in ENGINES}
     sizes, notes = dict.fromkeys(ways, rows), dict.fromkeys(ways, "")
     for name, peer in _peers(ticks, signals):
         ways[name], sizes[name], notes[name] = peer
@@ -82,9 +80,13 @@ def measure(rows: int, rounds: int) -> list[Rate]:
     return [Rate(name, *told[name], note=notes[name]) for name in ways]
 
 
+def _traded(ticks: Ticks, signals: Signals, engine: Engine) -> int:
+    return backtest(ticks, signals, SETTINGS, engine).trades.height
+
+
 def _peers(ticks: Ticks, signals: Signals) -> Iterator[tuple[str, tuple[Callable[[], int], int, str]]]:
     if importlib.util.find_spec(VECTORBT):
-        portfolio = _portfolio(ticks, backtest(ticks, signals, SETTINGS))
+        portfolio = portfolio_of(ticks, backtest(ticks, signals, SETTINGS))
         yield VECTORBT, (lambda: int(portfolio().orders.count()) // 2, len(ticks), "decides nothing")
     if importlib.util.find_spec(HFTBACKTEST):
         few, some = made_up_ticks(_PEER_ROWS), signals[:_PEER_ROWS]
@@ -93,31 +95,16 @@ def _peers(ticks: Ticks, signals: Signals) -> Iterator[tuple[str, tuple[Callable
         yield HFTBACKTEST, (lambda: len(peer_fills(few, events, some, SETTINGS).prices) // 2, _PEER_ROWS, note)
 
 
-def _portfolio(ticks: Ticks, result: BacktestResult) -> Callable[[], Any]:
-    """Trades of ours as signals to vectorbt, at the mid."""
-    peer: Any = importlib.import_module(VECTORBT)
-    orders = {f"{side}_{end}": np.zeros(len(ticks), np.bool_) for side in ("long", "short") for end in ("in", "out")}
-    for side, opened, closed in result.trades.select("side", "opened_row", "closed_row").iter_rows():
-        orders[f"{side}_in"][opened] = orders[f"{side}_out"][closed] = True
-    sides, mid = [orders[name] for name in ("long_in", "long_out", "short_in", "short_out")], ticks.price("mid")
-    told = {"size": SETTINGS.quantity, "fees": SETTINGS.taker_fee, "init_cash": 1e9, "freq": "100ms"}
-    return lambda: peer.Portfolio.from_signals(mid, *sides, **told)
-
-
-def measure_figures(rounds: int, rows: int = 1_000_000) -> list[Rate]:
+def measure_figures(rows: int, rounds: int) -> list[Rate]:
     """Sum up many trades, as vectorbt does."""
     ticks, signals = made_up_ticks(rows, levels=1), made_up_signals(rows, columns=1)
     result = backtest(ticks, signals, replace(SETTINGS, horizon=3))
-    ways: dict[str, Callable[[], object]] = {
-        "figures": lambda: summarise(ticks, result.trades, result.equity, result.settings)
-    }
-    if importlib.util.find_spec(VECTORBT):
-        portfolio = _portfolio(ticks, result)()
-        ways[f"figures, {VECTORBT}"] = portfolio.stats
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[float]] = {"figures": []}
     for _ in range(rounds):
-        for name, work in ways.items():
-            found[name].append(_cpu_seconds(work))
+        found["figures"].append(_cpu_seconds(partial(summarise, ticks, result.trades, result.equity, SETTINGS)))
+        if importlib.util.find_spec(VECTORBT):
+            portfolio = portfolio_of(ticks, result)()  # anew, for it remembers what it once worked out
+            found.setdefault(f"figures, {VECTORBT}", []).append(_cpu_seconds(portfolio.stats))
     middle = {name: statistics.median(some) for name, some in found.items()}
     return [Rate(name, rows, taken, rows / taken, result.trades.height) for name, taken in middle.items()]
 
@@ -171,7 +158,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure both engines, beside their peers where they are."""
-    rates = [*measure(rows, rounds), *measure_figures(rounds), *measure_processes(rows)]
+    rates = [*measure(rows, rounds), *measure_figures(rows, rounds), *measure_processes(rows)]
     missing = [name for name in (VECTORBT, HFTBACKTEST) if not importlib.util.find_spec(name)]
     if as_json:
         print(json.dumps([asdict(rate) for rate in rates]))  # noqa: T201

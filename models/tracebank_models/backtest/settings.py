@@ -34,7 +34,8 @@ class StrategySettings:
 
     A decision is made every `horizon` ticks, from the first row of each segment on, unless an order is under way. When
     flat, all signals above (below) 0 open a long (short) position. An open one is closed at a later decision point, and
-    opened again at the next but one at the earliest.
+    another is opened at the one after that at the earliest. What the book could not take of a closing order is closed
+    at the decision points that follow.
 
     Raises:
         ValueError: A field is out of range; the line names it, its value and what is allowed.
