@@ -37,11 +37,11 @@ TRADED: dict[str, Any] = {"signals": [1, 3], "strategy": {"horizon": 3, "fill": 
 
 @pytest.fixture(scope="module")
 def books() -> dict[date, pl.DataFrame]:
-    """Two days of one book, two minutes each."""
+    """Two days of one book, four minutes each."""
     found = {}
     for seed, day in enumerate((FIRST, SECOND)):
         market = SyntheticMarket(
-            symbols=(Instrument(SYMBOL),), venues=(VENUE,), day=day, seed=seed, duration_s=120, signal_r2=0.5,
+            symbols=(Instrument(SYMBOL),), venues=(VENUE,), day=day, seed=seed, duration_s=240, signal_r2=0.5,
             signal_horizon_s=1, streams=("depth10",),
         )  # fmt: skip
         found[day] = simulate(market, SYMBOL, VENUE).book
@@ -84,7 +84,8 @@ def test_a_day_becomes_models_forecasts_scores_and_trades_that_are_not_doubled(h
     )
     assert shared["n"].item() == 0
     outside = home.sql(
-        """SELECT count() AS n FROM series.forecasts AS f INNER JOIN relational.forecast_splits AS s ON s.model = f.model
+        """SELECT count() AS n FROM series.forecasts AS f INNER JOIN relational.forecast_splits AS s
+        ON s.model = f.model
         WHERE s.split = 'test' AND (f.row < s.first_row OR f.row > s.last_row OR f.ts < s.first_ts)"""
     )
     assert outside["n"].item() == 0, "of its own day a model is judged on what it never saw"
@@ -113,16 +114,20 @@ def test_a_later_day_is_forecast_whole_and_an_earlier_one_never(home: Home) -> N
         """SELECT m.day AS day, count(DISTINCT f.row) AS n FROM series.forecasts AS f
         INNER JOIN relational.forecast_models AS m ON m.model = f.model GROUP BY day ORDER BY day"""
     )
-    assert judged["n"].to_list()[0] == 1_200 - 19, "all but the first rows, which no window ends on"
-    assert judged["n"].to_list()[1] < 300
+    assert judged["n"].to_list()[0] == 2_400 - 19, "all but the first rows, which no window ends on"
+    assert judged["n"].to_list()[1] < 600
 
 
 @pytest.mark.parametrize(
     ("asset", "config", "said"),
     [
         (models, {"models": ["oracle"]}, "models: 'oracle' is not allowed; allowed: hfformer"),
-        (models, {"changes": {"horizons": [1, 5_000]}}, "5000"),
-        (models, {"changes": {"look_back": 3_000}}, "3000"),
+        (
+            models,
+            {"changes": {"horizons": [1, 5_000]}},
+            "horizons: 100 ticks and 5000 more are not allowed; allowed: fewer",
+        ),
+        (models, {"changes": {"look_back": 3_000}}, "look_back, horizons: 3000 ticks and 30 more"),
         (models, {"changes": {"epoch": 3}}, "epoch"),
         (
             models,

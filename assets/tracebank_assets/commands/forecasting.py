@@ -87,11 +87,17 @@ def show(symbol: Symbol, day: Day = "") -> None:
 
 def _traded(models: list[str], signals: str, fill: str, fee: float, delay: int) -> dict[dg.AssetKey, dict[str, Any]]:
     from tracebank_assets.forecasting.keys import BACKTESTS_KEY
+    from tracebank_models.backtest.settings import StrategySettings
+    from tracebank_models.checked_settings import changed_settings
 
     words = _words(signals)
     if not words or not all(word.isdigit() for word in words):
         raise click.UsageError(f"--signals: {signals!r} is not allowed; allowed: odd whole numbers with commas between")
     strategy = {"fill": fill, "taker_fee": fee, "delay": float(delay)}
+    try:  # before anything is trained
+        changed_settings(StrategySettings(), strategy, "strategy")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     return {BACKTESTS_KEY: {"models": models, "signals": [int(word) for word in words], "strategy": strategy}}
 
 

@@ -30,7 +30,6 @@ from tracebank_schemas.language_model import TRAINING_CURVES
 if TYPE_CHECKING:
     from tracebank_models.forecasting.forecaster import TrainedForecaster
     from tracebank_models.forecasting.settings import ForecastSettings
-
     from tracebank_models.order_book_features.splits import Split
     from tracebank_models.order_book_features.ticks import Ticks
 
@@ -83,8 +82,7 @@ def models(context: dg.AssetExecutionContext, config: ModelsConfig, stores: Stor
         made.device = str(device)
         ticks = stored_ticks(stores, day, symbol, config.venue)
         version = stores.ledger.latest_version("/".join(BOOK_KEY.path), str(context.partition_key)) or "unknown"
-        shares = (config.train, config.validation, max(0.0, 1 - config.train - config.validation))
-        split = split_by_time(len(ticks), shares, max(one.look_back + one.horizons[-1] for one in asked))
+        split = split_by_time(len(ticks), _shares(config), _purge(asked, len(ticks)))
         keys = [model_key(one, version, ticks.venue, symbol, day, split) for one in asked]
         with track(f"forecasters of {symbol}", sum(_work(one, split) for one in asked)) as advance:
             found = [
@@ -112,10 +110,9 @@ def settings_of(config: ModelsConfig) -> "list[ForecastSettings]":
         ValueError: A setting is not allowed; one line.
         dg.Failure: No model or no seed is asked for.
     """
+    from tracebank_models.checked_settings import changed_settings
     from tracebank_models.forecasting.registry import MODELS
     from tracebank_models.forecasting.settings import ForecastSettings
-
-    from tracebank_models.checked_settings import changed_settings
 
     if not (config.models and config.seeds):
         raise dg.Failure(f"models, seeds: none is not allowed; models allowed: {', '.join(MODELS)}")
@@ -141,6 +138,22 @@ def model_key(settings: "ForecastSettings", version: str, venue: str, symbol: st
 def model_folder(settings: Settings, model: str) -> Path:
     """Where a model's weights lie."""
     return settings.home / GROUP / model
+
+
+def _shares(config: ModelsConfig) -> tuple[float, float, float]:
+    return config.train, config.validation, max(0.0, 1 - config.train - config.validation)
+
+
+def _purge(asked: "list[ForecastSettings]", ticks: int) -> int:
+    """Rows between two parts of the day, so that no window or target of one reaches into the next."""
+    longest = max(asked, key=lambda one: one.look_back + one.horizons[-1])
+    rows = longest.look_back + longest.horizons[-1]
+    if rows >= ticks:
+        raise dg.Failure(
+            f"look_back, horizons: {longest.look_back} ticks and {longest.horizons[-1]} more are not allowed; "
+            f"allowed: fewer than the day's {ticks:,} ticks together"
+        )
+    return rows
 
 
 def _work(settings: "ForecastSettings", split: "Split") -> int:
