@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from tracebank_benchmarks.forecasting.paper_form import PaperForm, all_windows
-from tracebank_models.forecasting.cpu_kernels import attended, dropped
+from tracebank_models.forecasting.cpu_functions import attended, dropped
 from tracebank_models.forecasting.hfformer import HFformer
 from tracebank_models.forecasting.shape import Shape
 from tracebank_models.order_book_features.windows import Windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .cpu_kernels import attended, dropped, runs_here
+from .cpu_functions import attended, dropped, runs_here
 
 
 class SelfAttention(nn.Module):

@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numba import njit
 from numpy.typing import NDArray
-from torch import Tensor
 
 _Floats = NDArray[np.float32]
 _LOG2E: Final = np.float32(1.4426950408889634)
@@ -77,7 +75,7 @@ def _scores(scores: _Floats, count: int, query: _Floats, keys: _Floats) -> None:
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def forward(packed: _Floats, out: _Floats, sums: _Floats, seed: int, limit: Any, scale: Any) -> None:
+def attend(packed: _Floats, out: _Floats, sums: _Floats, seed: int, limit: Any, scale: Any) -> None:
     """Attend.
 
     Args:
@@ -125,7 +123,7 @@ def forward(packed: _Floats, out: _Floats, sums: _Floats, seed: int, limit: Any,
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def backward(
+def attend_backward(
     packed: _Floats,
     out: _Floats,
     sums: _Floats,
@@ -135,15 +133,15 @@ def backward(
     limit: Any,
     scale: Any,
 ) -> None:
-    """Gradients of what `forward` made.
+    """Gradients of what `attend` made.
 
     Args:
-        packed: As `forward` was given.
+        packed: As `attend` was given.
         out: As it made.
         sums: As it made.
         gradient: Of `out`.
         packed_gradient: Of `packed`, filled.
-        seed: As `forward` was given.
+        seed: As `attend` was given.
         limit: Likewise.
         scale: Likewise.
     """
@@ -200,73 +198,3 @@ def drop(values: _Floats, out: _Floats, seed: int, limit: Any, scale: Any) -> No
         start = row_seed(seed, row)
         for at in range(count):
             out[row, at] = values[row, at] * (scale if hashed(start, at) >= limit else np.float32(0.0))
-
-
-class _Attention(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, packed: Tensor, dropout: float) -> Tensor:
-        packed = packed.contiguous()
-        windows, ticks, _, heads, parts = packed.shape
-        out, sums = packed.new_empty(windows, ticks, heads, parts), packed.new_empty(windows, heads, ticks)
-        ctx.dropped = _dropped(dropout)
-        forward(packed.detach().numpy(), out.numpy(), sums.numpy(), *ctx.dropped)
-        ctx.save_for_backward(packed, out, sums)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        packed, out, sums = ctx.saved_tensors
-        made, came = torch.empty_like(packed), gradients[0].contiguous()
-        backward(packed.detach().numpy(), out.numpy(), sums.numpy(), came.numpy(), made.numpy(), *ctx.dropped)
-        return made, None
-
-
-class _Drop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, dropout: float) -> Tensor:
-        ctx.dropped = _dropped(dropout)
-        return _with_less(values, ctx.dropped)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        return _with_less(gradients[0], ctx.dropped), None
-
-
-def _with_less(values: Tensor, dropped: tuple[int, Any, Any]) -> Tensor:
-    out = torch.empty_like(values, memory_format=torch.contiguous_format)
-    last = values.shape[-1]
-    drop(values.detach().contiguous().view(-1, last).numpy(), out.view(-1, last).numpy(), *dropped)
-    return out
-
-
-def _dropped(dropout: float) -> tuple[int, Any, Any]:
-    """Seed (torch's next random number), limit and scale."""
-    if not dropout:
-        return 0, np.uint32(0), _ONE
-    seed = int(torch.randint(1 << 62, ()))
-    return seed, np.uint32(dropout * 2**32), np.float32(1 / (1 - dropout))
-
-
-def runs_here(values: Tensor) -> bool:
-    """Whether these kernels take a tensor: float32 on the CPU, and not while torch compiles."""
-    return values.device.type == "cpu" and values.dtype == torch.float32 and not torch.compiler.is_compiling()
-
-
-def attended(packed: Tensor, dropout: float) -> Tensor:
-    """Causal attention on the CPU.
-
-    Args:
-        packed: `[b, ticks, 3, heads, parts]`, float32: queries, keys, values.
-        dropout: Share of weights that are dropped.
-
-    Returns:
-        `[b, ticks, heads, parts]`.
-    """
-    made: Tensor = _Attention.apply(packed, dropout)  # type: ignore[no-untyped-call]
-    return made
-
-
-def dropped(values: Tensor, dropout: float) -> Tensor:
-    """Dropout on the CPU, of float32 of any shape."""
-    made: Tensor = _Drop.apply(values, dropout)  # type: ignore[no-untyped-call]
-    return made

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from tracebank_models.order_book_features.splits import Split, window_ends
 from tracebank_models.order_book_features.targets import targets
 from tracebank_models.order_book_features.ticks import Ticks
 
+from .checkpoint import Checkpoint, State, random_state, random_state_of_its_own, set_random_state
 from .forecaster import TrainedForecaster, made
 from .hfformer import HFformer
 from .linear import Imbalance
@@ -29,7 +28,6 @@ from .settings import ForecastSettings
 
 Progress = Callable[[int], object]
 """Called with the windows of each batch that was learned from."""
-_State = dict[str, Any]
 
 
 def train(
@@ -61,9 +59,9 @@ def train(
             training.
     """
     place = resolved_device(device)
-    with one_thread(), _random_state_of_its_own(place):
+    with one_thread(), random_state_of_its_own(place):
         shown = Rows(settings, ticks, place)
-        kept = _Checkpoint(checkpoint, _fingerprint(settings, ticks, split))
+        kept = Checkpoint(checkpoint, _fingerprint(settings, ticks, split))
         for number in range(len(kept.state["done"]), len(settings.members)):
             _Member(shown, ticks, split, number).learn(kept, progress)
         modules = nn.ModuleList(made(settings, horizons) for horizons in settings.members)
@@ -105,7 +103,7 @@ class _Member:
             self.module.unit.copy_(torch.where(known > 0, known, 1.0))
         self.best: dict[str, Tensor] | None = None
 
-    def learn(self, kept: _Checkpoint, progress: Progress | None) -> None:
+    def learn(self, kept: Checkpoint, progress: Progress | None) -> None:
         """Train, and hand the best weights over."""
         if isinstance(self.module, Imbalance):
             self.module.fit(self.shown.shown(torch.from_numpy(self.ends)).cpu(), self.targets[self.ends])
@@ -122,7 +120,7 @@ class _Member:
         kept.state["current"] = None
         kept.save()
 
-    def _epochs(self, kept: _Checkpoint, progress: Progress | None) -> None:
+    def _epochs(self, kept: Checkpoint, progress: Progress | None) -> None:
         decay = self.settings.weight_decay
         optimizer = torch.optim.AdamW(self.module.parameters(), amsgrad=True, weight_decay=decay, fused=True)
         rows, first = [], 0
@@ -130,7 +128,7 @@ class _Member:
             self.module.load_state_dict(current["module"])
             optimizer.load_state_dict(current["optimizer"])
             self.best, rows, first = current["best"], current["rows"], current["epoch"]
-            _set_random_state(current["random"], self.shown.device)
+            set_random_state(current["random"], self.shown.device)
         module = torch.compile(self.module) if self.settings.compiled else self.module
         for epoch in range(first, self.settings.epochs):
             began = time.perf_counter()
@@ -144,7 +142,7 @@ class _Member:
                 "best": self.best,
                 "rows": rows,
                 "epoch": epoch + 1,
-                "random": _random_state(self.shown.device),
+                "random": random_state(self.shown.device),
             }
             kept.save()
         kept.state["rows"] += [row | {"chosen": epoch == _best(rows)} for epoch, row in enumerate(rows)]
@@ -182,7 +180,7 @@ class _Member:
             raise ValueError(f"learning_rate: the loss of epoch {epoch + 1} is {mean}; a lower one than {rate} may do")
         return rate, mean
 
-    def _row(self, epoch: int, windows: int, rate: float | None, loss: float | None, began: float) -> _State:
+    def _row(self, epoch: int, windows: int, rate: float | None, loss: float | None, began: float) -> State:
         self.module.eval()
         return {
             "horizon": self.horizons[0] if self.settings.per_horizon else None,
@@ -209,36 +207,10 @@ class _Member:
         return float(forecast_loss(said, self.targets[self.others], self.settings.said, unit))
 
 
-def _best(rows: list[_State]) -> int:
+def _best(rows: list[State]) -> int:
     """The epoch with the lowest validation loss, from 0; the last where none is known."""
     losses = [row["validation_loss"] for row in rows]
     return len(rows) - 1 if None in losses else int(np.argmin(losses))
-
-
-@dataclass(slots=True)
-class _Checkpoint:
-    """Where a training stands, in a file that is whole or not there."""
-
-    path: Path | None
-    fingerprint: str
-    state: _State = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.state = {"fingerprint": self.fingerprint, "done": [], "rows": [], "current": None}
-        if self.path is not None and self.path.exists():
-            state = torch.load(self.path, weights_only=True)
-            if state["fingerprint"] != self.fingerprint:
-                raise ValueError(
-                    f"checkpoint: {self.path.name} is of another training; allowed: the settings, ticks and split that"
-                    " it was begun with, or another file"
-                )
-            self.state = state
-
-    def save(self) -> None:
-        if self.path is not None:
-            partial = self.path.with_name(f".{self.path.name}.partial")
-            torch.save(self.state, partial)
-            partial.replace(self.path)
 
 
 def _fingerprint(settings: ForecastSettings, ticks: Ticks, split: Split) -> str:
@@ -246,22 +218,3 @@ def _fingerprint(settings: ForecastSettings, ticks: Ticks, split: Split) -> str:
     for column in (ticks.times, ticks.segment, ticks.price("weighted_mid"), ticks.price("mid")):
         seen.update(column.tobytes())
     return seen.hexdigest()
-
-
-@contextmanager
-def _random_state_of_its_own(device: torch.device) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda"], device)
