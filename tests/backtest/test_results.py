@@ -68,6 +68,7 @@ def test_three_trades_summed_up(engine: Engine) -> None:
     assert (found.trades, found.long_trades, found.short_trades) == (3, 2, 1)
     assert (found.pnl_gross, found.turnover) == (8, 1216)
     assert (found.pnl_net, found.fees, found.pnl_short) == pytest.approx((6.784, 1.216, 5.594))
+    assert found.return_bps == pytest.approx(1.696)
     assert found.break_even_fee == 8 / 1216
     assert found.hit_rate == pytest.approx(2 / 3)
     net = np.array([5.59, 5.594, -4.4])
