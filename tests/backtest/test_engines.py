@@ -133,3 +133,15 @@ def _spreads(result: BacktestResult, ticks: Ticks) -> float:
     half = (ticks.ask_price[:, 0] - ticks.bid_price[:, 0]) / 2
     rows = [result.trades[name].to_numpy() for name in ("opened_row", "closed_row")]
     return float((result.trades["qty"].to_numpy() * (half[rows[0]] + half[rows[1]])).sum())
+
+
+def test_columns_lie_in_memory_as_they_may() -> None:
+    random = np.random.default_rng(6)
+    ticks, signals = random_ticks(random, 300), random_signals(random, 300, 3)
+    names = ("bid_price", "bid_qty", "ask_price", "ask_qty")
+    turned = dataclasses.replace(ticks, **{name: np.asfortranarray(getattr(ticks, name)) for name in names})
+    for one in (turned.times, turned.bid_price, signals):
+        one.flags.writeable = False
+    chosen = StrategySettings(horizon=3, fill="walk")
+    for engine in MARKET:
+        assert _told(backtest(turned, signals, chosen, engine)) == _told(backtest(ticks, signals, chosen, engine))

@@ -68,6 +68,7 @@ def test_three_trades_summed_up(engine: Engine) -> None:
     assert (found.trades, found.long_trades, found.short_trades) == (3, 2, 1)
     assert (found.pnl_gross, found.turnover) == (8, 1216)
     assert (found.pnl_net, found.fees, found.pnl_short) == pytest.approx((6.784, 1.216, 5.594))
+    assert found.return_bps == pytest.approx(1.696)
     assert found.break_even_fee == 8 / 1216
     assert found.hit_rate == pytest.approx(2 / 3)
     net = np.array([5.59, 5.594, -4.4])
@@ -96,10 +97,9 @@ def test_held_until_the_signals_flip_and_closed_at_the_end(engine: Engine) -> No
 @engines
 def test_sizes_and_threshold_are_of_the_mean_signal(engine: Engine) -> None:
     chosen = StrategySettings(horizon=2, delay=1.0, sizing="table", threshold=0.06, fill="mid")
-    seen = np.repeat(signals(13, r0=0.16, r4=0.05, r8=-0.25), 2, axis=1) + np.float32([[0, 0.01]])
+    seen = np.repeat(signals(13, r0=0.1875, r4=0.03125, r8=-0.140625), 2, axis=1) + np.float32([[0, 0.03125]])
     trades = backtest(book(BIDS), seen, chosen, engine).trades
-    assert trades["qty"].to_list() == [0.15, 0.15]
-    assert trades["signal"].to_list() == pytest.approx([0.165, -0.245])
+    assert trades["qty"].to_list() == [0.15, 0.1], "the second is -0.125, which is not above 0.125"
     assert PAPER_SIZES[-1] == (0, 0.025)
 
 
@@ -113,6 +113,15 @@ def test_a_walked_book_fills_what_it_holds(engine: Engine) -> None:
     assert trades["qty"].to_list() == pytest.approx([0.5, 0.3])
     assert trades["close_price"].to_list() == pytest.approx([103.5, 103])
     assert trades["closed_row"].to_list() == [3, 5]
+
+
+@engines
+def test_what_was_not_closed_is_closed_whatever_the_signals_say_then(engine: Engine) -> None:
+    chosen = StrategySettings(rule="until_flip", horizon=2, delay=1.0, fill="walk", quantity=1.0)
+    ticks = book(BIDS, qty=1.0)
+    ticks.bid_qty[5] = 0.25
+    trades = backtest(ticks, signals(13, r0=0.2, r4=-0.2, r6=0.2), chosen, engine).trades
+    assert trades.select("qty", "close_decided_row", "closed_row").rows() == [(0.25, 4, 5), (0.75, 6, 7)]
 
 
 def test_a_resting_order_is_filled_when_the_other_side_comes_to_it() -> None:
@@ -162,6 +171,16 @@ def test_a_ratio_of_neighbours_that_are_alike_is_less_sure() -> None:
     assert few.low is None
 
 
+def test_each_drawn_sample_has_its_own_spread() -> None:
+    values = np.array([0.3, -0.2, 0.9, 0.1, 0.4, 0.2])
+    drawn = values[np.random.default_rng(0).integers(6, size=(1_000, 6))]
+    spread = drawn.std(axis=1, ddof=1)
+    ratios = drawn.mean(axis=1)[spread > 0] / spread[spread > 0]
+    found = sharpe(values)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])))
+
+
 def test_a_year_is_scaled_from_periods() -> None:
     random = np.random.default_rng(2)
     ticks, seen = random_ticks(random, 20_000), random_signals(random, 20_000, 1)
@@ -198,6 +217,12 @@ def test_random_sides_trade_on_the_same_rows() -> None:
 def test_holding_is_long_from_end_to_end_of_each_segment() -> None:
     found = compare(book(BIDS), signals(13, r0=0.2), THREE, seeds=2).holding.trades
     assert found.select("opened_row", "closed_row", "open_price", "close_price", "qty").rows() == [(1, 12, 101, 99, 2)]
+
+
+def test_holding_is_as_large_as_the_strategy_s_mean_position() -> None:
+    chosen = StrategySettings(horizon=2, delay=1.0, sizing="table")
+    found = compare(book(BIDS), signals(13, r0=0.2, r4=-0.02), chosen, seeds=2)
+    assert found.holding.trades["qty"].to_list() == [(0.15 + 0.025) / 2]
 
 
 def test_random_sides_of_resting_orders() -> None:

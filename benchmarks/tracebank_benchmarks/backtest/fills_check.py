@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import numpy as np
 import typer
 
-from tracebank_models.backtest.run import ENGINES, backtest
+from tracebank_models.backtest.run import ENGINES, Engine, backtest
 from tracebank_models.backtest.settings import StrategySettings
 
 from .hftbacktest_peer import NAME as HFTBACKTEST
@@ -56,7 +56,8 @@ def compare_fills(rows: int, settings: StrategySettings) -> list[Compared]:
     signals[-4 * settings.horizon :] = np.nan  # what is open when the rows end is closed by us alone
     theirs = peer_fills(ticks, events_of(ticks), signals, settings)
     found = list[Compared]()
-    for engine in ENGINES if settings.orders == "market" else ("event_driven",):
+    engines: tuple[Engine, ...] = tuple(ENGINES) if settings.orders == "market" else ("event_driven",)
+    for engine in engines:
         trades = backtest(ticks, signals, settings, engine).trades
         prices = trades.select("open_price", "close_price").to_numpy().ravel()
         count, few = len(theirs.prices), min(len(theirs.prices), len(prices))

@@ -54,7 +54,8 @@ def equity_rows(
 def _merged(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Rising numbers of several arrays that rise, each once; as sorted runs are merged, this is faster than a set."""
     rows = np.sort(np.concatenate(parts), kind="stable")
-    return rows[np.append(True, rows[1:] != rows[:-1])]
+    once: NDArray[np.int64] = rows[np.append(True, rows[1:] != rows[:-1])]
+    return once
 
 
 def _while_held(points: DecisionPoints, lots: NDArray[np.void]) -> NDArray[np.bool_]:

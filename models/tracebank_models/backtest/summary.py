@@ -34,6 +34,8 @@ class Summary:
     """Quote currency, as all of PnL, fees, turnover and drawdown."""
     fees: float
     pnl_net: float
+    return_bps: float
+    """PnL after fees, basis points of the notional at the start."""
     pnl_long: float
     """After fees, as `pnl_short`."""
     pnl_short: float
@@ -101,6 +103,7 @@ def summarise(
         pnl_gross=float(gross.sum()),
         fees=float(trades["fees"].sum()),
         pnl_net=float(net.sum()),
+        return_bps=1e4 * float(net.sum()) / settings.start_notional,
         pnl_long=float(net[is_long].sum()),
         pnl_short=float(net[~is_long].sum()),
         bps_gross=_mean(trades["bps_gross"]),

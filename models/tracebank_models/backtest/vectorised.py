@@ -110,7 +110,7 @@ def _round(
     """Close what the book takes of each position; the lots, and the decision point from which it goes on."""
     begun = entries.points[active]
     at, end = np.minimum(attempt, len(points.rows) - 1), points.ends[begun]
-    inside = (attempt < len(points.rows)) & (points.rows[at] < end) & (points.arrivals[at] <= end)
+    inside = (attempt < len(points.rows)) & (points.arrivals[at] <= end)
     lots = np.empty(len(active), LOT)
     lots["position"], lots["side"], lots["signal"] = active, entries.side[active], entries.signal[active]
     lots["open_is_maker"] = lots["close_is_maker"] = False
