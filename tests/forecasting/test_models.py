@@ -72,6 +72,13 @@ def test_spikes_are_what_a_voltage_says_tick_by_tick() -> None:
     assert torch.allclose(send(rates, phases(7), axis=1).double(), torch.stack(sent, 1), rtol=1e-6)
 
 
+def test_rates_in_half_precision_send_spikes_at_the_same_ticks() -> None:
+    rates = torch.rand(2, 2_000, 8, generator=torch.Generator().manual_seed(3)).bfloat16()
+    sent = send(rates, phases(8), axis=1)
+    assert sent.dtype == torch.bfloat16
+    assert torch.allclose(sent.float(), send(rates.float(), phases(8), axis=1), rtol=1e-6, atol=0)
+
+
 def test_spikes_come_at_the_rate_on_average_and_seldom() -> None:
     rates = torch.rand(4, 5_000, 64, generator=torch.Generator().manual_seed(3))
     assert abs(send(rates, phases(64), axis=1).mean() - rates.mean()) < 0.01
