@@ -104,16 +104,9 @@ def test_the_control_is_least_squares_and_its_quantiles_cover_what_they_say() ->
     assert torch.allclose(below.float().mean((0, 1)), torch.tensor([0.1, 0.5, 0.9]), atol=0.001)
 
 
-def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tmp_path: object) -> None:
-    from transformers import TimesFm2_5Config, TimesFm2_5ModelForPrediction
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "head_dim": 8, "num_hidden_layers": 1}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "output_quantile_len": 32}
-    config = TimesFm2_5Config(**sizes, **heads, patch_length=8, horizon_length=32, context_length=64)
-    TimesFm2_5ModelForPrediction(config).save_pretrained(str(tmp_path))
+def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tiny_weights: str) -> None:
     horizons = tuple(range(1, 31))
-    model = Foundation(Shape(38, 20, 30, 3), str(tmp_path), horizons, (0.1, 0.5, 0.9))
+    model = Foundation(Shape(38, 20, 30, 3), tiny_weights, horizons, (0.1, 0.5, 0.9))
     price = torch.log(30_000 + torch.randn(5, 20, generator=torch.Generator().manual_seed(6)).cumsum(1).double())
     with torch.no_grad():
         said = model(price)
@@ -121,7 +114,7 @@ def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tmp_path: o
     assert said.shape == (5, 30, 3)
     assert (said.diff(dim=-1) >= 0).all()
     with pytest.raises(ValueError, match="horizons: 40 is not allowed; allowed: 1 to 32"):
-        Foundation(Shape(38, 20, 1), str(tmp_path), (40,), ())
+        Foundation(Shape(38, 20, 1), tiny_weights, (40,), ())
 
 
 def test_without_weights_it_says_so() -> None:
