@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from tracebank_models.forecasting.hfformer import HFformer
 from tracebank_models.forecasting.linear import CONTROL_FEATURES, Imbalance
 from tracebank_models.forecasting.recurrent import LSTM
 from tracebank_models.forecasting.registry import MODELS
-from tracebank_models.forecasting.settings import ForecastSettings
+from tracebank_models.forecasting.settings import ForecastSettings, ModelName
 from tracebank_models.forecasting.shape import Forecaster, Shape, rising
 from tracebank_models.forecasting.spiking import STEP, phases, send
 
@@ -19,7 +21,7 @@ SHAPE = Shape(columns=38, look_back=100, horizons=30, outputs=3)
 TRAINED = [name for name in MODELS if name not in ("imbalance", "foundation")]
 
 
-def _made(name: str, shape: Shape = SHAPE) -> Forecaster:
+def _made(name: ModelName, shape: Shape = SHAPE) -> Forecaster:
     torch.manual_seed(0)
     return MODELS[name].make(shape, ForecastSettings(loss="pinball"), tuple(range(1, shape.horizons + 1)))
 
@@ -32,13 +34,17 @@ def _weights(module: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
+def test_every_name_has_a_model() -> None:
+    assert set(get_args(ModelName)) == set(MODELS)
+
+
 def test_the_papers_models_have_the_papers_sizes() -> None:
     assert _weights(HFformer(Shape(38, 100, 1))) == 21_977
     assert _weights(LSTM(Shape(42, 100, 1))) == 69_442
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: str) -> None:
+def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: ModelName) -> None:
     module, windows = _made(name).eval(), _windows(12)
     with torch.no_grad():
         whole = module(windows)
@@ -53,7 +59,7 @@ def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_every_weight_learns(name: str) -> None:
+def test_every_weight_learns(name: ModelName) -> None:
     module = _made(name).train()
     module(_windows(4)).square().sum().backward()
     silent = [at for at, weight in module.named_parameters() if weight.grad is None or not weight.grad.any()]

@@ -155,7 +155,7 @@ def test_the_papers_plan_goes_in_order_a_model_a_horizon() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": "oracle"}, "ForecastSettings.model: 'oracle' is not allowed; allowed: hfformer, "),
+        ({"model": "oracle"}, "ForecastSettings.model: 'oracle' is not allowed; allowed: one of dlinear, "),
         ({"features": "all"}, "ForecastSettings.features: 'all' is not allowed; allowed: paper, book"),
         ({"price": "last"}, "ForecastSettings.price: 'last' is not allowed; allowed: one of "),
         ({"horizons": (2, 1)}, r"ForecastSettings.horizons: \(2, 1\) is not allowed; allowed: one or more, rising"),
