@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from tracebank_models.forecasting.hfformer import HFformer
 from tracebank_models.forecasting.linear import CONTROL_FEATURES, Imbalance
 from tracebank_models.forecasting.recurrent import LSTM
 from tracebank_models.forecasting.registry import MODELS
-from tracebank_models.forecasting.settings import ForecastSettings
+from tracebank_models.forecasting.settings import ForecastSettings, ModelName
 from tracebank_models.forecasting.shape import Forecaster, Shape, rising
 from tracebank_models.forecasting.spiking import STEP, phases, send
 
@@ -19,7 +21,7 @@ SHAPE = Shape(columns=38, look_back=100, horizons=30, outputs=3)
 TRAINED = [name for name in MODELS if name not in ("imbalance", "foundation")]
 
 
-def _made(name: str, shape: Shape = SHAPE) -> Forecaster:
+def _made(name: ModelName, shape: Shape = SHAPE) -> Forecaster:
     torch.manual_seed(0)
     return MODELS[name].make(shape, ForecastSettings(loss="pinball"), tuple(range(1, shape.horizons + 1)))
 
@@ -32,13 +34,17 @@ def _weights(module: torch.nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
+def test_every_name_has_a_model() -> None:
+    assert set(get_args(ModelName)) == set(MODELS)
+
+
 def test_the_papers_models_have_the_papers_sizes() -> None:
     assert _weights(HFformer(Shape(38, 100, 1))) == 21_977
     assert _weights(LSTM(Shape(42, 100, 1))) == 69_442
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: str) -> None:
+def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: ModelName) -> None:
     module, windows = _made(name).eval(), _windows(12)
     with torch.no_grad():
         whole = module(windows)
@@ -53,7 +59,7 @@ def test_a_forecast_is_of_its_own_window_whatever_the_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_every_weight_learns(name: str) -> None:
+def test_every_weight_learns(name: ModelName) -> None:
     module = _made(name).train()
     module(_windows(4)).square().sum().backward()
     silent = [at for at, weight in module.named_parameters() if weight.grad is None or not weight.grad.any()]
@@ -70,6 +76,13 @@ def test_spikes_are_what_a_voltage_says_tick_by_tick() -> None:
         sent.append(voltage.floor() / STEP)
         voltage = voltage - voltage.floor()
     assert torch.allclose(send(rates, phases(7), axis=1).double(), torch.stack(sent, 1), rtol=1e-6)
+
+
+def test_rates_in_half_precision_send_spikes_at_the_same_ticks() -> None:
+    rates = torch.rand(2, 2_000, 8, generator=torch.Generator().manual_seed(3)).bfloat16()
+    sent = send(rates, phases(8), axis=1)
+    assert sent.dtype == torch.bfloat16
+    assert torch.allclose(sent.float(), send(rates.float(), phases(8), axis=1), rtol=1e-6, atol=0)
 
 
 def test_spikes_come_at_the_rate_on_average_and_seldom() -> None:
@@ -97,16 +110,9 @@ def test_the_control_is_least_squares_and_its_quantiles_cover_what_they_say() ->
     assert torch.allclose(below.float().mean((0, 1)), torch.tensor([0.1, 0.5, 0.9]), atol=0.001)
 
 
-def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tmp_path: object) -> None:
-    from transformers import TimesFm2_5Config, TimesFm2_5ModelForPrediction
-
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "head_dim": 8, "num_hidden_layers": 1}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "output_quantile_len": 32}
-    config = TimesFm2_5Config(**sizes, **heads, patch_length=8, horizon_length=32, context_length=64)
-    TimesFm2_5ModelForPrediction(config).save_pretrained(str(tmp_path))
+def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tiny_weights: str) -> None:
     horizons = tuple(range(1, 31))
-    model = Foundation(Shape(38, 20, 30, 3), str(tmp_path), horizons, (0.1, 0.5, 0.9))
+    model = Foundation(Shape(38, 20, 30, 3), tiny_weights, horizons, (0.1, 0.5, 0.9))
     price = torch.log(30_000 + torch.randn(5, 20, generator=torch.Generator().manual_seed(6)).cumsum(1).double())
     with torch.no_grad():
         said = model(price)
@@ -114,7 +120,7 @@ def test_tiny_weights_of_a_foundation_model_say_quantiles_of_a_price(tmp_path: o
     assert said.shape == (5, 30, 3)
     assert (said.diff(dim=-1) >= 0).all()
     with pytest.raises(ValueError, match="horizons: 40 is not allowed; allowed: 1 to 32"):
-        Foundation(Shape(38, 20, 1), str(tmp_path), (40,), ())
+        Foundation(Shape(38, 20, 1), tiny_weights, (40,), ())
 
 
 def test_without_weights_it_says_so() -> None:

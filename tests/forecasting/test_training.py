@@ -108,6 +108,17 @@ def test_what_is_loaded_says_the_same(tmp_path: Path) -> None:
         trained.save(tmp_path / "tlob")
 
 
+def test_pretrained_weights_are_used_as_they_are_and_stay_where_they_are(tiny_weights: str, tmp_path: Path) -> None:
+    ticks = made_ticks(400)
+    trained = _trained(ticks, model="foundation", weights=tiny_weights, loss="pinball")
+    trained.save(tmp_path / "kept")
+    assert (tmp_path / "kept" / "weights.safetensors").stat().st_size < 1_000
+    said = trained.forecast(ticks, range(340, 400))
+    assert said.values.shape == (41, 3, 3)
+    assert np.array_equal(load(tmp_path / "kept").forecast(ticks, range(340, 400)).values, said.values)
+    assert trained.curves["train_loss"].is_null().all()
+
+
 def test_forecasts_know_nothing_of_what_comes() -> None:
     ticks, at = made_ticks(600), 400
     trained = _trained(ticks, model="hfformer", epochs=1)
@@ -144,7 +155,7 @@ def test_the_papers_plan_goes_in_order_a_model_a_horizon() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": "oracle"}, "ForecastSettings.model: 'oracle' is not allowed; allowed: hfformer, "),
+        ({"model": "oracle"}, "ForecastSettings.model: 'oracle' is not allowed; allowed: one of dlinear, "),
         ({"features": "all"}, "ForecastSettings.features: 'all' is not allowed; allowed: paper, book"),
         ({"price": "last"}, "ForecastSettings.price: 'last' is not allowed; allowed: one of "),
         ({"horizons": (2, 1)}, r"ForecastSettings.horizons: \(2, 1\) is not allowed; allowed: one or more, rising"),

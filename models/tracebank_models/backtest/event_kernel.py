@@ -137,7 +137,7 @@ def _meet(account, lots, book, row, is_last, plan):  # type: ignore[no-untyped-d
     """Let the order under way meet the book of a row."""
     state = account[0]
     opens = state.held == 0
-    rests, crosses = plan.open_rests if opens else plan.close_rests, False
+    rests = plan.open_rests if opens else plan.close_rests
     against = book.ask_price[row, 0] if state.order_side > 0 else book.bid_price[row, 0]
     crosses = (against - state.order_price) * state.order_side <= 0
     if state.stage == _TRAVELLING:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -24,9 +24,7 @@ from .registry import MODELS
 from .rows import Rows
 from .settings import ForecastSettings
 from .shape import Forecaster, Shape
-
-if TYPE_CHECKING:
-    from .stream import Stream
+from .stream import Stream
 
 _SETTINGS, _WEIGHTS, _CURVES = "settings.json", "weights.safetensors", "curves.parquet"
 _NOT_KEPT: Final = ".network."
@@ -81,9 +79,7 @@ class TrainedForecaster:
 
     def stream(self) -> Stream:
         """Forecasts of rows as they come."""
-        from .stream import Stream
-
-        return Stream(self)
+        return Stream(self.settings, self.on(torch.device("cpu")))
 
     def on(self, device: torch.device) -> Sequence[nn.Module]:
         """The modules, on a device."""

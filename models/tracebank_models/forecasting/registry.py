@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +17,9 @@ from .foundation import Foundation
 from .hfformer import HFformer
 from .linear import CONTROL_FEATURES, DLinear, Imbalance
 from .recurrent import LSTM
+from .settings import ForecastSettings, ModelName
 from .shape import Forecaster, Shape
 from .transformer import Transformer
-
-if TYPE_CHECKING:
-    from .settings import ForecastSettings
 
 Horizons = tuple[int, ...]
 
@@ -49,7 +47,7 @@ def _dropout(settings: ForecastSettings) -> dict[str, Any]:
     return {} if settings.dropout is None else {"dropout": settings.dropout}
 
 
-MODELS: Final[dict[str, Model]] = {
+MODELS: Final[dict[ModelName, Model]] = {
     "hfformer": Model(lambda shape, settings, _: HFformer(shape, **_dropout(settings))),
     "hfformer_released": Model(lambda shape, settings, _: HFformer(shape, **_dropout(settings), as_released=True)),
     "lstm": Model(lambda shape, settings, _: LSTM(shape, **_dropout(settings))),
@@ -62,4 +60,4 @@ MODELS: Final[dict[str, Model]] = {
         lambda shape, settings, horizons: Foundation(shape, settings.weights, horizons, settings.said), _series
     ),
 }
-"""By name; `hfformer_released` is the paper's code with its faults."""
+"""By name."""

@@ -31,8 +31,10 @@ class _Sent(torch.autograd.Function):
 
     @staticmethod
     def forward(_: Any, rates: Tensor, phase: Tensor, axis: int) -> Tensor:
-        whole = rates.cumsum(axis).mul_(STEP).add_(phase).floor_()
-        return torch.diff(whole, dim=axis, prepend=torch.zeros_like(whole.narrow(axis, 0, 1))).div_(STEP)
+        # In float32 whatever came: bfloat16 could not add a thousandth to a phase.
+        whole = rates.float().cumsum(axis).mul_(STEP).add_(phase).floor_()
+        sent = torch.diff(whole, dim=axis, prepend=torch.zeros_like(whole.narrow(axis, 0, 1))).div_(STEP)
+        return sent.to(rates.dtype)
 
     @staticmethod
     def backward(_: Any, *gradients: Any) -> tuple[Any, None, None]:

@@ -6,20 +6,22 @@ What it says is what `TrainedForecaster.forecast` says of the same rows stored.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from tracebank_models.device import one_thread
 from tracebank_models.order_book_features.features import feature_matrix
 from tracebank_models.order_book_features.reading import LONGEST_PAUSE_S
 from tracebank_models.order_book_features.ticks import Ticks
 
-from .forecaster import TrainedForecaster
 from .registry import MODELS
 from .rows import autocast, windows
+from .settings import ForecastSettings
 
 _SIDES: Final = ("bid_price", "bid_qty", "ask_price", "ask_qty")
 
@@ -39,9 +41,14 @@ class BookRow(NamedTuple):
 class Stream:
     """Forecasts of rows as they come, on the CPU; a row costs one window."""
 
-    def __init__(self, trained: TrainedForecaster) -> None:
-        """Begin with nothing known."""
-        self.settings, self.modules = trained.settings, trained.on(torch.device("cpu"))
+    def __init__(self, settings: ForecastSettings, modules: Sequence[nn.Module]) -> None:
+        """Begin with nothing known.
+
+        Args:
+            settings: Of a trained forecaster; its `stream` makes this.
+            modules: Its modules, on the CPU.
+        """
+        self.settings, self.modules = settings, modules
         self._sees = MODELS[self.settings.model].sees
         look_back, columns = self.settings.look_back, self.settings.columns
         self._tail = look_back if self._sees else _reach(columns)

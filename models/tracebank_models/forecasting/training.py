@@ -105,15 +105,15 @@ class _Member:
 
     def learn(self, kept: Checkpoint, progress: Progress | None) -> None:
         """Train, and hand the best weights over."""
+        began = time.perf_counter()
+        learns = any(weight.requires_grad for weight in self.module.parameters())
         if isinstance(self.module, Imbalance):
+            learns = False
             self.module.fit(self.shown.shown(torch.from_numpy(self.ends)).cpu(), self.targets[self.ends])
-        trains = any(weight.requires_grad for weight in self.module.parameters()) and not isinstance(
-            self.module, Imbalance
-        )
-        if trains:
+        if learns:
             self._epochs(kept, progress)
         else:
-            kept.state["rows"].append(self._row(1, len(self.ends), None, None, time.perf_counter()) | {"chosen": True})
+            kept.state["rows"].append(self._row(1, len(self.ends), None, None, began) | {"chosen": True})
             self.best = self.module.state_dict()
         assert self.best is not None
         kept.state["done"].append({name: value.cpu() for name, value in self.best.items()})
