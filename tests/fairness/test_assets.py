@@ -131,7 +131,11 @@ def test_every_world_and_ten_seeds_are_partitions() -> None:
         ("lending_7", {"stress": {"anger": 1.0}}, r"stress\.anger: not known"),
         ("lending_7", {"stress": {"feedback": 0.1}}, r"stress\.feedback: not allowed; allowed: all other settings"),
         ("lending_7", {"varied": ["kindness"]}, "mitigations: 'kindness' is not allowed"),
-        ("admission", {"feedback": [0.1]}, r"none: feedback: 0\.1 is not allowed in admission; allowed: 0, as scores do"),
+        (
+            "admission",
+            {"feedback": [0.1]},
+            r"none: feedback: 0\.1 is not allowed in admission; allowed: 0, as scores do",
+        ),
         ("attention", {"mitigations": ["greedy"], "feedback": [0.1]}, r"greedy: feedback: 0\.1 is not allowed"),
         ("lending_7", {"periods": 5}, "none: periods: 5 is not allowed; allowed: more than the burn-in, 5"),
     ],
