@@ -131,6 +131,14 @@ def test_a_fit_is_due_when_the_schedule_says() -> None:
     assert [period for period in range(30) if Retraining(burn_in=5, every=0).due(period)] == [5]
 
 
+def test_a_rule_under_which_the_window_has_nobody_stays() -> None:
+    """The second fit has nothing to learn from, as the first accepts nobody."""
+    world = make_world("lending_fico", 200, PERIODS)
+    how = Retraining(labels="window", window=3, every=5)
+    found = run_world(world, Unmitigated(break_even=1 - 1e-9), how, 0, PERIODS, panel=5).periods
+    assert found.filter(pl.col("period") >= 5)["accepted"].sum() == 0
+
+
 def test_permuted_groups_leave_a_rule_that_knows_none_as_it_is() -> None:
     world = make_world("lending_fico", 1_000, PERIODS)
     plain = Unmitigated(break_even=world.break_even)

@@ -29,6 +29,8 @@ def run(
     varied: Annotated[str, typer.Option(help="Mitigations under all labels and feedbacks; empty: all.")] = "",
     people: Annotated[int, typer.Option(min=1, help="Of a population.")] = 2_000,
     periods: Annotated[int, typer.Option(min=1, help="After which a run ends.")] = 65,
+    sample: Annotated[int, typer.Option(min=1, help="People of each period that are remembered.")] = 1_000,
+    rows: Annotated[int, typer.Option(min=1, help="Most people that one fit is of.")] = 4_000,
     nulls: Annotated[bool, typer.Option(help="Run with permuted groups, and with equal ones, beside.")] = True,
 ) -> None:
     """Run a world seed by seed, then sum up all that stand; a seed that is run again is replaced."""
@@ -51,6 +53,7 @@ def run(
         "people": people,
         "periods": periods,
         "nulls": nulls,
+        "retraining": {"sample": sample, "rows": rows},
     }
     for name in ("every", "labels", "feedback"):
         if not config[name]:

@@ -17,7 +17,6 @@ _MEASURES: Final = {
     "opportunity_gap": "TPR",
     "score_gap": "scores",
     "utility": "utility",
-    "stress": "stress",
 }
 _SURE: Final = 0.05
 Rows = list[dict[str, Any]]
@@ -26,7 +25,7 @@ Rows = list[dict[str, Any]]
 def gaps_grids(
     relational: RelationalStore, world: str, labels: str = "accepted", feedback: float = 0.0, statistic: str = "mean"
 ) -> list[Grid]:
-    """Gaps, utility and stress by mitigation with half of their intervals, and what each changes; for every schedule.
+    """Gaps and utility by mitigation with half of their intervals, and what each changes; for every schedule.
 
     Args:
         relational: where summaries are.

@@ -151,6 +151,6 @@ class ClusterWorld(LendingWorld):
     def _lost(self, points: float) -> Floats:
         """Whole clusters: what is less than one is owed, and taken when it has become one."""
         self._debt += points
-        whole = np.floor(self._debt)
+        whole: Floats = np.floor(self._debt)
         self._debt -= whole
         return whole

@@ -106,6 +106,7 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             ValueError: Scores of this world do not last: there are none to lower.
         """
+        del unrest
         raise ValueError(f"feedback: {feedback} is not allowed in {self.name}; allowed: 0, as scores do not last")
 
     def _observation(self) -> Observation:

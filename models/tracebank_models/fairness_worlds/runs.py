@@ -74,7 +74,7 @@ def run_world(
     book = _Book(world, stress, min(panel, world.people))
     for period in range(periods):
         if retraining.due(period):
-            decider = memory.fitted(mitigation)
+            decider = memory.fitted(mitigation, decider)
         if decider is not None:
             observation = world.publish(_rule(decider, random))
         probability = _chances(decider, observation, random)
