@@ -24,7 +24,14 @@ DEMO: Final[dict[dg.AssetKey, dict[str, Any]]] = {
     MODELS_KEY: {
         "venue": DEMO_VENUE,
         "models": ["hfformer", "lstm", "imbalance"],
-        "changes": {"epochs": 2, "windows_per_epoch": 6_000, "validation_windows": 2_000},
+        "changes": {
+            "features": "book",
+            "epochs": 3,
+            "windows_per_epoch": 8_000,
+            "validation_windows": 2_000,
+            "decay": 0.6,
+            "dropout": 0.0,
+        },
     },
     FORECASTS_KEY: {},
     BACKTESTS_KEY: {"signals": [1, 3, 5], "strategy": {"taker_fee": 2e-6, "fill": "weighted_mid"}},

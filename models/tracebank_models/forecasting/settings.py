@@ -32,6 +32,11 @@ Above0 = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
+_USUAL_RATE: Final = 1e-3
+_RATES: Final[dict[ModelName, float]] = {"hfformer": 4e-3, "hfformer_released": 4e-3}
+"""Where a model learns too little at the usual one in the epochs of a laptop."""
+
+
 @dataclass(frozen=True, slots=True)
 class ForecastSettings:
     """What a forecaster forecasts, and how it learns.
@@ -62,7 +67,8 @@ class ForecastSettings:
     batch: Positive = 256
     standardised: bool = True
     """Count errors in standard deviations of the training targets, by horizon; the paper counts them as they are."""
-    learning_rate: Above0 = 1e-3
+    learning_rate: Above0 | None = None
+    """The model's own (`rate`) where it is not given."""
     warm_up: NotNegative = 50
     """Steps over which the learning rate rises from zero."""
     decay: Above0 = 0.9
@@ -98,6 +104,11 @@ class ForecastSettings:
     def said(self) -> tuple[float, ...]:
         """Quantiles that the model says; none where it says a mean."""
         return self.quantiles if self.loss == "pinball" else ()
+
+    @property
+    def rate(self) -> float:
+        """Learning rate after the warm-up."""
+        return self.learning_rate or _RATES.get(self.model, _USUAL_RATE)
 
     @property
     def members(self) -> tuple[tuple[int, ...], ...]:

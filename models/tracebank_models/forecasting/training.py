@@ -163,7 +163,7 @@ class _Member:
         self.module.train()
         for at, some in enumerate(parts):
             step = epoch * len(parts) + at + 1
-            rate = settings.learning_rate * settings.decay**epoch * min(1.0, step / max(1, settings.warm_up))
+            rate = settings.rate * settings.decay**epoch * min(1.0, step / max(1, settings.warm_up))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with autocast(settings, self.shown.device):
