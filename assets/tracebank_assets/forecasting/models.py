@@ -120,7 +120,7 @@ def settings_of(config: ModelsConfig) -> "list[ForecastSettings]":
         raise dg.Failure(f"models: {unknown[0]!r} is not allowed; allowed: {', '.join(MODELS)}")
     return [
         changed_settings(
-            ForecastSettings(model=name, seed=seed), {**config.changes, **config.changes_of.get(name, {})}, name
+            ForecastSettings(seed=seed), {**config.changes, **config.changes_of.get(name, {}), "model": name}, name
         )
         for name in dict.fromkeys(config.models)
         for seed in dict.fromkeys(config.seeds)

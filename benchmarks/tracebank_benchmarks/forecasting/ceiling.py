@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tracebank_models.checked_settings import changed_settings
 from tracebank_models.forecasting.scores import scores
 from tracebank_models.forecasting.settings import ForecastSettings
 from tracebank_models.forecasting.training import train
@@ -94,7 +95,8 @@ def measure(
     found += [Found("one feature", seed, h, v, None, 0) for h, v in zip(HORIZONS, beside, strict=True)]
     blind = outer_levels_permuted(ticks, seed)
     for name in models:
-        settings = ForecastSettings(model=name, features="book", seed=seed, horizons=HORIZONS, **changes)
+        own = {"model": name, "features": "book", "horizons": HORIZONS, "seed": seed, **changes}
+        settings = changed_settings(ForecastSettings(), own, name)
         started = time.process_time()
         trained = train(settings, ticks, split, "cpu")
         seconds = time.process_time() - started
