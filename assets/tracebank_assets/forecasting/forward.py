@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracebank_assets.forecasting.line_sources import Received
-from tracebank_models.market.live_book import LiveBook, LiveTick
+from tracebank_models.market.live_book import LiveBook, LiveTick, warm_up
 
 FORECASTS: Final = {
     "ts": pl.Datetime("ns", "UTC"),
@@ -187,6 +187,7 @@ async def forward(
     Raises:
         ValueError: The model's forecasts are not of the shape that it names. What a source or the writer raises, too.
     """
+    warm_up()
     loop = _Loop(venue, LiveBook(symbol), forecaster, write, batch_s)
     coming = asyncio.ensure_future(anext(lines, None))
     try:

@@ -24,6 +24,10 @@ from tracebank_models.market.timestamps import NO_TIME
 
 _WHOLE = STATES.index("whole")
 _ONE = np.zeros(1, np.int64)
+_UPDATE = (
+    b'1700000000000000000 {"stream":"a@depth","data":{"s":"A","E":1,"U":%d,"u":%d,"b":[["1","1"]],"a":[["2","1"]]}}'
+)
+_SNAPSHOT = b'1700000000000000000 {"lastUpdateId":2,"bids":[["1","1"]],"asks":[["2","1"]]}'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,11 +123,10 @@ class LiveBook:
         """Apply differences, or the snapshot that they stand on."""
         snapshot = not isinstance(message, DepthUpdate)
         first, prev = (ABSENT, ABSENT) if snapshot else (message.U, message.pu)
-        total = len(levels.price)
-        ids = (np.array([number], np.int64) for number in (local_ns, message.u, first, prev))
-        is_bid = np.arange(total) < levels.counts[0]
-        offsets = np.array([0, total], np.int64)
-        event = DepthSlice(_ONE, *ids, np.array([snapshot]), offsets, is_bid, levels.price, levels.qty)
+        ts, seq, before, follows = (np.array([number], np.int64) for number in (local_ns, message.u, first, prev))
+        offsets = np.array([0, len(levels.price)], np.int64)
+        told = np.arange(len(levels.price)) < levels.counts[0], levels.price, levels.qty
+        event = DepthSlice(_ONE, ts, seq, before, follows, np.array([snapshot]), offsets, *told)
         output = BookOutput.of(1)
         self._book.apply(event, output)
         if output.fate[0] != Fate.APPLIED:
@@ -140,3 +143,10 @@ class LiveBook:
         self._segment += self._broken
         self._broken = False
         return LiveTick(local_ns, seq, self._segment, *sides)
+
+
+def warm_up() -> None:
+    """Load the compiled loops: it takes a second that the first lines would have to wait."""
+    book = LiveBook("A")
+    for line in (_UPDATE % (1, 1), _SNAPSHOT, _UPDATE % (3, 3)):
+        book.take(line)
