@@ -172,12 +172,14 @@ FORECASTS: Final = SeriesTable(
         Column("venue", pa.string(), "of the book", repeated=True),
         Column("symbol", pa.string(), "of the book", repeated=True),
         Column("model", pa.string(), "of relational.forecast_models", repeated=True),
-        Column("made", pa.string(), "of stored rows, or live as they came", repeated=True),
+        Column(
+            "made", pa.string(), "stored: of stored rows; live: as rows came; replayed: as if they came", repeated=True
+        ),
         Column(
             "row", pa.int64(), "number of the row in its day, from 0; live: since the loop began", codec="Delta, ZSTD"
         ),
         Column("horizon", pa.int32(), "ticks ahead", codec="Delta, ZSTD"),
-        Column("quantile", pa.float32(), "that it is; null: the mean", nullable=True, codec="ZSTD"),
+        Column("quantile", pa.float64(), "that it is; null: the mean", nullable=True, codec="ZSTD"),
         Column("value", pa.float32(), "forecast", "scaled log return", codec="ZSTD"),
     ),
     sort_key=("venue", "symbol", "model", "horizon", "ts"),

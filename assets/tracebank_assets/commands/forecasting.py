@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -83,6 +84,45 @@ def show(symbol: Symbol, day: Day = "") -> None:
 
     with catalogue() as (_, relational):
         print_grids(forecast_grids(relational, symbol, _day(day) if day else newest_day(relational, symbol)))
+
+
+@forecasting.command("follow")
+def follow(
+    model: Annotated[
+        str, typer.Argument(help="Key of a model, or its first characters; `relational.forecast_models`.")
+    ],
+    replay: Annotated[
+        list[Path] | None, typer.Option(help="A recording to forecast as if it came now; may stand again.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Without it, until Ctrl-C.")] = None,
+) -> None:
+    """Forecast each new tick of a model's venue, which is recorded meanwhile; rows go to series.forecasts."""
+    from rich.console import Console
+
+    from tracebank.stores.opening import open_series
+    from tracebank_assets.forecasting.follow import follow_files, follow_live, model_named
+    from tracebank_assets.market.depth_requests import RecordingError
+
+    screen = Console(stderr=True, highlight=False, markup=False)
+    with catalogue() as (settings, relational):
+        series, chosen = open_series(settings), model_named(relational, model)
+        try:
+            if replay:
+                done = follow_files(series, chosen, replay)
+            else:
+                seconds = None if minutes is None else 60 * minutes
+                done = follow_live(series, chosen, settings.incoming, seconds, screen.print)
+        except (RecordingError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{done.lines:,} lines, {done.ticks:,} ticks in {done.segments:,} stretches, {done.forecasts:,} forecasts"
+    )
+    click.echo(
+        f"from a tick to its forecast {done.to_forecast.p50:.2f} ms (p99 {done.to_forecast.p99:.2f}), "
+        f"to its rows {done.to_stored.p50:.0f} ms (p99 {done.to_stored.p99:.0f})"
+    )
+    if not done.forecasts:
+        raise click.ClickException(f"nothing of {chosen['symbol']} was forecast: fewer ticks came than a window has")
 
 
 def _traded(models: list[str], signals: str, fill: str, fee: float, delay: int) -> dict[dg.AssetKey, dict[str, Any]]:

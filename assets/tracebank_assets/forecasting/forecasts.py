@@ -37,7 +37,8 @@ CONTROL: Final = "imbalance"
 """Name of the linear model whose score stands beside every other's."""
 STORED: Final = "stored"
 LIVE: Final = "live"
-"""How forecasts were made: of stored rows, or as rows came."""
+REPLAYED: Final = "replayed"
+"""How forecasts were made: of stored rows, as rows came, or of a recording as if they came."""
 
 
 class ForecastsConfig(dg.Config):
@@ -146,7 +147,7 @@ def _results(scored: pl.DataFrame, *, finite: bool) -> list[dg.AssetCheckResult]
 def forecast_frame(model: str, ticks: "Ticks", said: "Forecasts", made: str) -> pl.DataFrame:
     """Rows of `series.forecasts`."""
     horizons, outputs = len(said.horizons), said.values.shape[2]
-    quantiles = np.asarray(said.quantiles or (np.nan,), np.float32)
+    quantiles = np.asarray(said.quantiles or (np.nan,))
     each = len(said.ends) * outputs
     ends = np.tile(np.repeat(said.ends, outputs), horizons)
     frame = pl.DataFrame(
