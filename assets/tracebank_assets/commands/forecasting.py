@@ -36,6 +36,7 @@ def train(
     seeds: Annotated[int, typer.Option(min=1, help="The first so many.")] = 1,
     venue: Annotated[str, typer.Option(help="Of the book; empty: the one with the most rows.")] = "",
     price: Annotated[str, typer.Option(help="That is forecast: mid, weighted_mid or micro_price.")] = "weighted_mid",
+    features: Annotated[str, typer.Option(help="That models see: book, or the paper's.")] = "book",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of training, in place of the usual.")] = None,
     train_share: Annotated[
         float, typer.Option(min=0.01, max=1, help="Of the day, to learn from; a tenth more chooses the epoch.")
@@ -49,7 +50,7 @@ def train(
     from tracebank_assets.forecasting.keys import FORECASTS_KEY, MODELS_KEY
 
     names = _words(models)
-    changes: dict[str, Any] = {"price": price} | ({"epochs": epochs} if epochs else {})
+    changes: dict[str, Any] = {"price": price, "features": features} | ({"epochs": epochs} if epochs else {})
     validation = min(0.1, 1 - train_share)
     trained = {"venue": venue, "seeds": list(range(seeds)), "changes": changes, "train": train_share}
     trained |= {"validation": validation} | ({"models": names} if names else {})
