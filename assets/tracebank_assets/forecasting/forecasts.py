@@ -15,7 +15,7 @@ from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
-from tracebank_assets.forecasting.keys import BOOK_KEY, GROUP, MODELS_KEY
+from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP, MODELS_KEY
 from tracebank_assets.forecasting.stored_ticks import stored_ticks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, materialised
@@ -33,8 +33,6 @@ CHECKS: Final = {
     _NUMBERS: "Every forecast is finite.",
     _INTERVALS: "Scores have intervals, and what they stand beside.",
 }
-CONTROL: Final = "imbalance"
-"""Name of the linear model whose score stands beside every other's."""
 STORED: Final = "stored"
 LIVE: Final = "live"
 REPLAYED: Final = "replayed"

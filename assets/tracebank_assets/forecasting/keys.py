@@ -11,3 +11,5 @@ BOOK_KEY: Final = market_key("book")
 MODELS_KEY: Final = dg.AssetKey([GROUP, "models"])
 FORECASTS_KEY: Final = dg.AssetKey([GROUP, "forecasts"])
 BACKTESTS_KEY: Final = dg.AssetKey([GROUP, "backtests"])
+CONTROL: Final = "imbalance"
+"""Name of the linear model whose score stands beside every other's."""

@@ -17,7 +17,7 @@ from tracebank.settings import Settings
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.code_version import code_version
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.forecasting.keys import BOOK_KEY, GROUP
+from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP
 from tracebank_assets.forecasting.stored_ticks import stored_ticks
 from tracebank_assets.language_models.curves import long_curve
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
@@ -123,7 +123,8 @@ def settings_of(config: ModelsConfig) -> "list[ForecastSettings]":
             ForecastSettings(seed=seed), {**config.changes, **config.changes_of.get(name, {}), "model": name}, name
         )
         for name in dict.fromkeys(config.models)
-        for seed in dict.fromkeys(config.seeds)
+        # Least squares knows no seed.
+        for seed in dict.fromkeys(config.seeds if name != CONTROL else config.seeds[:1])
     ]
 
 

@@ -36,11 +36,13 @@ def forecast_grids(relational: RelationalStore, symbol: str, day: date) -> list[
         ForecastScore, ForecastModel.model == ForecastScore.model
     )
     scores = scores.where(ForecastModel.symbol == symbol, ForecastScore.day == day, ForecastScore.metric == "r2")
-    earned = select(ForecastModel.name, Backtest).join(Backtest, ForecastModel.model == Backtest.model)
+    earned = select(ForecastModel.name, ForecastModel.seed, Backtest).join(
+        Backtest, ForecastModel.model == Backtest.model
+    )
     earned = earned.where(Backtest.symbol == symbol, Backtest.day == day)
     with relational.reading() as session:
         told = [(name, seed, row.row()) for name, seed, row in session.execute(scores)]
-        kept = [(name, row.row()) for name, row in session.execute(earned)]
+        kept = [(_label(name, seed), row.row()) for name, seed, row in session.execute(earned)]
     if not told:
         raise ValueError(f"day: nothing of {symbol} was forecast on {day}; 'tracebank forecast train' does it")
     return [_scores_grid(told, f"{symbol}, {day}"), *([_earned_grid(kept, f"{symbol}, {day}")] if kept else [])]
@@ -54,8 +56,12 @@ def _scores_grid(told: list[tuple[str, int, dict[str, Any]]], what: str) -> Grid
     cells = {(name, seed, row["price"], row["horizon"]): row for name, seed, row in told}
     for name, seed, price in sorted({key[:3] for key in cells}):
         shown = [_about(cells.get((name, seed, price, horizon))) for horizon in _HORIZONS]
-        grid.add_row(name + (f" {seed}" if seed else ""), price, *shown)
+        grid.add_row(_label(name, seed), price, *shown)
     return grid
+
+
+def _label(name: str, seed: int) -> str:
+    return f"{name} {seed}" if seed else name
 
 
 def _about(row: dict[str, Any] | None) -> str:
