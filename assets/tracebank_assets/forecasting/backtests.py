@@ -27,10 +27,10 @@ from tracebank_schemas.forecasting import BACKTEST_EQUITY, FORECASTS, Backtest, 
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
     from tracebank_models.backtest.nulls import Comparison
     from tracebank_models.backtest.run import BacktestResult
     from tracebank_models.backtest.settings import StrategySettings
-
     from tracebank_models.order_book_features.ticks import Ticks
 
 _ADDS_UP: Final = "trades_add_up"
@@ -113,7 +113,6 @@ def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int)
         ValueError: A setting is not allowed, or the model does not forecast so many horizons around it; one line.
     """
     from tracebank_models.backtest.settings import StrategySettings, centred
-
     from tracebank_models.checked_settings import changed_settings
 
     settings = changed_settings(StrategySettings(), dict(changes), "strategy")
