@@ -122,6 +122,7 @@ class FairnessSummary(Base):
     groups: Mapped[str] = mapped_column(String(16), primary_key=True, doc="as_they_are; nulls: permuted, equal")
     labels: Mapped[str] = mapped_column(String(32), primary_key=True, doc="fitted to")
     every: Mapped[int] = mapped_column(primary_key=True, doc="periods from fit to fit; 0: fitted once")
+    feedback: Mapped[float] = mapped_column(Float, primary_key=True, doc="share of the scale that full unrest takes")
     measure: Mapped[str] = mapped_column(String(32), primary_key=True, doc="gap, stress, unrest or utility")
     statistic: Mapped[str] = mapped_column(
         String(16),
@@ -131,6 +132,39 @@ class FairnessSummary(Base):
     value: Mapped[float | None] = mapped_column(Float, doc="mean over seeds; null where it is defined for none")
     low: Mapped[float | None] = mapped_column(Float, doc="lower end of the 95 % interval; null of fewer than 5 seeds")
     high: Mapped[float | None] = mapped_column(Float, doc="upper end")
+    seeds: Mapped[int] = mapped_column(doc="that it is of")
+    undefined: Mapped[int] = mapped_column(doc="seeds for which it is not defined")
+    reason: Mapped[str | None] = mapped_column(Text, doc="why there is no value or no interval")
+
+
+class FairnessDifference(Base):
+    """What one factor of a run changes: its difference to the run of the same seed in which that factor is plain."""
+
+    __tablename__ = "fairness_differences"
+
+    world: Mapped[str] = mapped_column(String(32), primary_key=True, doc="world")
+    factor: Mapped[str] = mapped_column(
+        String(16),
+        primary_key=True,
+        doc="what is otherwise: mitigation (held against none), groups (against permuted ones), labels (against those"
+        " of the accepted), every (fitted once against again) or feedback (against 0)",
+    )
+    mitigation: Mapped[str] = mapped_column(String(32), primary_key=True, doc="name; none for no mitigation")
+    groups: Mapped[str] = mapped_column(String(16), primary_key=True, doc="as_they_are; null: permuted")
+    labels: Mapped[str] = mapped_column(String(32), primary_key=True, doc="fitted to")
+    every: Mapped[int] = mapped_column(primary_key=True, doc="periods from fit to fit; 0: fitted once")
+    feedback: Mapped[float] = mapped_column(Float, primary_key=True, doc="share of the scale that full unrest takes")
+    measure: Mapped[str] = mapped_column(String(32), primary_key=True, doc="gap, stress, unrest or utility")
+    statistic: Mapped[str] = mapped_column(
+        String(16), primary_key=True, doc="mean over periods; last ten periods; slope per period"
+    )
+    value: Mapped[float | None] = mapped_column(Float, doc="mean over seeds of the difference")
+    low: Mapped[float | None] = mapped_column(Float, doc="lower end of the 95 % interval; null of fewer than 5 seeds")
+    high: Mapped[float | None] = mapped_column(Float, doc="upper end")
+    p_value: Mapped[float | None] = mapped_column(Float, doc="that it is 0, by Student's t; null of fewer than 5 seeds")
+    adjusted: Mapped[float | None] = mapped_column(
+        Float, doc="by Holm's method, over all differences of the world and factor"
+    )
     seeds: Mapped[int] = mapped_column(doc="that it is of")
     undefined: Mapped[int] = mapped_column(doc="seeds for which it is not defined")
     reason: Mapped[str | None] = mapped_column(Text, doc="why there is no value or no interval")

@@ -24,6 +24,7 @@ def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
 def test_modules_of_a_name_can_be_asked_for() -> None:
     assert [module.__name__ for module in group_modules("questions")] == [
         "tracebank_assets.fairness.questions",
+        "tracebank_assets.forecasting.questions",
         "tracebank_assets.identifier_swaps.questions",
         "tracebank_assets.market.questions",
         "tracebank_assets.model_editing.questions",

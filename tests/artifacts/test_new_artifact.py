@@ -20,7 +20,7 @@ FILES = {
     )
 }
 """The files of the docs page: name below its source root, and text."""
-FUNCTION = FILES["tracebank_models/forecasting.py"]
+FUNCTION = FILES["tracebank_models/naive_price.py"]
 
 DRIVER = """
 import json, sys
@@ -42,7 +42,7 @@ from tracebank_schemas.market import BARS
 
 settings = Settings.load()
 status = upgrade(settings)
-instance, key = dg.DagsterInstance.ephemeral(), dg.AssetKey(["forecasting", "forecasts"])
+instance, key = dg.DagsterInstance.ephemeral(), dg.AssetKey(["naive_price", "naive_prices"])
 add_to(instance, [(DAY, "A")])
 
 
@@ -50,7 +50,7 @@ def make(frame):
     open_series(settings).replace(BARS, {"day": DAY, "symbol": "A"}, frame)
     done = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, partition_key=f"{DAY}|A", asset_selection=[key])
-    (event,) = done.asset_materializations_for_node("forecasting__forecasts")
+    (event,) = done.asset_materializations_for_node("naive_price__naive_prices")
     return {
         "run": done.run_id, "data_version": event.tags["dagster/data_version"],
         "metadata": {name: value.value for name, value in event.metadata.items() if "schema" not in name},
@@ -69,10 +69,10 @@ if sys.argv[3] != "everything":
 found["relation"] = spec.metadata["dagster/relation_identifier"]
 schema = spec.metadata["dagster/column_schema"].value
 found["columns"] = [[c.name, c.type, c.description] for c in schema.columns]
-found["page"] = "### `series.forecasts`" in tables_page()
+found["page"] = "### `series.naive_prices`" in tables_page()
 sql = "SELECT asset_key, partition, rows, code_version FROM relational.materializations WHERE run_id = '{}'"
 found["ledger"] = connect(settings).sql(sql.format(found["made"][0]["run"])).row(0)
-found["sql"] = connect(settings).sql("SELECT count(*) AS n, max(price) AS p FROM series.forecasts").row(0)
+found["sql"] = connect(settings).sql("SELECT count(*) AS n, max(price) AS p FROM series.naive_prices").row(0)
 print(json.dumps(found, default=str))
 """
 
@@ -104,12 +104,12 @@ def written(tmp_path: Path) -> Path:
 
 def test_three_files_make_an_artifact(written: Path, tmp_path: Path) -> None:
     assert len(FILES) == 3
-    assert FILES["tracebank_assets/forecasting.py"].partition("def forecasts")[2].count("\n") <= 10
+    assert FILES["tracebank_assets/naive_price.py"].partition("def naive_prices")[2].count("\n") <= 10
     found = _run(written, tmp_path / "home", "everything")
     first, other, again, empty = found["made"]
     assert found["current"]
     assert found["page"]
-    assert found["relation"] == "series.forecasts"
+    assert found["relation"] == "series.naive_prices"
     assert found["columns"] == [
         ["ts", "timestamp[ns, tz=UTC]", "time that is forecast [UTC]"],
         ["symbol", "string", "instrument"],
@@ -118,12 +118,12 @@ def test_three_files_make_an_artifact(written: Path, tmp_path: Path) -> None:
     assert first["checks"] == {"schema_as_declared": True, "unique_key": True, "not_empty": True}
     assert first["metadata"]["dagster/row_count"] == 39
     assert {"bytes", "seconds", "cpu_seconds", "rows_per_second", "peak_memory_mib"} <= set(first["metadata"])
-    assert found["ledger"] == ["forecasting/forecasts", "2024-08-08|A", 39, found["code_version"]]
+    assert found["ledger"] == ["naive_price/naive_prices", "2024-08-08|A", 39, found["code_version"]]
     assert first["data_version"] == again["data_version"] != other["data_version"], "the content is in the version"
     assert empty["checks"]["not_empty"] is False
     assert found["sql"] == [0, None]
 
-    function = written / "tracebank_models" / "forecasting.py"
+    function = written / "tracebank_models" / "naive_price.py"
     function.write_text(FUNCTION.replace('"""The close', '# to be bettered\n    """Close'), encoding="utf-8")
     commented = _run(written, tmp_path / "home")
     assert commented["made"][0]["data_version"] == first["data_version"], "what it computes did not change"

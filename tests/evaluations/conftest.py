@@ -10,15 +10,11 @@ from typing import Any
 import dagster as dg
 import pytest
 import torch
-from sqlalchemy import func, select
+from tests import homes
 from tests.tiny_models import byte_tokenizer
-from tests.upgraded import upgraded
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational
-from tracebank.stores.relational import RelationalStore
 from tracebank_assets.language_models.named import MODELS, named
 from tracebank_assets.model_editing.edits import EDITS, edits
 
@@ -52,12 +48,9 @@ def records(count: int) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Home:
-    """A home with a tiny model, and what materialising in it does."""
+class Home(homes.Home):
+    """A home with a tiny model."""
 
-    settings: Settings
-    relational: RelationalStore
-    instance: dg.DagsterInstance
     model: str
     folder: Path
 
@@ -73,35 +66,11 @@ class Home:
         if partition:
             kind = EDITS if asset is edits else MODELS
             self.instance.add_dynamic_partitions(str(kind.name), [partition])
-        return dg.materialize(
-            [asset],
-            partition_key=partition,
-            instance=self.instance,
-            resources={"stores": Stores()},
-            run_config={"ops": {asset.key.to_python_identifier(): {"config": config}}} if config else None,
-            raise_on_error=False,
-        )
-
-    def made(self, asset: Any, partition: str | None = None, **config: Any) -> dict[str, bool]:
-        """Materialise well, and what checks found."""
-        result = self.make(asset, partition, **config)
-        assert result.success, fault(result)
-        return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
-
-    def count(self, table: Any) -> int:
-        with self.relational.reading() as session:
-            return int(session.scalar(select(func.count()).select_from(table)) or 0)
+        return super().make(asset, partition, **config)
 
     def content(self, table: Any) -> list[tuple[str, ...]]:
         names = [one.name for one in table.__table__.columns if one.name != "seconds"]
-        with self.relational.reading() as session:
-            return sorted(tuple(str(getattr(row, name)) for name in names) for row in session.scalars(select(table)))
-
-
-def fault(result: dg.ExecuteInProcessResult) -> str:
-    data = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
-    assert data.error is not None
-    return str(data.error.cause.message if data.error.cause else data.error.message)
+        return sorted(tuple(str(getattr(row, name)) for name in names) for row in self.models(table))
 
 
 def write_sources(folder: Path) -> None:
@@ -112,9 +81,6 @@ def write_sources(folder: Path) -> None:
 
 @pytest.fixture
 def home(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
-    monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
-    monkeypatch.setenv("TRACEBANK_DEVICE", "cpu")
     torch.manual_seed(3)
     tokenizer = byte_tokenizer()
     config = GPTNeoXConfig(
@@ -126,10 +92,7 @@ def home(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     tokenizer.eos_token = "<|padding|>"
     tokenizer.save_pretrained(folder)
     write_sources(tmp_path / "sources")
-    upgraded(settings)
-    relational = open_relational(settings)
-    with dg.DagsterInstance.ephemeral() as instance:
-        made = Home(settings, relational, instance, str(folder), tmp_path)
+    with homes.opened(settings, monkeypatch) as plain:
+        made = Home(plain.settings, plain.relational, plain.instance, str(folder), tmp_path)
         made.made(named, made.model)
         yield made
-    relational.close()

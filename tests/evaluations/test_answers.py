@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.endpoint_double import answering
-from tests.evaluations.conftest import Home, fault
+from tests.evaluations.conftest import Home
+from tests.homes import fault
 
 from tracebank_assets.evaluation import EvalRows, newest_run
 from tracebank_assets.identifier_swaps.answers import answers

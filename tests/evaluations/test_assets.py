@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.evaluations.conftest import Home, fault, records, write_sources
+from tests.evaluations.conftest import Home, records, write_sources
+from tests.homes import fault
 
 from tracebank_assets.evaluation import EvalRows, newest_run
 from tracebank_assets.evaluations_shown import compared_grids, edits_grid, losses_grid, runs_grid

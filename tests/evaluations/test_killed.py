@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.evaluations.conftest import Home, fault, records
+from tests.evaluations.conftest import Home, records
+from tests.homes import fault
 from transformers import GPTNeoXForCausalLM
 
 from tracebank_assets.evaluation import EvalRows

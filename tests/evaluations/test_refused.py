@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from sqlalchemy import select
-from tests.evaluations.conftest import Home, fault, records
+from tests.evaluations.conftest import Home, records
+from tests.homes import fault
 
 from tracebank_assets.model_editing.cases import cases
 from tracebank_assets.model_editing.edits import edits

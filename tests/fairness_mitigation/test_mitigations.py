@@ -25,7 +25,7 @@ from tracebank_models.fairness_mitigation.system import CreditFloor, DelayedImpa
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:fairlearn")
 NAMES = sorted(MITIGATIONS)
-COMPARING = sorted(name for name, kind in MITIGATIONS.items() if kind._compares_groups)
+COMPARING = sorted(name for name, kind in MITIGATIONS.items() if kind.compares_groups)
 LUCK = np.random.default_rng(0)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -84,6 +86,17 @@ def test_policies_of_ml_fairness_gyms_lending() -> None:
     np.testing.assert_allclose(accepted[0, [2, 3, 4, 5]], [0, 1, 1, 1])
     np.testing.assert_allclose(accepted[1, [1, 2, 3, 4]], [0, 0.727, 1, 1], atol=5e-4)
     np.testing.assert_allclose(_rates(CLUSTERS, accepted)["true"], 0.8898, atol=5e-5)
+
+
+@pytest.mark.parametrize("policy", ["demographic_parity", "equal_opportunity"])
+@pytest.mark.parametrize("step", [None, 0.01])
+def test_many_tables_at_once_are_tables_one_by_one(policy: Policy, step: float | None) -> None:
+    tables = [_drawn(seed, 2, 5) for seed in range(20)]
+    weights = tables[0].weights
+    many = Table(weights, *(np.stack([getattr(one, name) for one in tables]) for name in ("shares", "chances")))
+    found = best_policy(many, policy, 0.5, "score", step)
+    for one, accepted in zip(tables, found, strict=True):
+        np.testing.assert_array_equal(accepted, best_policy(replace(one, weights=weights), policy, 0.5, "score", step))
 
 
 def test_scores_are_taken_from_the_last_column_where_that_is_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from tracebank_models.fairness_mitigation.classifier import Unmitigated
 from tracebank_models.fairness_mitigation.registry import MITIGATIONS
 from tracebank_models.fairness_worlds.attention import AttentionWorld
 from tracebank_models.fairness_worlds.attention_runs import run_attention
-from tracebank_models.fairness_worlds.deepening import over_seeds, statistics_of
+from tracebank_models.fairness_worlds.deepening import by_run, over_seeds, statistics_of
+from tracebank_models.fairness_worlds.differences import differences, holm
 from tracebank_models.fairness_worlds.group_figures import Decided
 from tracebank_models.fairness_worlds.lending import FicoWorld
+from tracebank_models.fairness_worlds.names import FACTORS
 from tracebank_models.fairness_worlds.permuted import PermutedGroups
 from tracebank_models.fairness_worlds.retraining import SCHEDULES, Retraining
 from tracebank_models.fairness_worlds.runs import FairnessRun, run_world
@@ -106,9 +109,34 @@ def test_schedules_are_different_factors_and_share_the_burn_in() -> None:
     assert len({tuple(one) for one in later}) == len(SCHEDULES)
 
 
+def test_true_positive_rates_of_all_periods_are_of_all_their_people() -> None:
+    """Equal rates in every period need not be equal over all, so that people are counted and rates not averaged."""
+    periods = _run("lending_7").periods
+    counts = periods.select(pl.col("group"), pl.col("accepted_qualified", "qualified").cum_sum().over("group"))
+    expected = (counts["accepted_qualified"] / counts["qualified"]).to_numpy()
+    np.testing.assert_allclose(periods["cumulative_true_positive_rate"].to_numpy(), expected, atol=1e-12)
+
+
+def test_the_last_odds_gap_has_an_interval_over_people() -> None:
+    summary = _run("lending_7").summary
+    assert summary["last_odds_gap_low"] < summary["last_odds_gap"] < summary["last_odds_gap_high"]
+    world = make_world("performative", 4_000, PERIODS, equal=True)
+    lots = [run_world(world, Unmitigated(), Retraining(), seed, PERIODS, panel=5).summary for seed in range(5)]
+    assert sum(one["last_odds_gap_low"] == 0 for one in lots) >= 4, "of equal groups it reaches 0"
+    assert all(one["last_repayment_gini"] < 0.02 for one in lots)
+
+
 def test_a_fit_is_due_when_the_schedule_says() -> None:
     assert [period for period in range(30) if Retraining(burn_in=5, every=10).due(period)] == [5, 15, 25]
     assert [period for period in range(30) if Retraining(burn_in=5, every=0).due(period)] == [5]
+
+
+def test_a_rule_under_which_the_window_has_nobody_stays() -> None:
+    """The second fit has nothing to learn from, as the first accepts nobody."""
+    world = make_world("lending_fico", 200, PERIODS)
+    how = Retraining(labels="window", window=3, every=5)
+    found = run_world(world, Unmitigated(break_even=1 - 1e-9), how, 0, PERIODS, panel=5).periods
+    assert found.filter(pl.col("period") >= 5)["accepted"].sum() == 0
 
 
 def test_permuted_groups_leave_a_rule_that_knows_none_as_it_is() -> None:
@@ -189,10 +217,52 @@ def test_fewer_than_five_seeds_have_no_interval(seeds: int, reason: str | None) 
         for seed in range(seeds)
         for period in range(30)
     ]
-    found = over_seeds(pl.DataFrame(rows), ["world"], ["gap"]).filter(statistic="slope").row(0, named=True)
+    found = (
+        over_seeds(by_run(pl.DataFrame(rows), ["world"], ["gap"]), ["world"])
+        .filter(statistic="slope")
+        .row(0, named=True)
+    )
     assert found["value"] == pytest.approx(0.01, abs=0.001)
     assert (found["low"] is None) == (seeds < 5)
     assert found["reason"] == reason
+
+
+def _seeded(mitigation: str, groups: str, every: int, gap: Callable[[int, int], float]) -> list[dict[str, object]]:
+    told = {"world": "w", "mitigation": mitigation, "groups": groups, "labels": "accepted", "feedback": 0.0}
+    return [
+        {**told, "every": every, "seed": seed, "period": period, "gap": gap(seed, period)}
+        for seed in range(6)
+        for period in range(20)
+    ]
+
+
+def test_differences_are_taken_in_each_seed_and_held_among_all() -> None:
+    """Seeds are far apart, and what the mitigation does is the same in each but for a little."""
+    rows = _seeded("none", "as_they_are", 10, lambda seed, _: float(seed))
+    rows += _seeded("none", "equal", 10, lambda *_: 0.0)
+    rows += _seeded("kind", "as_they_are", 10, lambda seed, period: seed - 0.5 + 0.01 * seed - 0.01 * period)
+    rows += _seeded("kind", "permuted", 10, lambda seed, _: seed + 0.01 * (-1) ** seed)
+    rows += _seeded("kind", "as_they_are", 0, lambda seed, _: seed + 0.2 + 0.01 * seed)
+    found = differences(by_run(pl.DataFrame(rows), ["world", *FACTORS], ["gap"]))
+    assert set(found["factor"]) == {"mitigation", "groups", "every"}
+    one = found.filter(factor="mitigation", groups="as_they_are", statistic="mean").row(0, named=True)
+    assert one["every"] == 10, "fitted once there is nothing without mitigation to be held against"
+    assert one["value"] == pytest.approx(-0.5 + 0.025 - 0.095)
+    assert one["high"] < -0.5
+    assert one["p_value"] <= one["adjusted"] < 0.001
+    null = found.filter(factor="mitigation", groups="permuted", statistic="mean").row(0, named=True)
+    assert null["low"] < 0 < null["high"]
+    assert null["adjusted"] == 1
+    assert found.filter(factor="every", statistic="mean")["value"].item() == pytest.approx(0.7 + 0.095)
+    assert found.filter(factor="groups", statistic="slope")["value"].item() == pytest.approx(-0.01)
+    few = differences(by_run(pl.DataFrame(rows).filter(pl.col("seed") < 3), ["world", *FACTORS], ["gap"]))
+    assert few["low"].null_count() == few["adjusted"].null_count() == few.height
+    assert few["reason"].unique().to_list() == ["3 seeds; an interval takes 5"]
+    assert differences(by_run(pl.DataFrame(rows[:120]), ["world", *FACTORS], ["gap"])).is_empty()
+
+
+def test_p_values_are_adjusted_as_holm_does() -> None:
+    assert holm([0.01, np.nan, 0.04, 0.03, 0.5]) == pytest.approx([0.04, np.nan, 0.09, 0.09, 0.5], nan_ok=True)
 
 
 def test_attention_in_rows_and_its_schedules() -> None:

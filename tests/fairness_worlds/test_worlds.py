@@ -124,6 +124,30 @@ def test_rates_and_gaps_are_fairlearns(name: str) -> None:
     assert found["odds_gap"] == pytest.approx(max(apart[["true_positive_rate", "false_positive_rate"]]), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", ["lending_fico", "lending_7"])
+def test_a_shock_takes_its_share_of_the_scale_from_scores_and_from_what_is_seen_of_them(name: str) -> None:
+    """A small one, too, where scores are whole: then some lose one and all others nothing."""
+    world: Any = make_world(name, 5_000, 3)
+    seen, _ = world.reset(seed=0)
+    world.scores = np.full(5_000, (world.lowest + world.highest) // 2)
+    before, scale = world.scores, world.highest - world.lowest
+    for _ in range(10):
+        after = world.shock(0.02, 0.5)
+    assert (before - world.scores).mean() == pytest.approx(0.1 * scale, abs=1e-3 * scale)
+    fell = (seen["features"] - after["features"])[:, 0] * scale / 4
+    assert fell == pytest.approx(before - world.scores, abs=1e-3)
+    if name == "lending_7":
+        assert set(np.unique(world.scores)) == {2.0, 3.0}
+
+
+@pytest.mark.parametrize("name", ["admission", "performative"])
+def test_worlds_whose_scores_do_not_last_refuse_feedback(name: str) -> None:
+    world = make_world(name, 100, 3)
+    world.reset(seed=0)
+    with pytest.raises(ValueError, match=rf"feedback: 0\.1 is not allowed in {name}; allowed: 0"):
+        world.shock(0.1, 0.0)
+
+
 def test_admission_is_gamed_by_those_whom_it_pays() -> None:
     world: Any = make_world("admission", 5_000, 3)
     before, _ = world.reset(seed=7)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from tests.market.live_exchange import LiveExchange, playing
 from tests.market.test_live_book import depth
 
-from tracebank_assets.forecasting.forward import FORECASTS, Forecaster, Forwarded, forward
+from tracebank_assets.forecasting.forward import Forecaster, Forwarded, forward
 from tracebank_assets.forecasting.line_sources import Received, followed, recorded_live, replayed
 from tracebank_models.market.recording_files import SymbolFiles
+from tracebank_schemas.forecasting import FORECASTS
 
 HORIZONS, QUANTILES = (1, 5), (0.1, 0.5, None)
 COEFFICIENTS = np.arange(6.0).reshape(2, 3)
@@ -60,12 +61,12 @@ def forwarded(
 def test_each_tick_gives_a_row_of_every_horizon_and_quantile() -> None:
     done, written = forwarded(given([depth(1), depth(2, bid=110.0), depth(3)]))
     (rows,) = written
-    assert dict(rows.schema) == FORECASTS
+    assert dict(rows.schema) == dict(FORECASTS.polars_schema)
     assert (done.lines, done.ticks, done.segments, done.forecasts, len(rows)) == (3, 3, 1, 2, 12)
     mids = [100.5, 110.5]
     wanted = [
-        ("binance_spot", "BTCUSDT", "linear", horizon, quantile, mid * COEFFICIENTS[h, q])
-        for mid in mids
+        ("binance_spot", "BTCUSDT", "linear", "live", row, horizon, quantile, mid * COEFFICIENTS[h, q])
+        for row, mid in enumerate(mids, start=1)
         for h, horizon in enumerate(HORIZONS)
         for q, quantile in enumerate(QUANTILES)
     ]

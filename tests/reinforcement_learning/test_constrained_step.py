@@ -49,3 +49,15 @@ def test_where_no_step_holds_the_limit_costs_fall_as_fast_as_they_can() -> None:
     furthest = float((2 * SIZE * cost @ torch.linalg.solve(matrix, cost)).sqrt())
     found = constrained_step(gain, cost, 1.5 * furthest, matrix.mv, SIZE, 20)
     assert float(cost @ found) == pytest.approx(-furthest, rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e-3, 1e5])
+def test_the_unit_that_costs_are_counted_in_changes_no_step(unit: float) -> None:
+    matrix, gain, cost = _drawn(3)
+    free = constrained_step(gain, None, 0.0, matrix.mv, SIZE, 20)
+    excess = -0.5 * float(cost @ free)
+    wanted = constrained_step(gain, cost, excess, matrix.mv, SIZE, 20)
+    found = constrained_step(gain, unit * cost, unit * excess, matrix.mv, SIZE, 20)
+    assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-5)
+    hopeless = constrained_step(gain, unit * cost, unit * 1e3, matrix.mv, SIZE, 20)
+    assert torch.allclose(hopeless, constrained_step(gain, cost, 1e3, matrix.mv, SIZE, 20), rtol=1e-3, atol=1e-5)

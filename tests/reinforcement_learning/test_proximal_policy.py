@@ -40,9 +40,12 @@ def _loss(policy: ActorCritic, flat: torch.Tensor, batch: Batch, rule: ProximalP
 @pytest.mark.parametrize("action", [DISCRETE, BOX])
 @pytest.mark.parametrize("critics", [1, 2])
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.1])
-def test_the_written_gradient_is_autograd_s(action: spaces.Space, critics: int, entropy_weight: float) -> None:
+@pytest.mark.parametrize("bounds", [None, spaces.Box(-2.0, 5.0, (5,))])
+def test_the_written_gradient_is_autograd_s(
+    action: spaces.Space, critics: int, entropy_weight: float, bounds: spaces.Box | None
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    policy = ActorCritic(5, action, critics, (16, 8), generator)
+    policy = ActorCritic(5, action, critics, (16, 8), generator, bounds=bounds)
     policy.parameters.add_(0.3 * torch.randn(policy.parameters.shape, generator=generator))
     rule = ProximalPolicy(policy, generator, entropy_weight=entropy_weight)
     batch = _batch(policy, 64, generator)
@@ -51,6 +54,15 @@ def test_the_written_gradient_is_autograd_s(action: spaces.Space, critics: int, 
     (wanted,) = torch.autograd.grad(_loss(policy, flat, batch, rule), flat)
     assert wanted.abs().max() > 1e-3
     assert torch.allclose(policy.gradient, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_networks_see_bounded_numbers_from_minus_one_to_one() -> None:
+    bounds = spaces.Box(np.array([-1.2, -np.inf], np.float32), np.array([0.6, np.inf], np.float32))
+    plain = ActorCritic(2, DISCRETE, 1, (8,), torch.Generator().manual_seed(0))
+    scaled = ActorCritic(2, DISCRETE, 1, (8,), torch.Generator().manual_seed(0), bounds=bounds)
+    seen = torch.tensor([[-1.2, 3.0], [-0.3, -4.0], [0.6, 0.0]])
+    wanted = plain.forward(torch.tensor([[-1.0, 3.0], [0.0, -4.0], [1.0, 0.0]])).heads
+    assert torch.allclose(scaled.forward(seen).heads, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("action", [DISCRETE, BOX])

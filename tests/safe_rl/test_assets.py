@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-import polars as pl
 import pytest
-from sqlalchemy import func, select
-from tests.upgraded import upgraded
+from sqlalchemy import select
+from tests.homes import Home, fault, opened
 
-from tracebank.query.connection import Connection
-from tracebank.resources import Stores
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_relational
-from tracebank.stores.relational import RelationalStore
 from tracebank_assets.safe_rl import comparisons as compared_module
 from tracebank_assets.safe_rl.comparisons import comparisons
 from tracebank_assets.safe_rl.exchange import export_run
@@ -33,51 +26,10 @@ SMALL: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Home:
-    settings: Settings
-    relational: RelationalStore
-    instance: dg.DagsterInstance
-
-    def make(self, asset: Any, partition: str | None = None, **config: Any) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            [asset],
-            partition_key=partition,
-            instance=self.instance,
-            resources={"stores": Stores()},
-            run_config={"ops": {asset.key.to_python_identifier(): {"config": config}}} if config else None,
-            raise_on_error=False,
-        )
-
-    def made(self, asset: Any, partition: str | None = None, **config: Any) -> dict[str, bool]:
-        result = self.make(asset, partition, **config)
-        assert result.success, fault(result)
-        return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
-
-    def count(self, table: Any) -> int:
-        with self.relational.reading() as session:
-            return int(session.scalar(select(func.count()).select_from(table)) or 0)
-
-    def sql(self, text: str) -> pl.DataFrame:
-        return Connection(self.settings).sql(text)
-
-
-def fault(result: dg.ExecuteInProcessResult) -> str:
-    data = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
-    assert data.error is not None
-    return str(data.error.cause.message if data.error.cause else data.error.message)
-
-
 @pytest.fixture
 def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    monkeypatch.setenv("TRACEBANK_HOME", str(settings.home))
-    monkeypatch.setenv("TRACEBANK_RELATIONAL_URL", settings.relational.render_as_string(hide_password=False))
-    monkeypatch.setenv("TRACEBANK_DEVICE", "cpu")
-    upgraded(settings)
-    relational = open_relational(settings)
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Home(settings, relational, instance)
-    relational.close()
+    with opened(settings, monkeypatch) as home:
+        yield home
 
 
 def test_policies_become_rows_that_are_not_doubled_and_every_step_is_one(home: Home) -> None:

@@ -100,12 +100,12 @@ def test_a_reader_sees_whole_partitions_while_they_are_replaced(store: ClickHous
 
 def test_readers_and_writers_at_once_all_come_to_their_end(store: ClickHouseStore, folder: Path) -> None:
     store.create(TABLE)
-    running = [_start("write", folder, number) for number in range(8)]
-    running += [_start("read", folder, number) for number in range(8)]
+    running = [_start("write", folder, number) for number in range(4)]
+    running += [_start("read", folder, number) for number in range(4)]
     for process in running:
         _, errors = process.communicate(timeout=250)
         assert process.returncode == 0, errors[-2000:]
-    _all_there(store, 8)
+    _all_there(store, 4)
 
 
 def test_many_that_come_at_once_start_one_owner(folder: Path) -> None:

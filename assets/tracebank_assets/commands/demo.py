@@ -26,6 +26,7 @@ _NEXT: Final = {
     "tracebank units search import": "what neurons fire on",
     "tracebank eval edits world_demo": "facts edited, and what moved",
     "tracebank rl train CartPole-v1 --seeds 5": "policies that know what is safe",
+    "tracebank forecast train SYNBTC --seeds 3": "forecasts, and what they would earn",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -65,7 +66,7 @@ def demo(
 def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
     from tracebank_assets.fairness import launches as fairness
-    from tracebank_assets.market.automation import SYNTHETIC_JOB
+    from tracebank_assets.market.automation import SYNTHETIC_DEMO, SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
     from tracebank_assets.market.survey import RegistrationError
     from tracebank_assets.market.synthetic import synthetic_folder
@@ -76,7 +77,7 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
 
     try:
         with dagster_instance(settings) as instance:
-            run_job(str(SYNTHETIC_JOB.name), instance)
+            run_job(str(SYNTHETIC_JOB.name), instance, ops=SYNTHETIC_DEMO)
             paths = [synthetic_folder(settings), *([data] if data else [])]
             screen.print(summary_table(ingest_paths(settings, paths)))
             run_small_suite(settings, instance, screen, minutes or MINUTES)
@@ -86,6 +87,9 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             for grid in (*_evaluations(settings, instance), *_policies(settings, instance)):
                 screen.print(grid)
             fairness.run_worlds(instance, fairness.DEMO_WORLDS, fairness.DEMO_SEEDS, fairness.DEMO)
+            for grid in _forecasts(settings, instance):
+                screen.print(grid)
+            screen.print(f"Equity: {settings.home / 'forecasting'}/*.svg", markup=False)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
 
@@ -140,6 +144,23 @@ def _policies(settings: Settings, instance: DagsterInstance) -> list[Grid]:
     store = open_relational(settings)
     try:
         return [grid for environment in DEMO for grid in modes_grids(store, environment)]
+    finally:
+        store.close()
+
+
+def _forecasts(settings: Settings, instance: DagsterInstance) -> list[Grid]:
+    from datetime import date
+
+    from tracebank.stores.opening import open_relational
+    from tracebank_assets.forecasting.launches import DEMO, DEMO_SYMBOL, run_day
+    from tracebank_assets.forecasting.shown import forecast_grids
+    from tracebank_assets.market.synthetic import SyntheticDayConfig
+
+    day = date.fromisoformat(SyntheticDayConfig().day)
+    run_day(instance, day, DEMO_SYMBOL, DEMO)
+    store = open_relational(settings)
+    try:
+        return forecast_grids(store, DEMO_SYMBOL, day)
     finally:
         store.close()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -23,14 +24,22 @@ class RunsConfig(dg.Config):
     """Which runs a partition is of."""
 
     mitigations: list[str] = Field(default=[], description="Names; empty: all. Of attention: ways to place units.")
-    labels: list[str] = Field(default=["accepted"], description="What models are fitted to again.")
     every: list[int] = Field(default=[10, 0], description="Periods from fit to fit; 0: fitted once.")
-    nulls: bool = Field(default=True, description="Run with permuted groups, and with equal ones, beside.")
+    labels: list[str] = Field(default=["accepted"], min_length=1, description="What models are fitted to again.")
+    feedback: list[float] = Field(
+        default=[0.0], min_length=1, description="Share of the scale of scores that full unrest takes; 0: an index."
+    )
+    varied: list[str] = Field(
+        default=[], description="Mitigations run under all labels and feedbacks, the rest under the first; empty: all."
+    )
+    nulls: bool = Field(
+        default=True, description="Under the first labels and feedback also run permuted groups, and equal ones."
+    )
     people: int = Field(default=10_000, ge=1, description="Of a population.")
     periods: int = Field(default=200, ge=1, description="After which a run ends.")
     panel: int = Field(default=100, ge=1, description="People who are followed.")
     retraining: dict[str, Any] = Field(default={}, description="More of `Retraining`: burn_in, window, explored, ...")
-    stress: dict[str, float] = Field(default={}, description="Of `StressSettings`; feedback is 0 for an index alone.")
+    stress: dict[str, float] = Field(default={}, description="Of `StressSettings`, but for feedback.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Asked:
     mitigation: str
     groups: str
     retraining: "Retraining"
+    stress: "StressSettings"
 
 
 def asked_of(config: RunsConfig, world: str) -> list[Asked]:
@@ -48,40 +58,42 @@ def asked_of(config: RunsConfig, world: str) -> list[Asked]:
     Raises:
         ValueError: A name or a setting is not allowed.
     """
-    from tracebank_models.checked_settings import converted
+    from tracebank_models.checked_settings import changed_settings, converted
     from tracebank_models.fairness_worlds.retraining import Retraining
+    from tracebank_models.fairness_worlds.stress import UNCALIBRATED
 
+    if "feedback" in config.stress:
+        raise ValueError("stress.feedback: not allowed; allowed: all other settings, and `feedback` beside `stress`")
+    known = _known(world)
+    for name in (*config.mitigations, *config.varied):
+        if name not in known:
+            raise ValueError(f"mitigations: {name!r} is not allowed; allowed in {world}: {', '.join(known)}")
     found = []
-    for labels in config.labels:
-        for every in config.every:
-            asked = {**config.retraining, "labels": labels, "every": every}
-            how = converted(asked, Retraining, "retraining")
-            found += [Asked(name, groups, how) for name, groups in _named(config, world)]
+    for labels, every, feedback in product(config.labels, config.every, config.feedback):
+        asked = {**config.retraining, "labels": labels, "every": every}
+        how = converted(asked, Retraining, "retraining")
+        stress = changed_settings(UNCALIBRATED, {**config.stress, "feedback": feedback}, "stress")
+        first = labels == config.labels[0] and feedback == config.feedback[0]
+        found += [Asked(name, groups, how, stress) for name, groups in _named(config, world, first=first)]
     return found
 
 
-def stress_of(config: RunsConfig) -> "StressSettings":
-    """Parameters of the index.
+def _named(config: RunsConfig, world: str, *, first: bool) -> Iterator[tuple[str, str]]:
+    known = _known(world)
+    for name in config.mitigations or known:
+        if first or not config.varied or name in config.varied:
+            yield name, AS_THEY_ARE
+        if config.nulls and first and known[name]:
+            yield name, PERMUTED
+        if config.nulls and first and name == next(iter(known)):
+            yield name, EQUAL
 
-    Raises:
-        ValueError: One is not known or not allowed.
-    """
-    from tracebank_models.checked_settings import changed_settings
-    from tracebank_models.fairness_worlds.stress import UNCALIBRATED
 
-    return changed_settings(UNCALIBRATED, config.stress, "stress")
-
-
-def _named(config: RunsConfig, world: str) -> Iterator[tuple[str, str]]:
+def _known(world: str) -> dict[str, bool]:
+    """Mitigations of a world, the first of which is none, and whether each compares groups."""
     from tracebank_models.fairness_mitigation.registry import MITIGATIONS
     from tracebank_models.fairness_worlds.allocators import ALLOCATORS
 
-    known = ALLOCATORS if world == ATTENTION else tuple(MITIGATIONS)
-    for name in config.mitigations or known:
-        if name not in known:
-            raise ValueError(f"mitigations: {name!r} is not allowed; allowed in {world}: {', '.join(known)}")
-        yield name, AS_THEY_ARE
-        if config.nulls and name not in (known[0], "uniform", "proportional", "exploration", "credit_floor"):
-            yield name, PERMUTED
-        if config.nulls and name == known[0]:
-            yield name, EQUAL
+    if world == ATTENTION:
+        return {name: name == "fair_greedy" for name in ALLOCATORS}
+    return {name: kind.compares_groups for name, kind in MITIGATIONS.items()}

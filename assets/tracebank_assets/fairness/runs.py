@@ -22,7 +22,6 @@ from tracebank_assets.fairness.configs import (
     Asked,
     RunsConfig,
     asked_of,
-    stress_of,
 )
 from tracebank_assets.fairness.keys import GROUP, WORLD_BY_SEED
 from tracebank_assets.materialised import Figure, materialised
@@ -53,30 +52,31 @@ def runs(context: dg.AssetExecutionContext, config: RunsConfig, stores: Stores) 
     """A world and seed under every mitigation and schedule: the same people with the same luck in all of them."""
     world, seed = (context.partition_key.keys_by_dimension[name] for name in ("world", "seed"))
     try:
-        asked, stress = asked_of(config, world), stress_of(config)
+        asked = asked_of(config, world)
     except ValueError as error:
         raise dg.Failure(str(error)) from None
     mine = {"world": world, "seed": int(seed)}
-    frames = []
+    frames, written = [], []
     with materialised(context, stores) as made:
         periods, people = made.into(FAIRNESS_PERIODS, mine), made.into(FAIRNESS_PEOPLE, mine)
         rows = made.into(FairnessRun, mine)
         with track(f"{world}, seed {seed}", len(asked) * config.periods) as advance:
             for one in asked:
                 try:
-                    found = _run(one, world, int(seed), config, stress, advance)
+                    found = _run(one, world, int(seed), config, advance)
                 except ValueError as error:
                     raise dg.Failure(f"{one.mitigation}: {error}") from None
-                row = _row(one, world, int(seed), config, stress, found.summary)
+                row = _row(one, world, int(seed), config, found.summary)
                 frames.append(_of_table(FAIRNESS_PERIODS, found.periods, row))
                 periods.write(frames[-1])
                 people.write(_of_table(FAIRNESS_PEOPLE, found.panel, row))
                 rows.write([row])
+                written.append(row)
     stored = pl.concat(frames)
-    return made.result(_figures(stored), _results(stored))
+    return made.result(_figures(stored, written), _results(stored))
 
 
-def _run(one: Asked, world: str, seed: int, config: RunsConfig, stress: Any, advance: Any) -> Any:
+def _run(one: Asked, world: str, seed: int, config: RunsConfig, advance: Any) -> Any:
     from tracebank_models.fairness_mitigation.registry import MITIGATIONS
     from tracebank_models.fairness_worlds.attention import AttentionWorld
     from tracebank_models.fairness_worlds.attention_runs import run_attention
@@ -85,7 +85,7 @@ def _run(one: Asked, world: str, seed: int, config: RunsConfig, stress: Any, adv
     from tracebank_models.fairness_worlds.worlds import make_world
 
     equal, permuted = one.groups == EQUAL, one.groups == PERMUTED
-    how = {"stress": stress, "progress": advance}
+    how = {"stress": one.stress, "progress": advance}
     if world == ATTENTION:
         sites = AttentionWorld(1, equal=equal)
         return run_attention(sites, one.mitigation, one.retraining, seed, config.periods, permuted=permuted, **how)
@@ -96,9 +96,7 @@ def _run(one: Asked, world: str, seed: int, config: RunsConfig, stress: Any, adv
     return run_world(made, mitigation, one.retraining, seed, config.periods, panel=config.panel, **how)
 
 
-def _row(
-    one: Asked, world: str, seed: int, config: RunsConfig, stress: Any, summary: dict[str, float]
-) -> dict[str, Any]:
+def _row(one: Asked, world: str, seed: int, config: RunsConfig, summary: dict[str, float]) -> dict[str, Any]:
     """The row of a run; its key is a hash of all that the run is made with."""
     from tracebank_models.fairness_mitigation.registry import MITIGATIONS
     from tracebank_models.fairness_worlds.runs import run_world
@@ -113,8 +111,8 @@ def _row(
         "every": one.retraining.every,
         "people": 0 if world == ATTENTION else config.people,
         "periods": config.periods,
-        "feedback": float(stress.feedback),
-        "settings": {"stress": asdict(stress), "retraining": asdict(one.retraining)},
+        "feedback": one.stress.feedback,
+        "settings": {"stress": asdict(one.stress), "retraining": asdict(one.retraining)},
         "code_version": code_version(run_world),
     }
     key = sha256(msgspec.json.encode(made_with, order="sorted")).hexdigest()[:16]
@@ -138,15 +136,26 @@ def _of_table(table: SeriesTable, frame: pl.DataFrame, row: dict[str, Any]) -> p
     return frame.select(columns)
 
 
-def _figures(stored: pl.DataFrame) -> dict[str, Figure]:
+def _sure(figures: dict[str, float]) -> str:
+    """The last equalised-odds gap with its interval over people."""
+    if "last_odds_gap_low" not in figures:
+        return ""
+    ends = (figures[name] for name in ("last_odds_gap", "last_odds_gap_low", "last_odds_gap_high"))
+    return "{:.3f} ({:.3f} to {:.3f})".format(*ends)
+
+
+def _figures(stored: pl.DataFrame, rows: list[dict[str, Any]]) -> dict[str, Figure]:
+    once = stored.unique(["run", "period"], keep="first", maintain_order=True)
     lines: Iterator[str] = (
-        f"| {mitigation} | {groups} | {every} | {sparkline(run['opportunity_gap'].to_list())} |"
-        f" {sparkline(run['stress'].to_list())} |"
-        for (_, mitigation, groups, every), run in stored.unique(
-            ["run", "period"], keep="first", maintain_order=True
-        ).group_by("run", "mitigation", "groups", "every", maintain_order=True)
+        f"| {row['mitigation']} | {row['groups']} | {row['labels']} | {row['every']} | {row['feedback']:g} |"
+        f" {sparkline(run['opportunity_gap'].to_list())} | {sparkline(run['stress'].to_list())} |"
+        f" {_sure(row['figures'])} |"
+        for row, (_, run) in zip(rows, once.group_by("run", maintain_order=True), strict=True)
     )
-    head = "| mitigation | groups | fitted every | opportunity gap | stress |\n|---|---|---|---|---|\n"
+    head = (
+        "| mitigation | groups | labels | fitted every | feedback | opportunity gap | stress | last odds gap |\n"
+        "|---|---|---|---|---|---|---|---|\n"
+    )
     plain = stored.filter(pl.col("groups") == AS_THEY_ARE)
     return {
         "runs": stored["run"].n_unique(),

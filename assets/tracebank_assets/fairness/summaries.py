@@ -11,8 +11,14 @@ from tracebank_assets.artifacts import artifact
 from tracebank_assets.fairness.configs import AS_THEY_ARE
 from tracebank_assets.fairness.keys import GROUP, RUNS
 from tracebank_assets.materialised import materialised
-from tracebank_models.fairness_worlds.names import WORLD_NAMES
-from tracebank_schemas.fairness import FAIRNESS_PERIODS, FairnessRun, FairnessSummary, StressSensitivity
+from tracebank_models.fairness_worlds.names import FACTORS, NOTHING, WORLD_NAMES
+from tracebank_schemas.fairness import (
+    FAIRNESS_PERIODS,
+    FairnessDifference,
+    FairnessRun,
+    FairnessSummary,
+    StressSensitivity,
+)
 
 _SURE: Final = "gaps_have_intervals"
 CHECKS: Final = {_SURE: "Every summary has an interval over seeds, or says why not."}
@@ -27,13 +33,14 @@ MEASURES: Final = (
     "unrest",
     "utility",
 )
-_NOTHING: Final = ("none", "greedy")
-BY: Final = ("world", "mitigation", "groups", "labels", "every")
+BY: Final = ("world", *FACTORS)
+"""What runs of several seeds share."""
 
 
 @artifact(
     GROUP,
     FairnessSummary,
+    FairnessDifference,
     StressSensitivity,
     checks=CHECKS,
     not_empty=True,
@@ -41,80 +48,101 @@ BY: Final = ("world", "mitigation", "groups", "labels", "every")
     kinds={"matplotlib"},
 )
 def summaries(context: dg.AssetExecutionContext, stores: Stores) -> dg.MaterializeResult:
-    """Means, slopes and ratios of gaps over seeds, how much the stress index owes to its parameters, and pictures.
+    """Gaps over periods and seeds, what each factor changes, what stress owes to its parameters, and pictures.
 
     The pictures lie in the home, in folder `fairness`.
     """
     from tracebank_assets.fairness.pictures import draw_gaps
-    from tracebank_models.fairness_worlds.deepening import over_seeds
+    from tracebank_models.fairness_worlds.deepening import by_run, over_seeds
+    from tracebank_models.fairness_worlds.differences import differences
 
-    found, tables, paths = [], [], []
+    found, apart, tables, paths = [], [], [], []
     for world in WORLD_NAMES:
-        periods = _periods(stores, world)
-        if periods.is_empty():
+        told = _runs(stores, world)
+        if not told:
             continue
-        found.append(over_seeds(after_burn_in(periods, stores, world), list(BY), list(MEASURES)))
-        tables.append(_sensitivity(periods, stores, world))
-        paths.append(draw_gaps(periods, stores.settings.home / GROUP / f"{world}.svg"))
+        refuse_unlike(world, told)
+        periods = _periods(stores, world, told)
+        each = by_run(periods.filter(pl.col("period") >= pl.col("burn_in")), list(BY), list(MEASURES))
+        found.append(over_seeds(each, list(BY)).drop("p_value"))
+        apart.append(differences(each))
+        tables += _sensitivity(periods, told)
+        paths.append(draw_gaps(periods, apart[-1], stores.settings.home / GROUP / f"{world}.svg"))
     if not found:
         raise dg.Failure("no world was run; materialise fairness/runs first")
-    told = pl.concat(found)
     with materialised(context, stores) as made:
-        made.into(FairnessSummary, None).write(told)
-        made.into(StressSensitivity, None).write(pl.concat(tables))
-    bare = told.filter(pl.col("low").is_null() & pl.col("reason").is_null()).height
+        for table, frames in ((FairnessSummary, found), (FairnessDifference, apart), (StressSensitivity, tables)):
+            rows = made.into(table, None)
+            for frame in frames:
+                if frame.height:
+                    rows.write(frame)
+    bare = sum(part.filter(pl.col("low").is_null() & pl.col("reason").is_null()).height for part in (*found, *apart))
     check = dg.AssetCheckResult(check_name=_SURE, passed=bare == 0, metadata={"neither": bare})
     return made.result({"worlds": len(found), "pictures": _links(paths)}, [check])
 
 
-def _periods(stores: Stores, world: str) -> pl.DataFrame:
+def _runs(stores: Stores, world: str) -> list[dict[str, Any]]:
+    """Rows of runs, those without mitigation first, by seed."""
+    from sqlalchemy import select
+
+    with stores.relational.reading() as session:
+        rows = [row.row() for row in session.scalars(select(FairnessRun).where(FairnessRun.world == world))]
+    return sorted(rows, key=lambda row: (row["mitigation"] not in NOTHING, row["seed"], row["run"]))
+
+
+def refuse_unlike(world: str, told: list[dict[str, Any]]) -> None:
+    """Refuse to take runs together that differ in more than their seed.
+
+    Raises:
+        dg.Failure: Some do: one line names both seeds and what is not alike.
+    """
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in told:
+        other = first.setdefault(tuple(row[name] for name in FACTORS), row)
+        for name in ("people", "periods", "settings"):
+            if row[name] != other[name]:
+                raise dg.Failure(
+                    f"{world}: {name} of seeds {other['seed']} and {row['seed']} are not alike ({other[name]},"
+                    f" {row[name]}); materialise fairness/runs with one config for all"
+                )
+
+
+def _periods(stores: Stores, world: str, told: list[dict[str, Any]]) -> pl.DataFrame:
     """One row a period of every run of a world, with the mean utility over people."""
     batches = [
         pl.from_arrow(batch)
-        for seed in _seeds(stores, world)
+        for seed in sorted({row["seed"] for row in told})
         for batch in stores.series.read_batches(FAIRNESS_PERIODS, partition={"world": world, "seed": seed})
     ]
-    if not batches:
-        return pl.DataFrame()
-    rows = pl.concat([batch for batch in batches if isinstance(batch, pl.DataFrame)])
+    settings = pl.DataFrame(
+        [(row["run"], row["feedback"], row["settings"]["retraining"]["burn_in"]) for row in told],
+        schema=["run", "feedback", "burn_in"],
+        orient="row",
+    )
+    rows = pl.concat([batch for batch in batches if isinstance(batch, pl.DataFrame)]).join(settings, on="run")
     worth = (pl.col("utility").fill_null(0) * pl.col("people")).sum() / pl.col("people").sum()
     rest = [pl.col(name).first() for name in MEASURES if name != "utility"]
-    keys = ["run", *BY, "seed", "period"]
+    keys = ["run", *BY, "seed", "burn_in", "period"]
     rates = pl.col("true_positive_rate").sort_by("group")
     return rows.group_by(keys).agg(worth.alias("utility"), *rest, rates, pl.col("people").sort_by("group")).sort(keys)
 
 
-def _seeds(stores: Stores, world: str) -> list[int]:
-    return sorted({row["seed"] for row in _runs(stores, world)})
-
-
-def _runs(stores: Stores, world: str) -> list[dict[str, Any]]:
-    from sqlalchemy import select
-
-    with stores.relational.reading() as session:
-        return [row.row() for row in session.scalars(select(FairnessRun).where(FairnessRun.world == world))]
-
-
-def after_burn_in(periods: pl.DataFrame, stores: Stores, world: str) -> pl.DataFrame:
-    """Periods in which a model decided."""
-    starts = {row["run"]: int(row["settings"]["retraining"]["burn_in"]) for row in _runs(stores, world)}
-    return periods.filter(pl.col("period") >= pl.col("run").replace_strict(starts, return_dtype=pl.Int64))
-
-
-def _sensitivity(periods: pl.DataFrame, stores: Stores, world: str) -> pl.DataFrame:
-    """Of the first run of the first mitigation, which is none."""
+def _sensitivity(periods: pl.DataFrame, told: list[dict[str, Any]]) -> list[pl.DataFrame]:
+    """Of the first run without mitigation; none where every run has one."""
     import numpy as np
 
     from tracebank_models.fairness_worlds.stress import StressSettings, sensitivity
 
-    first = next(row for row in _runs(stores, world) if row["groups"] == AS_THEY_ARE and row["mitigation"] in _NOTHING)
-    run = periods.filter(run=first["run"]).sort("period")
+    plain = [row for row in told if row["groups"] == AS_THEY_ARE and row["mitigation"] in NOTHING]
+    if not plain:
+        return []
+    run = periods.filter(run=plain[0]["run"]).sort("period")
     rates = np.array(run["true_positive_rate"].to_list(), np.float64)
     people = np.array(run["people"].to_list(), np.float64).mean(0)
     gap = run["odds_gap"].fill_null(run["opportunity_gap"]).fill_null(np.nan).to_numpy()
-    table = sensitivity(rates, gap, people / people.sum(), StressSettings(**first["settings"]["stress"]))
+    table = sensitivity(rates, gap, people / people.sum(), StressSettings(**plain[0]["settings"]["stress"]))
     ends = pl.Series(["low", "high"] * (table.height // 2))
-    return table.with_columns(world=pl.lit(world), end=ends)
+    return [table.with_columns(world=pl.lit(plain[0]["world"]), end=ends)]
 
 
 def _links(paths: list[Path]) -> dg.MetadataValue:

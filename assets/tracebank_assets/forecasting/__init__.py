@@ -1,1 +1,1 @@
-"""Group `forecasting`: what the order book foretells, and what trading on it earns."""
+"""Group `forecasting`: models of the order book, what they forecast, how good that is, what it would have earned."""

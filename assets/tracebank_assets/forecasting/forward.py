@@ -16,17 +16,7 @@ from numpy.typing import NDArray
 
 from tracebank_assets.forecasting.line_sources import Received
 from tracebank_models.market.live_book import LiveBook, LiveTick, warm_up
-
-FORECASTS: Final = {
-    "ts": pl.Datetime("ns", "UTC"),
-    "venue": pl.String(),
-    "symbol": pl.String(),
-    "model": pl.String(),
-    "horizon": pl.Int32(),
-    "quantile": pl.Float64(),
-    "value": pl.Float64(),
-}
-"""Columns that a writer is given; `ts` is when the recorder received the tick."""
+from tracebank_schemas.forecasting import FORECASTS
 
 _REMEMBERED: Final = 1_000_000
 
@@ -56,6 +46,8 @@ class Forecaster:
     quantiles: tuple[float | None, ...]
     """None is the mean."""
     open_stream: Callable[[], ForecastStream]
+    made: str = "live"
+    """How, as the rows have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +97,8 @@ class _Loop:
     ticks: int = 0
     segments: int = 0
     forecasts: int = 0
-    pending: list[tuple[int, int, NDArray[np.floating]]] = field(default_factory=list)
-    """Forecasts to write: the line's receipt here, the tick's time, and values."""
+    pending: list[tuple[int, int, int, NDArray[np.floating]]] = field(default_factory=list)
+    """Forecasts to write: the line's receipt here, the tick's time and number, and values."""
     to_forecast: "deque[int]" = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     to_stored: "deque[int]" = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -124,7 +116,7 @@ class _Loop:
         values = self._push(tick)
         if values is not None:
             self.to_forecast.append(time.time_ns() - received.at_ns)
-            self.pending.append((received.at_ns, tick.time_ns, values))
+            self.pending.append((received.at_ns, tick.time_ns, self.ticks - 1, values))
             self.forecasts += 1
 
     def _push(self, tick: LiveTick) -> NDArray[np.floating] | None:
@@ -144,20 +136,21 @@ class _Loop:
         done, self.pending = self.pending, []
         await asyncio.to_thread(self.write, self._rows(done))
         now = time.time_ns()
-        self.to_stored.extend(now - at_ns for at_ns, _, _ in done)
+        self.to_stored.extend(now - at_ns for at_ns, *_ in done)
 
-    def _rows(self, done: list[tuple[int, int, NDArray[np.floating]]]) -> pl.DataFrame:
+    def _rows(self, done: list[tuple[int, int, int, NDArray[np.floating]]]) -> pl.DataFrame:
         named = self.forecaster
         each = len(named.horizons) * len(named.quantiles)
         columns = {
-            "ts": np.repeat(np.array([ts for _, ts, _ in done], np.int64), each),
+            "ts": np.repeat(np.array([ts for _, ts, _, _ in done], np.int64), each),
+            "row": np.repeat(np.array([number for _, _, number, _ in done], np.int64), each),
             "horizon": np.tile(np.repeat(np.array(named.horizons, np.int32), len(named.quantiles)), len(done)),
             "quantile": pl.Series(list(named.quantiles) * len(named.horizons) * len(done), dtype=pl.Float64),
-            "value": np.concatenate([values.ravel() for _, _, values in done]).astype(np.float64),
+            "value": np.concatenate([values.ravel() for *_, values in done]).astype(np.float64),
         }
-        words = {"venue": self.venue, "symbol": self.book.symbol, "model": named.model}
+        words = {"venue": self.venue, "symbol": self.book.symbol, "model": named.model, "made": named.made}
         frame = pl.DataFrame(columns).with_columns(**{name: pl.lit(word) for name, word in words.items()})
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in FORECASTS.items())
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in FORECASTS.polars_schema.items())
 
 
 async def forward(
@@ -180,7 +173,7 @@ async def forward(
         venue: As rows name it.
         symbol: As the exchange writes it.
         forecaster: Opened anew wherever ticks were left out.
-        write: Stores rows of `FORECASTS`.
+        write: Stores rows of `series.forecasts`.
         batch_s: Seconds that a forecast may wait.
         batch_ticks: Ticks whose forecasts wait at most.
 

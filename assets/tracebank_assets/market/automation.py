@@ -24,6 +24,8 @@ SYNTHETIC_JOB = dg.define_asset_job(
     selection=[SYNTHETIC_DAY],
     description="Write the files of one day of the synthetic exchange.",
 )
+SYNTHETIC_DEMO = {SYNTHETIC_DAY.to_python_identifier(): {"signal_r2": 0.3, "signal_horizon_s": 3}}
+"""Config of the demo's day: it holds a signal, so that forecasters have something to find."""
 REGISTER_JOB = dg.define_asset_job(
     "register_files", selection=[RAW_FILES], description="Register the files of the watched folder."
 )

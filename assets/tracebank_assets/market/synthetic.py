@@ -31,6 +31,8 @@ class SyntheticDayConfig(dg.Config):
     """Mean market orders per second, venue and symbol."""
     signal_r2: float | None = None
     """R² of a planted signal; none plants nothing."""
+    signal_horizon_s: int = 10
+    """Seconds of the return that the planted signal foretells."""
     gaps: float = 1e-4
     """Probability per line that a line is lost."""
     duplicates: float = 1e-3
@@ -57,6 +59,7 @@ def synthetic_day(
         duration_s=config.duration_s,
         market_order_rate=config.market_order_rate,
         signal_r2=config.signal_r2,
+        signal_horizon_s=config.signal_horizon_s,
         defects=FeedDefects(
             gaps=config.gaps, duplicates=config.duplicates, late=config.late, unreadable=config.unreadable
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
-from .arrays import Array, namespace, p_norm
+from .arrays import Array, folded, namespace, p_norm
 
 Family = Literal["yager", "product"]
 FAMILIES: Final[tuple[Family, ...]] = ("yager", "product")
@@ -26,9 +26,9 @@ def conjunction(values: Array, p: float = 2.0, family: Family = "yager") -> Arra
     if values.shape[-1] == 1:
         return values[..., 0]
     if family == "product":
-        return xp.prod(values, -1)
+        return folded("multiply", values)
     if math.isinf(p):
-        return xp.amin(values, -1)
+        return folded("minimum", values)
     return xp.clip(1 - p_norm(1 - values, p), 0, None)
 
 
@@ -38,7 +38,7 @@ def disjunction(values: Array, p: float = 2.0, family: Family = "yager") -> Arra
     if values.shape[-1] == 1:
         return values[..., 0]
     if family == "product":
-        return 1 - xp.prod(1 - values, -1)
+        return 1 - folded("multiply", 1 - values)
     if math.isinf(p):
-        return xp.amax(values, -1)
+        return folded("maximum", values)
     return xp.clip(p_norm(values, p), None, 1)

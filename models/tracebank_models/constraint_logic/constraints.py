@@ -11,7 +11,7 @@ import numpy as np
 
 from .arrays import Array, namespace
 from .connectives import FAMILIES, Family
-from .evaluation import SHAPES, Evaluation, Rules, Said, Shape
+from .evaluation import SHAPES, Evaluation, Measured, Rules, Said, Shape
 from .formula import Formula
 from .parsing import parsed
 from .vocabulary import Vocabulary
@@ -74,11 +74,12 @@ class Constraint:
             ValueError: A feature is missing, or has another shape.
         """
         self.vocabulary.check(state)
-        return self.said(state)
+        return self.said(state, {})
 
-    def said(self, state: Mapping[str, Array]) -> Satisfaction:
-        """The same of a state that was checked."""
-        said: Said = Evaluation(state, Rules(self.p, self.margin, self.shape, self.connectives)).said(self.formula)
+    def said(self, state: Mapping[str, Array], measured: Measured) -> Satisfaction:
+        """The same of a state that was checked, and what was measured of it."""
+        rules = Rules(self.p, self.margin, self.shape, self.connectives)
+        said: Said = Evaluation(state, rules, measured).said(self.formula)
         return Satisfaction(said.satisfaction, said.distance, ~said.holds)
 
 
@@ -135,15 +136,16 @@ class Knowledge(tuple[Constraint, ...]):
         state = {name: state[name] for vocabulary in vocabularies for name in vocabulary.features}
         first = next(iter(state.values()))
         if namespace(first) is not np:
-            said = [one.said(state) for one in self]
+            measured: Measured = {}
+            said = [one.said(state, measured) for one in self]
             return Satisfaction(*(namespace(first).stack(parts, -1) for parts in zip(*said, strict=True)))
         rows, kind = len(first), np.result_type(np.float32, *state.values())
         found = [np.empty((len(self), rows), one) for one in (kind, kind, np.bool_)]
         for start in range(0, rows, _BLOCK):
             block = slice(start, start + _BLOCK)
-            part = {name: array[block] for name, array in state.items()}
+            part, measured = {name: array[block] for name, array in state.items()}, {}
             for at, one in enumerate(self):
-                for whole, told in zip(found, one.said(part), strict=True):
+                for whole, told in zip(found, one.said(part, measured), strict=True):
                     whole[at, block] = told
         return Satisfaction(*(whole.T for whole in found))
 

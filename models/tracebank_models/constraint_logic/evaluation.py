@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from .arrays import Array, dual, namespace, p_norm
+from .arrays import Array, dual, folded, namespace, p_norm
 from .connectives import Family, conjunction, disjunction, negation
 from .formula import (
     Atom,
@@ -65,11 +65,15 @@ class Rules:
     connectives: Family
 
 
+Measured = dict[tuple[Any, ...], Array]
+"""What was measured of one state: formulas that ask for the same distance share it."""
+
+
 class Evaluation:
     """One state, `[n, …]` by feature, of which formulas are asked."""
 
-    def __init__(self, state: Mapping[str, Array], rules: Rules) -> None:
-        self._state, self._rules = state, rules
+    def __init__(self, state: Mapping[str, Array], rules: Rules, measured: Measured) -> None:
+        self._state, self._rules, self._measured = state, rules, measured
         self._xp = namespace(next(iter(state.values())))
 
     def said(self, formula: Formula, bound: tuple[str, ...] = ()) -> Said:
@@ -131,7 +135,9 @@ class Evaluation:
     def _quantified(self, formula: Quantified, bound: tuple[str, ...]) -> Said:
         one = self.said(formula.formula, (*bound, formula.kind))
         points = self._state[formula.kind]
-        there = is_there(points).reshape(len(points), *(1,) * len(bound), points.shape[1])
+        there = self._once(("there", formula.kind), lambda: is_there(points)).reshape(
+            len(points), *(1,) * len(bound), points.shape[1]
+        )
         is_all = formula.word == "forall"
         where, far = self._xp.where, np.inf if is_all else -np.inf
         satisfaction = where(there, one.satisfaction, float(is_all))
@@ -139,9 +145,9 @@ class Evaluation:
         holds = one.holds | ~there if is_all else one.holds & there
         if is_all:
             joined = conjunction(satisfaction, self._rules.p, self._rules.connectives)
-            return Said(joined, self._xp.amin(distance, -1), holds.all(-1))
+            return Said(joined, folded("minimum", distance), folded("logical_and", holds))
         joined = disjunction(satisfaction, self._rules.p, self._rules.connectives)
-        return Said(joined, self._xp.amax(distance, -1), holds.any(-1))
+        return Said(joined, folded("maximum", distance), folded("logical_or", holds))
 
     def _sum(self, one: Sum, bound: tuple[str, ...]) -> Any:
         atoms = ((weight, self._atom(atom, bound)) for weight, atom in one.parts)
@@ -170,12 +176,19 @@ class Evaluation:
         return weights[0] if len(weights) == 1 else float(np.linalg.norm(weights, dual(self._rules.p)))
 
     def _distance(self, one: Point, other: Point, bound: tuple[str, ...]) -> Array:
-        return p_norm(self._point(one, bound) - self._point(other, bound), self._rules.p)
+        p = self._rules.p
+        key = ("distance", one, other, bound, p)
+        return self._once(key, lambda: p_norm(self._point(one, bound) - self._point(other, bound), p))
+
+    def _once(self, key: tuple[Any, ...], measure: Callable[[], Array]) -> Array:
+        if key not in self._measured:
+            self._measured[key] = measure()
+        return self._measured[key]
 
     def _box(self, box: Box, bound: tuple[str, ...]) -> Array:
         xp, point = self._xp, self._point(box.point, bound)
         low, high = self._point(box.low, bound), self._point(box.high, bound)
-        within = xp.amin(xp.minimum(point - low, high - point), -1)
+        within = folded("minimum", xp.minimum(point - low, high - point))
         if box.is_inside:
             return within
         beyond = p_norm(xp.clip(xp.maximum(low - point, point - high), 0, None), self._rules.p)

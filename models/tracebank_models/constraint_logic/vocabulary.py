@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
-from .arrays import Array, namespace
+from .arrays import Array, folded, namespace
 
 KEYWORDS: Final = frozenset(
     "forall exists not and or implies iff true false abs norm distance near inside outside".split()  # noqa: SIM905
@@ -84,5 +82,4 @@ class Vocabulary:
 
 def is_there(points: Array) -> Array:
     """Which objects are there, `[n, m]` of `[n, m, k]`."""
-    xp = namespace(points)
-    return ~xp.isnan(points).any(-1) if xp is not np else ~np.isnan(points).any(axis=-1)
+    return folded("logical_and", ~namespace(points).isnan(points))

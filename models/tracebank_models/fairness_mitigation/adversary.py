@@ -32,7 +32,7 @@ class AdversarialClassifier(LogisticMitigation):
     steps: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 300
 
     facts = Facts("in", "scores tell nothing linear of the group", False, "own, after Zhang et al. 2018")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> ThresholdDecider:
         middle = np.average(sample.features, axis=0, weights=sample.weights)

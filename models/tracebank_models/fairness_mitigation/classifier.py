@@ -86,7 +86,8 @@ class LogisticMitigation:
     """Of squared slopes (halved), beside the mean loss."""
 
     facts = Facts("none", "none", False, "scikit-learn")
-    _compares_groups = False
+    compares_groups = False
+    """Whether the fit compares groups; else groups that are permuted change nothing."""
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -116,7 +117,7 @@ class LogisticMitigation:
             return ConstantDecider(
                 sample.labels[0], note + ("all are accepted" if sample.labels[0] else "none is accepted")
             )
-        if self._compares_groups and (reason := self._incomparable(sample)):
+        if self.compares_groups and (reason := self._incomparable(sample)):
             return ThresholdDecider(self._model(sample), self.break_even, f"{reason}: nothing is mitigated")
         decider = self._fitted(sample)
         if self.uses_group_at_prediction and len(sample.absent):

@@ -44,7 +44,7 @@ class ConstrainedClassifier(LogisticMitigation):
     iterations: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 50
 
     facts = Facts("in", "setting `constraint`", False, "fairlearn")
-    _compares_groups = True
+    compares_groups = True
 
     def _incomparable(self, sample: Sample) -> str:
         return super()._incomparable(sample) or lacking(sample, self.constraint)
@@ -91,7 +91,7 @@ class PenalisedClassifier(LogisticMitigation):
     """Of the squared covariance of membership and log-odds, summed over groups, beside the mean loss."""
 
     facts = Facts("in", "no covariance of score and group", False, "own, after Zafar et al. 2017")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> ThresholdDecider:
         return ThresholdDecider(self._penalised(sample), self.break_even)

@@ -107,18 +107,6 @@ def gaps(metrics: GroupMetrics) -> Gaps:
     )
 
 
-def aggregate_true_positive_rate(rates: ArrayLike, positives: ArrayLike) -> Floats:
-    """True positive rate over all periods, (groups,): equal rates in every period need not make it equal.
-
-    Args:
-        rates: (periods, groups); NaN where there are no positives.
-        positives: As many people of each.
-    """
-    counts = np.asarray(positives, np.float64)
-    hits = np.where(counts > 0, np.asarray(rates, np.float64) * counts, 0.0)
-    return _rate(hits.sum(axis=0), counts.sum(axis=0))
-
-
 def gini_between(means: ArrayLike, shares: ArrayLike) -> Floats:
     """Gini's index where everyone has the mean of the own group; 0 where groups are equal.
 
@@ -129,15 +117,6 @@ def gini_between(means: ArrayLike, shares: ArrayLike) -> Floats:
     mean, share = np.asarray(means, np.float64), np.asarray(shares, np.float64)
     apart = np.abs(mean[..., :, None] - mean[..., None, :]) * share[..., :, None] * share[..., None, :]
     return _rate(apart.sum(axis=(-2, -1)), 2 * (mean * share).sum(axis=-1))
-
-
-def theil_between(means: ArrayLike, shares: ArrayLike) -> Floats:
-    """Theil's index between groups; see `gini_between`."""
-    mean, share = np.asarray(means, np.float64), np.asarray(shares, np.float64)
-    relative = _rate(mean, (mean * share).sum(axis=-1, keepdims=True))
-    logarithm = np.log(relative, out=np.zeros_like(relative), where=relative > 0)
-    found: Floats = (share * relative * logarithm).sum(axis=-1)
-    return found
 
 
 def _rate(part: ArrayLike, whole: ArrayLike) -> Floats:

@@ -26,9 +26,9 @@ class Table:
     weights: Floats
     """Share of each group in the population, (groups,)."""
     shares: Floats
-    """Of a group's people at each score, (groups, scores)."""
+    """Of a group's people at each score, (groups, scores), or of many tables, (..., groups, scores)."""
     chances: Floats
-    """That one of them repays, (groups, scores)."""
+    """That one of them repays, as shares."""
 
     def worth(self, break_even: float) -> Floats:
         """Utility of accepting each cell, per applicant; a loan that is repaid is worth 1 - break_even."""
@@ -36,51 +36,63 @@ class Table:
         return found
 
 
-def best_policy(table: Table, policy: Policy, break_even: float, order: Order = "chance") -> Floats:
-    """Probability that each cell is accepted, (groups, scores), of the policy of most utility.
+def best_policy(
+    table: Table, policy: Policy, break_even: float, order: Order = "chance", step: float | None = None
+) -> Floats:
+    """Probability that each cell is accepted, (..., groups, scores), of the policy of most utility.
 
     Args:
         table: Who there is; under equal opportunity every group has some who repay, under equalised odds some who do
             not, too.
-        policy: The constraint; one of `Policy`.
+        policy: The constraint; one of `Policy`. Equalised odds take one table, all others many at once.
         break_even: Chance from which a loan pays: loss / (loss + gain), both positive.
         order: In which a group's people are accepted: from the best chance down, or from the last column down; of a
             common rate only.
+        step: Search common rates that are multiples of it, as those who publish them to some digits did; None: all.
     """
     if policy == "maximum_utility":
         return (table.chances >= break_even).astype(np.float64)
     if policy == "equalised_odds":
         return _equalised_odds(table, break_even)
     measure = table.shares if policy == "demographic_parity" else table.shares * table.chances
-    return _common_rate(measure / measure.sum(axis=1, keepdims=True), table.worth(break_even), _ranks(table, order))
+    measure = measure / measure.sum(axis=-1, keepdims=True)
+    return _common_rate(measure, table.worth(break_even), _ranks(table, order), step)
 
 
 def _ranks(table: Table, order: Order) -> Ints:
     """Columns of each group in the order in which they are accepted."""
-    keys = table.chances if order == "chance" else np.broadcast_to(np.arange(table.shares.shape[1]), table.shares.shape)
-    return np.argsort(-np.where(table.shares > 0, keys, -1.0), axis=1, kind="stable")
+    keys = (
+        table.chances if order == "chance" else np.broadcast_to(np.arange(table.shares.shape[-1]), table.shares.shape)
+    )
+    return np.argsort(-np.where(table.shares > 0, keys, -1.0), axis=-1, kind="stable")
 
 
-def _common_rate(measure: Floats, worth: Floats, ranks: Ints) -> Floats:
+def _common_rate(measure: Floats, worth: Floats, ranks: Ints, step: float | None) -> Floats:
     """Accept the same share of a measure in every group, that of most worth.
 
     Worth is piecewise linear in the share, so that it is largest at a corner of some group. People of no measure (who
     cannot repay, under equal opportunity) are never accepted.
     """
-    sizes, gains = np.take_along_axis(measure, ranks, 1), np.take_along_axis(worth, ranks, 1)
-    gains = np.where(sizes > 0, gains, 0.0)
-    ends, totals = _from_zero(sizes), _from_zero(gains)
-    rates = np.unique(np.minimum(ends, 1.0))
-    overall = sum(np.interp(rates, end, total) for end, total in zip(ends, totals, strict=True))
-    return _accepted(measure, ranks, rates[int(np.argmax(overall))])
+    sizes, gains = np.take_along_axis(measure, ranks, -1), np.take_along_axis(worth, ranks, -1)
+    each = np.divide(gains, sizes, out=np.zeros_like(gains), where=sizes > 0)
+    before = np.cumsum(sizes, axis=-1) - sizes
+    lead = sizes.shape[:-2]
+    corners = np.sort((before + sizes).clip(max=1.0).reshape(*lead, -1), axis=-1)
+    rates = np.concatenate([np.zeros((*lead, 1)), corners], axis=-1)
+    if step is not None:
+        rates = np.broadcast_to(np.arange(round(1 / step) + 1) * step, (*lead, round(1 / step) + 1))
+    taken = np.clip(rates[..., None, None] - before[..., None, :, :], 0, sizes[..., None, :, :])
+    best = (taken * each[..., None, :, :]).sum(axis=(-2, -1)).argmax(axis=-1)
+    return _accepted(measure, ranks, np.take_along_axis(rates, best[..., None], -1))
 
 
-def _accepted(measure: Floats, ranks: Ints, rate: float) -> Floats:
-    sizes = np.take_along_axis(measure, ranks, 1)
-    left = rate - _from_zero(sizes)[:, :-1]
+def _accepted(measure: Floats, ranks: Ints, rate: Floats | float) -> Floats:
+    """Acceptance of a share of the measure; of a rate for each table, (..., 1), or of one."""
+    sizes = np.take_along_axis(measure, ranks, -1)
+    left = np.asarray(rate)[..., None] - (np.cumsum(sizes, axis=-1) - sizes)
     share = np.divide(left, sizes, out=np.zeros_like(sizes), where=sizes > 0).clip(0.0, 1.0)
     found = np.empty_like(share)
-    np.put_along_axis(found, ranks, share, 1)
+    np.put_along_axis(found, ranks, share, -1)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import logit
 
 from .classifier import FunctionDecider, LogisticMitigation, LogisticModel
-from .inside import lacking
+from .inside import Constraint, lacking
 from .metrics import Floats, Ints
 from .oracle import Table, best_policy
 from .protocol import Facts
@@ -25,12 +25,12 @@ class GroupThresholds(LogisticMitigation):
     Thresholds are taken on the hull of each group's ROC curve; between two, people are accepted by lot.
     """
 
-    constraint: Literal["demographic_parity", "equal_opportunity", "equalised_odds"] = "demographic_parity"
+    constraint: Constraint = "demographic_parity"
 
     facts = Facts(
         "post", "setting `constraint`", True, "own, as fairlearn's ThresholdOptimizer, with costs and weights"
     )
-    _compares_groups = True
+    compares_groups = True
 
     def _incomparable(self, sample: Sample) -> str:
         return super()._incomparable(sample) or lacking(sample, self.constraint)
@@ -45,6 +45,20 @@ class GroupThresholds(LogisticMitigation):
             for group, (edges, _, _), row in zip(sample.there, steps, accepted, strict=True)
         }
         return FunctionDecider(_StepRule(model, rules, self.break_even))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpportunityThresholds(GroupThresholds):
+    """The same of equal true positive rates, unless another constraint is asked for."""
+
+    constraint: Constraint = "equal_opportunity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddsThresholds(GroupThresholds):
+    """The same of equal true and false positive rates, unless another constraint is asked for."""
+
+    constraint: Constraint = "equalised_odds"
 
 
 def _hull(sample: Sample, scores: Floats, members: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[Floats]:
@@ -99,7 +113,7 @@ class RejectOption(LogisticMitigation):
     """Of the chance around the break-even one, to both sides."""
 
     facts = Facts("post", "demographic parity, in a band", True, "own, after Kamiran et al. 2012")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> FunctionDecider:
         model = self._model(sample)

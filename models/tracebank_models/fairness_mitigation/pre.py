@@ -20,7 +20,7 @@ class Reweighing(LogisticMitigation):
     """Weigh people so that group and label are independent: P(group) P(label) / P(group, label)."""
 
     facts = Facts("pre", "demographic parity", False, "own, after Kamiran and Calders 2012")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> ThresholdDecider:
         weights = sample.weights * independence_weights(sample)
@@ -47,7 +47,7 @@ class Massaging(LogisticMitigation):
     """
 
     facts = Facts("pre", "demographic parity", False, "own, after Kamiran and Calders 2012")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> ThresholdDecider:
         labels = massaged_labels(sample, self._model(sample).log_odds(sample.features))
@@ -78,7 +78,7 @@ class CorrelationRemoval(LogisticMitigation):
     """Of the correlation that is removed."""
 
     facts = Facts("pre", "no correlation of features with the group", True, "fairlearn")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> FunctionDecider:
         there, width = sample.there, sample.features.shape[1]

@@ -7,7 +7,7 @@ from typing import Final
 from .adversary import AdversarialClassifier
 from .classifier import LogisticMitigation, Unmitigated
 from .inside import ConstrainedClassifier, PenalisedClassifier
-from .post import GroupThresholds, RejectOption
+from .post import GroupThresholds, OddsThresholds, OpportunityThresholds, RejectOption
 from .pre import CorrelationRemoval, Massaging, Reweighing
 from .system import CreditFloor, DelayedImpact, Exploration
 
@@ -20,6 +20,8 @@ MITIGATIONS: Final[dict[str, type[LogisticMitigation]]] = {
     "penalised": PenalisedClassifier,
     "adversarial": AdversarialClassifier,
     "group_thresholds": GroupThresholds,
+    "opportunity_thresholds": OpportunityThresholds,
+    "odds_thresholds": OddsThresholds,
     "reject_option": RejectOption,
     "exploration": Exploration,
     "credit_floor": CreditFloor,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .metrics import Floats, Ints
+
+LEAST_LABELS: Final = 2
+"""Fewer fit no rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def labelled(features: ArrayLike, labels: ArrayLike, groups: ArrayLike, weights:
     _refuse("groups", codes, (codes >= 0) & (codes % 1 == 0), "whole numbers from 0")
     _refuse("weights", weight, (weight >= 0) & np.isfinite(weight), "finite, none below 0")
     known = ~np.isnan(truth) & (weight > 0)
-    if known.sum() < 2:
+    if known.sum() < LEAST_LABELS:
         raise ValueError(f"labels: {known.sum()} known is not allowed; allowed: two or more, to fit a rule")
     _refuse("features", table[known], np.isfinite(table[known]), "finite numbers where the label is known")
     used = weight[known]

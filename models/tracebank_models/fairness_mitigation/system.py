@@ -69,7 +69,7 @@ class DelayedImpact(LogisticMitigation):
     """Utility of one unit of score, where repayment brings 1 - break_even and default costs break_even."""
 
     facts = Facts("system", "utility and later scores", True, "own, after Liu et al. 2018")
-    _compares_groups = True
+    compares_groups = True
 
     def _fitted(self, sample: Sample) -> FunctionDecider:
         there = sample.there

@@ -34,33 +34,52 @@ def statistics_of(values: Floats) -> dict[str, float]:
     return {"mean": float(numbers.mean()), "first": first, "last": last, "slope": slope, "log_ratio": ratio}
 
 
-def over_seeds(runs: pl.DataFrame, by: list[str], measures: list[str]) -> pl.DataFrame:
-    """Statistics of measures over seeds, with 95 % intervals; of fewer than five seeds there is none, and a reason.
+def by_run(periods: pl.DataFrame, by: list[str], measures: list[str]) -> pl.DataFrame:
+    """Statistics of measures over the periods of each run.
 
     Args:
-        runs: One row a period of a run: `seed`, `period`, `by`, and the measures.
+        periods: One row a period of a run: `seed`, `period`, `by`, and the measures.
         by: What runs of several seeds share.
         measures: Columns.
 
     Returns:
-        `by`, `measure`, `statistic`, `value`, `low`, `high`, `seeds`, `undefined` (seeds left out), `reason`.
+        `by`, `seed`, `measure`, `statistic`, `value`, null where it is not defined.
     """
-    rows = []
-    for key, part in runs.sort("seed", "period").group_by(by, maintain_order=True):
-        each = [run for _, run in part.group_by("seed", maintain_order=True)]
+    keys, rows = [*by, "seed"], []
+    for key, run in periods.sort("period").group_by(keys, maintain_order=True):
+        named = dict(zip(keys, key, strict=True))
         for measure in measures:
-            found = [statistics_of(run[measure].cast(pl.Float64).fill_null(math.nan).to_numpy()) for run in each]
-            for name in STATISTICS:
-                told = _over([one[name] for one in found])
-                rows.append({**dict(zip(by, key, strict=True)), "measure": measure, "statistic": name, **told})
+            found = statistics_of(run[measure].cast(pl.Float64).fill_null(math.nan).to_numpy())
+            rows += [{**named, "measure": measure, "statistic": name, "value": found[name]} for name in STATISTICS]
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col("value").fill_nan(None))
+
+
+def over_seeds(runs: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """Means over seeds with 95 % intervals; of fewer than five seeds there is none, and a reason.
+
+    Args:
+        runs: As `by_run` gives them.
+        by: What runs of several seeds share, beside measure and statistic.
+
+    Returns:
+        `by`, `measure`, `statistic`, `value`, `low`, `high`, `p_value` (that the mean is 0), `seeds`, `undefined`
+        (seeds left out), `reason`.
+    """
+    keys = [*by, "measure", "statistic"]
+    rows = [
+        {**dict(zip(keys, key, strict=True)), **_over(part["value"])}
+        for key, part in runs.sort("seed").group_by(keys, maintain_order=True)
+    ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _over(values: list[float]) -> dict[str, float | int | str | None]:
-    known = [value for value in values if math.isfinite(value)]
-    counts = {"seeds": len(known), "undefined": len(values) - len(known)}
-    if not known:
-        return {"value": None, "low": None, "high": None, **counts, "reason": "not defined for any seed"}
+def _over(values: pl.Series) -> dict[str, float | int | str | None]:
+    known = values.drop_nulls()
+    counts = {"seeds": len(known), "undefined": values.null_count()}
+    if known.is_empty():
+        none = dict.fromkeys(("value", "low", "high", "p_value"))
+        return {**none, **counts, "reason": "not defined for any seed"}
     found = clustered_mean(known, np.arange(len(known)))
     few = f"{len(known)} seeds; an interval takes {LEAST_CLUSTERS}" if found.low is None else None
-    return {"value": found.mean, "low": found.low, "high": found.high, **counts, "reason": few}
+    ends = {"value": found.mean, "low": found.low, "high": found.high, "p_value": found.p_value()}
+    return {**ends, **counts, "reason": few}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from .group_figures import Bools, Decided, Ints
-from .population import PopulationWorld
+from .population import Observation, PopulationWorld
 from .score_tables import CLUSTERS, FICO, Floats, ScoreTable
+
+_GOLDEN: Final = (5**0.5 - 1) / 2
 
 
 class LendingWorld(PopulationWorld):
@@ -43,6 +47,8 @@ class LendingWorld(PopulationWorld):
         self.noise = np.broadcast_to(np.asarray(noise, np.float64), (len(table.groups),))
         self.lowest = float(table.scores[0])
         self.highest = float(table.scores[-1]) + self._within
+        self._spread = (self.highest - self.lowest) / 4
+        """Points that are one in the feature."""
         cumulative = np.cumsum(table.shares, axis=1)
         self._cumulative = cumulative / cumulative[:, -1:]
 
@@ -60,9 +66,9 @@ class LendingWorld(PopulationWorld):
 
     def _see(self) -> None:
         seen = self.scores + self.noise[self.groups] * self.np_random.standard_normal(self.people)
-        middle, spread = (self.lowest + self.highest) / 2, (self.highest - self.lowest) / 4
+        middle = (self.lowest + self.highest) / 2
         told = self.proxy * self.groups + self.np_random.standard_normal(self.people)
-        self.features = np.column_stack([(seen - middle) / spread, told])
+        self.features = np.column_stack([(seen - middle) / self._spread, told])
 
     def chances(self) -> Floats:
         """True probability of repayment of everyone."""
@@ -90,9 +96,16 @@ class LendingWorld(PopulationWorld):
         step = np.where(labels == 1, self.up, -self.down)
         return np.clip(self.scores + np.where(accepted, step, 0.0), self.lowest, self.highest)
 
-    def shock(self, amount: float) -> None:
-        """Lower every score by a share of the scale."""
-        self.scores = np.clip(self.scores - amount * (self.highest - self.lowest), self.lowest, self.highest)
+    def shock(self, feedback: float, unrest: float) -> Observation:
+        """Lower every score, and what is seen of it; people stay on the scale."""
+        before, lost = self.scores, self._lost(feedback * unrest * (self.highest - self.lowest))
+        self.scores = np.clip(before - lost, self.lowest, self.highest)
+        self.features[:, 0] -= (before - self.scores) / self._spread
+        return self._observation()
+
+    def _lost(self, points: float) -> Floats | float:
+        """What a shock takes from each."""
+        return points
 
 
 class FicoWorld(LendingWorld):
@@ -131,6 +144,13 @@ class ClusterWorld(LendingWorld):
     ) -> None:
         super().__init__(table, people, periods, up=1.0, down=1.0, width=1.0, noise=noise, proxy=proxy)
 
-    def _see(self) -> None:
-        self.scores = np.round(self.scores)  # a shock may have left clusters
-        super()._see()
+    def _begin(self) -> None:
+        super()._begin()
+        self._debt = np.arange(self.people) * _GOLDEN % 1  # even over people, and no luck is drawn for it
+
+    def _lost(self, points: float) -> Floats:
+        """Whole clusters: what is less than one is owed, and taken when it has become one."""
+        self._debt += points
+        whole: Floats = np.floor(self._debt)
+        self._debt -= whole
+        return whole

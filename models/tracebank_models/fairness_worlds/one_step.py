@@ -51,13 +51,14 @@ class Outcome:
     """Of the lender, per applicant."""
 
 
-def outcome(table: ScoreTable, policy: str, terms: Terms = CHEAP) -> Outcome:
+def outcome(table: ScoreTable, policy: str, terms: Terms = CHEAP, step: float | None = None) -> Outcome:
     """Apply a policy for one step.
 
     Args:
         table: Who there is.
         policy: One of `POLICIES`.
         terms: Of loans.
+        step: Search common rates among multiples of it; the published ones are of 0.001. None: among all.
 
     Raises:
         ValueError: The policy is not known.
@@ -65,7 +66,7 @@ def outcome(table: ScoreTable, policy: str, terms: Terms = CHEAP) -> Outcome:
     if policy not in POLICIES:
         raise ValueError(f"policy: {policy!r} is not allowed; allowed: {', '.join(POLICIES)}")
     known = Table(table.weights, table.shares, table.repayment)
-    accepted = best_policy(known, policy, terms.break_even, order="score")  # type: ignore[arg-type]
+    accepted = best_policy(known, policy, terms.break_even, "score", step)  # type: ignore[arg-type]
     good = table.shares * table.repayment
     each = terms.gain * table.repayment + terms.loss * (1 - table.repayment)
     return Outcome(

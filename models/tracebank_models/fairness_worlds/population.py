@@ -96,9 +96,18 @@ class PopulationWorld(gym.Env[Observation, NDArray[np.float32]]):
         info = {"accepted": accepted, "labels": labels, "figures": figures, "gaps": gaps(figures)}
         return self._observation(), float(self.last.utility.mean()), False, self.period >= self.periods, info
 
-    def shock(self, amount: float) -> None:
-        """Lower every score by a share of the scale; worlds whose scores do not last have none to lower."""
-        del amount
+    def shock(self, feedback: float, unrest: float) -> Observation:
+        """Lower every score, and what is seen of it.
+
+        Args:
+            feedback: Share of the scale that full unrest takes.
+            unrest: Share of people who take part.
+
+        Raises:
+            ValueError: Scores of this world do not last: there are none to lower.
+        """
+        del unrest
+        raise ValueError(f"feedback: {feedback} is not allowed in {self.name}; allowed: 0, as scores do not last")
 
     def _observation(self) -> Observation:
         return {"features": self.features.astype(np.float32), "groups": self.groups.copy()}

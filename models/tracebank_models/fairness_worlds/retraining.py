@@ -10,6 +10,7 @@ import numpy as np
 
 from tracebank_models.checked_settings import check_settings
 from tracebank_models.fairness_mitigation.protocol import Decider, Mitigation
+from tracebank_models.fairness_mitigation.sample import LEAST_LABELS
 
 from .group_figures import Ints
 from .score_tables import Floats
@@ -78,12 +79,20 @@ class Memory:
         if self._how.labels == "window":
             del self._seen[: -self._how.window]
 
-    def fitted(self, mitigation: Mitigation) -> Decider:
+    def fitted(self, mitigation: Mitigation, before: Decider | None) -> Decider:
         """Fit a mitigation to what is remembered.
+
+        Args:
+            mitigation: What is fitted.
+            before: The rule so far; it stays where fewer than two labels are remembered (nobody was accepted within
+                the window).
 
         Raises:
             ValueError: The mitigation cannot be fitted to that.
         """
+        known = sum(int(np.isfinite(one.labels).sum()) for one in self._seen)
+        if before is not None and known < LEAST_LABELS:
+            return before
         columns = [np.concatenate([getattr(one, name) for one in self._seen]) for name in Seen.__dataclass_fields__]
         if len(columns[0]) > self._how.rows:
             chosen = self._random.choice(len(columns[0]), self._how.rows, replace=False)

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from tracebank_models.fairness_mitigation.intervals import gap_interval
+from tracebank_models.fairness_mitigation.metrics import gini_between
 from tracebank_models.fairness_mitigation.protocol import Decider, Mitigation
 
 from .group_figures import GAPS, gaps
@@ -34,7 +36,8 @@ class FairnessRun:
     panel: pl.DataFrame
     """One row a period and followed person."""
     summary: dict[str, float]
-    """Mean and last of what is of the whole, and the mean utility, after the burn-in."""
+    """Mean and last of what is of the whole, and the mean utility, after the burn-in; ends of the interval of the last
+    equalised-odds gap, over people, where there is one."""
 
 
 def run_world(
@@ -71,7 +74,7 @@ def run_world(
     book = _Book(world, stress, min(panel, world.people))
     for period in range(periods):
         if retraining.due(period):
-            decider = memory.fitted(mitigation)
+            decider = memory.fitted(mitigation, decider)
         if decider is not None:
             observation = world.publish(_rule(decider, random))
         probability = _chances(decider, observation, random)
@@ -82,7 +85,7 @@ def run_world(
         memory.keep(_seen(shown, info, world, retraining, probability))
         unrest = book.note(period, info)
         if stress.feedback > 0:
-            world.shock(stress.feedback * unrest)
+            observation = world.shock(stress.feedback, unrest)
         if progress:
             progress(1)
     return book.run(retraining.burn_in)
@@ -158,15 +161,28 @@ class _Book:
     def run(self, burn_in: int) -> FairnessRun:
         """All of it."""
         rows = pl.concat(self._rows).with_columns(pl.selectors.float().fill_nan(None))
-        return FairnessRun(rows, pl.concat(self._people), summary_of(rows, burn_in))
+        return FairnessRun(rows, pl.concat(self._people), summary_of(rows, burn_in) | self._sure_of_odds())
+
+    def _sure_of_odds(self) -> dict[str, float]:
+        """Ends of the interval of the last period's equalised-odds gap, over people; NaN where there is none."""
+        last = self._world.last
+        found = gap_interval("equalised_odds", last.accepted, last.qualified, last.groups)
+        ends = {"last_odds_gap_low": found.low, "last_odds_gap_high": found.high}
+        return {name: math.nan if end is None else end for name, end in ends.items()}
 
 
 def summary_of(rows: pl.DataFrame, burn_in: int) -> dict[str, float]:
-    """Mean and last of what is of a whole period, and mean utility per person, after the burn-in."""
+    """Mean and last of what is of a whole period, mean utility per person, and Gini's index of groups' mean true
+    chances in the last period, after the burn-in; NaN where one is not defined."""
     after = rows.filter(pl.col("period") >= burn_in).sort("period")
     total = pl.col("people").sum()
     worth = (pl.col("utility").fill_null(0) * pl.col("people")).sum()
-    found = {"utility": after.select(worth / total).item()}
+    last = after.filter(pl.col("period") == pl.col("period").max())
+    means, shares = (last[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in ("repayment", "people"))
+    found = {
+        "utility": after.select(worth / total).item(),
+        "last_repayment_gini": float(gini_between(means, shares / shares.sum())),
+    }
     for name in (*GAPS, *PERIOD_COLUMNS):
         values = after.group_by("period", maintain_order=True).agg(pl.col(name).first())[name].drop_nulls()
         found[f"mean_{name}"] = float(values.mean()) if len(values) else math.nan  # type: ignore[arg-type]

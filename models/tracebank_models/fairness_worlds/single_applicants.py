@@ -11,10 +11,13 @@ from typing import Final
 
 import numpy as np
 
+from tracebank_models.fairness_mitigation.oracle import Table, best_policy
+
 from .group_figures import Ints
 from .score_tables import CLUSTERS, Floats
 
 AGENTS: Final = ("maximum_utility", "equal_opportunity")
+BREAK_EVEN: Final = 0.5
 _MOVED: Final = 0.01
 
 
@@ -50,11 +53,11 @@ def lend(agent: str, runs: int, steps: int = 20_000, seed: int = 0) -> Lent:
     random, every, top = np.random.default_rng(seed), np.arange(runs), len(chances) - 1
     masses = np.tile(CLUSTERS.shares, (runs, 1, 1))
     loans, good, hit = (np.zeros((runs, 2)) for _ in range(3))
-    profit, best = np.zeros(runs), (chances >= 0.5).astype(np.float64)
-    rule = np.tile(best, (runs, 2, 1))
+    profit, best = np.zeros(runs), (chances >= BREAK_EVEN).astype(np.float64)
+    rule, known = np.tile(best, (runs, 2, 1)), np.broadcast_to(chances, masses.shape)
     for _ in range(steps):
         if agent == "equal_opportunity":
-            rule = equal_opportunity(masses, chances)
+            rule = best_policy(Table(CLUSTERS.weights, masses, known), "equal_opportunity", BREAK_EVEN, order="score")
         draws = random.random((4, runs))
         group = (draws[0] < 0.5).astype(np.int64)
         mass = masses[every, group]
@@ -70,25 +73,3 @@ def lend(agent: str, runs: int, steps: int = 20_000, seed: int = 0) -> Lent:
         masses[every, group, cluster] -= moved
         masses[every, group, to] += moved
     return Lent(loans.astype(np.int64), masses @ chances, masses @ np.arange(top + 1.0), hit / good, profit)
-
-
-def equal_opportunity(masses: Floats, chances: Floats) -> Floats:
-    """Chance of acceptance that brings most among those that accept the same share of good applicants of both groups.
-
-    The worth of a common share is concave and piecewise linear, with kinks where a group's next cluster begins.
-
-    Args:
-        masses: (runs, groups, clusters), ascending in chance.
-        chances: Of repayment.
-    """
-    good = masses * chances
-    good = good / good.sum(2, keepdims=True)
-    above = np.cumsum(good[:, :, ::-1], axis=2)[:, :, ::-1] - good
-    kinks = np.concatenate([np.zeros((len(masses), 1)), (above + good).reshape(len(masses), -1)], axis=1)
-    # (runs, kinks, groups, clusters)
-    taken = np.clip(kinks[:, :, None, None] - above[:, None], 0, good[:, None])
-    worth = (taken * ((2 * chances - 1) / chances)).sum(3) * (masses @ chances)[:, None]
-    rate = np.take_along_axis(kinks, worth.sum(2).argmax(1)[:, None], 1)[:, :, None]
-    share = np.divide(rate - above, good, out=(rate > above).astype(np.float64), where=good > 0)
-    found: Floats = np.clip(share, 0.0, 1.0)
-    return found

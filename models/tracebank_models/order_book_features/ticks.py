@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -34,6 +34,12 @@ class Ticks:
     def __len__(self) -> int:
         """Rows."""
         return len(self.times)
+
+    def part(self, rows: range) -> Ticks:
+        """Some rows in their order, sharing memory."""
+        cut = slice(rows.start, rows.stop, rows.step)
+        columns = ("times", "bid_price", "bid_qty", "ask_price", "ask_qty", "segment")
+        return replace(self, **{name: getattr(self, name)[cut] for name in columns})
 
     def price(self, name: Price) -> NDArray[np.float64]:
         """One price of every row, `[n]`.

@@ -40,6 +40,7 @@ class ActorCritic:
         hidden: Widths of the layers of tanh units.
         generator: For the first weights: orthogonal, as is usual.
         device: Where it lies.
+        bounds: Of observations, which come within [-1, 1] by them; None leaves observations as they are.
 
     Raises:
         ValueError: The action space is of another kind.
@@ -53,6 +54,7 @@ class ActorCritic:
         hidden: Sequence[int] = (64, 64),
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
+        bounds: spaces.Box | None = None,
     ) -> None:
         if isinstance(action, spaces.Discrete):
             self.actions, self.is_discrete = int(action.n), True
@@ -66,6 +68,7 @@ class ActorCritic:
         self.gradient = torch.zeros_like(self.parameters)
         self._views, self._gradients = self.views(self.parameters), self.views(self.gradient)
         self._initialise(generator)
+        self._bounds = None if bounds is None else _centre_and_half(bounds, device)
 
     def _layout(self) -> list[tuple[int, ...]]:
         networks, width = 1 + self.critics, self.observations
@@ -98,6 +101,9 @@ class ActorCritic:
     def forward(self, observations: torch.Tensor, flat: torch.Tensor | None = None) -> Forward:
         """Logits or means, and values; of other parameters where they are given."""
         *layers, head, head_bias, value, value_bias, _ = self._views if flat is None else self.views(flat)
+        if self._bounds is not None:
+            centre, half = self._bounds
+            observations = (observations - centre) / half
         hidden = [observations.expand(1 + self.critics, *observations.shape)]
         for weights, bias in zip(layers[::2], layers[1::2], strict=True):
             hidden.append(torch.baddbmm(bias, hidden[-1], weights).tanh())
@@ -195,3 +201,10 @@ def check_finite(heads: torch.Tensor) -> None:
         raise ValueError(
             "policy: it says NaN or infinity; allowed: numbers (a smaller learning rate, a norm of gradients)"
         )
+
+
+def _centre_and_half(bounds: spaces.Box, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Middle and half width of each number; 0 and 1 of those without bounds."""
+    low, high = (torch.as_tensor(edge, dtype=torch.float32, device=device) for edge in (bounds.low, bounds.high))
+    is_bound = torch.isfinite(low) & torch.isfinite(high)
+    return torch.where(is_bound, (low + high) / 2, 0.0), torch.where(is_bound, (high - low) / 2, 1.0)

@@ -34,8 +34,9 @@ def constrained_step(
     towards = conjugate_gradients(fisher, gain, iterations)
     q = float(gain @ towards)
     free = towards * math.sqrt(2 * size / max(q, 1e-12))
-    if cost is None or float(cost @ cost) < 1e-16 or excess + float(cost @ free) <= 0:
+    if cost is None or excess + float(cost @ free) <= 0 or (slope := float(cost.norm())) < 1e-8:
         return free
+    cost, excess = cost / slope, excess / slope
     away = conjugate_gradients(fisher, cost, iterations)
     r, s = float(gain @ away), float(cost @ away)
     reachable = 2 * size - excess**2 / s

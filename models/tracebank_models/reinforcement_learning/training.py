@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import torch
+from gymnasium import spaces
 
 from tracebank_models.checked_settings import check_settings
 from tracebank_models.constraint_logic.constraints import Knowledge
@@ -58,6 +59,8 @@ class PPOSettings:
     cost_limit: NotNegative = 25.0
     """Cost of an episode, of CPO."""
     hidden: tuple[Positive, ...] = (64, 64)
+    scaled_observations: bool = False
+    """Whether networks see observations by the bounds of their space."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -116,8 +119,12 @@ def train(
         raise ValueError(f"environments: {environment.num_envs} is not allowed; allowed: {settings.environments}")
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
-    width = environment.single_observation_space.shape[0]  # type: ignore[index]
-    policy = ActorCritic(width, environment.single_action_space, objective.critics, settings.hidden, generator, device)
+    space = environment.single_observation_space
+    assert isinstance(space, spaces.Box)
+    bounds = space if settings.scaled_observations else None
+    policy = ActorCritic(
+        space.shape[0], environment.single_action_space, objective.critics, settings.hidden, generator, device, bounds
+    )
     collector = Collector(environment, policy, knowledge or environment.knowledge, seed)
     rule = _rule(policy, settings, torch.Generator(device).manual_seed(seed))
     rows, step = [], 0

@@ -1,4 +1,4 @@
-"""Statistics over stored samples: means with intervals that know of clusters, paired differences, two runs compared.
+"""Statistics over stored samples: means with intervals that know of clusters and overlap, and two runs compared.
 
 Plain functions of NumPy arrays and polars frames; no model and no store is known here.
 """

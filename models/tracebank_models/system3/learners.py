@@ -12,7 +12,7 @@ _MANY: Final = PPOSettings(environments=64, rollout=32, minibatch=512, learning_
 LEARNERS: Final[Mapping[str, PPOSettings]] = {
     "CartPole-v1": replace(_MANY, steps=100_000),
     "Acrobot-v1": replace(_MANY, steps=200_000, entropy_weight=0.01),
-    "MountainCar-v0": replace(_MANY, steps=300_000, entropy_weight=0.01),
+    "MountainCar-v0": replace(_MANY, steps=500_000, learning_rate=5e-3, trace_decay=0.98, scaled_observations=True),
     "MountainCarContinuous-v0": replace(_MANY, steps=300_000),
     "Pendulum-v1": replace(_MANY, steps=300_000, discount=0.9),
     **{

@@ -95,7 +95,7 @@ def test_two_catalogues_of_one_series_store_are_not_mixed_up(tmp_path: Path) -> 
                                price_tick=0.1, qty_step=None, first_ts=None, last_ts=None)
                 )  # fmt: skip
         relational.close()
-        asked += [(settings, rows)] * 8
+        asked += [(settings, rows)] * 4
 
     def count(one: tuple[Settings, int]) -> tuple[int, int]:
         found = Connection(one[0]).sql("SELECT count() AS n FROM relational.instruments")["n"].item()

@@ -5,6 +5,7 @@ from .frames import SimulatedDay, simulate, simulate_chunks
 from .instrument import Instrument
 from .order_flow import OrderFlow
 from .recorder_files import FileManifest, Manifest, day_path, write_day
+from .signal_ceiling import reachable
 
 __all__ = [
     "STREAMS",
@@ -16,6 +17,7 @@ __all__ = [
     "SimulatedDay",
     "SyntheticMarket",
     "day_path",
+    "reachable",
     "simulate",
     "simulate_chunks",
     "write_day",

@@ -4,6 +4,9 @@ Window `k` is `[k H, (k+1) H)`. Its signal `x_k` is uniform on (-0.6, 0.6), inde
 published: each of levels 5 to 9 of every snapshot in the window has its two sides' total split so that
 `(bid - ask) / (bid + ask) = x_k`. Within the window the efficient price is moved by `D_k` extra ticks, one tick at a
 time, where `D_k` is `beta x_k` rounded at random to a whole tick with that mean. Nothing here runs a book.
+
+From within a window, the signal foretells only the part of its move that is still to come and within the horizon: at
+phase `u` of a window `H`, and for a horizon `h`, `m = min(h, H - u) / H` of it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,11 @@ class PlantedSignal(NamedTuple):
     """Per window; what the outer levels show."""
     ticks: NDArray[np.int64]
     """Planted return per window (`D_k`)."""
+
+    @property
+    def explained(self) -> float:
+        """Variance of a window's return that the signal explains, in ticks squared."""
+        return self.beta**2 * SIGNAL_VARIANCE
 
 
 def _uniforms(market: SyntheticMarket, instrument: Instrument, what: str, count: int) -> NDArray[np.float64]:
@@ -73,6 +81,63 @@ def strength(r2: float, rest_variance: float) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if explained_share(middle, rest_variance) < r2 else (low, middle)
     return high
+
+
+class Remaining(NamedTuple):
+    """Moments of the part of a window's move that is still to come and within the horizon, over all phases."""
+
+    mean: float
+    square: float
+    """Mean of the square."""
+
+
+def remaining(horizon_s: float, window_s: float, interval_s: float = 0.0) -> Remaining:
+    """How much of a window's move a forecast over a horizon can still foretell.
+
+    With `q = h / H`, at most 1, and phases `s = interval / H` apart: `q - q²/2 + qs/2`, and for the square
+    `q² - 2q³/3 + q²s/2 + qs²/6`.
+
+    Args:
+        horizon_s: `h`, seconds; a multiple of the interval.
+        window_s: `H`, seconds.
+        interval_s: Seconds between snapshots, the first of a window at its start; 0: at any time.
+    """
+    q, s = min(horizon_s / window_s, 1.0), interval_s / window_s
+    return Remaining(q - q**2 / 2 + q * s / 2, q**2 - 2 * q**3 / 3 + q**2 * s / 2 + q * s**2 / 6)
+
+
+def diffusion_ratio(r2: float, horizon_s: float, window_s: float) -> float:
+    """Variance of a return over a horizon, begun at any phase, per variance of a whole window's return.
+
+    Of a price that is a sum of the planted moves and a random walk: what the signal leaves grows with the horizon.
+    """
+    q = horizon_s / window_s
+    return r2 * (q**2 - q**3 / 3 if q <= 1 else q - 1 / 3) + (1.0 - r2) * q
+
+
+def ceiling(
+    r2: float,
+    horizon_s: float,
+    window_s: float,
+    *,
+    phase_known: bool,
+    ratio: float | None = None,
+    interval_s: float = 0.0,
+) -> float:
+    """The largest R² that a forecast from the signal alone can have.
+
+    Args:
+        r2: R² of a whole window's return on its signal.
+        horizon_s: Horizon of the forecast, seconds.
+        window_s: The signal's own horizon, seconds.
+        phase_known: Whether the forecast knows how long the signal has stood (the best is `beta x m`), or knows its
+            value alone (`beta x` times the mean of `m`: the regression on one feature).
+        ratio: Variance of the return over the horizon per variance of a whole window's; `diffusion_ratio` if not given.
+        interval_s: As in `remaining`.
+    """
+    part = remaining(horizon_s, window_s, interval_s)
+    foretold = part.square if phase_known else part.mean**2
+    return r2 * foretold / (diffusion_ratio(r2, horizon_s, window_s) if ratio is None else ratio)
 
 
 def plant(market: SyntheticMarket, instrument: Instrument, beta: float) -> PlantedSignal:

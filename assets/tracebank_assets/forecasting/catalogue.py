@@ -1,0 +1,70 @@
+"""Models that stand, and which of them a day is forecast by."""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+from sqlalchemy import select
+
+from tracebank.stores.relational import RelationalStore
+from tracebank_schemas.forecasting import ForecastModel, ForecastSplit
+
+Row = dict[str, Any]
+
+
+def models_for(relational: RelationalStore, day: date, symbol: str, asked: Collection[str] = ()) -> list[Row]:
+    """Models that learned of the symbol on the day or earlier; of the same settings and rows the newest.
+
+    Args:
+        relational: the catalogue.
+        day: that is forecast.
+        symbol: of the book.
+        asked: names of architectures, or keys of models; none: all.
+
+    Returns:
+        Rows of `forecast_models`.
+
+    Raises:
+        dg.Failure: there is none, or none of what is asked for.
+    """
+    query = select(ForecastModel).where(ForecastModel.symbol == symbol, ForecastModel.day <= day)
+    with relational.reading() as session:
+        rows = [row.row() for row in session.scalars(query.order_by(ForecastModel.trained_at, ForecastModel.model))]
+    known = {row["name"] for row in rows} | {row["model"] for row in rows}
+    if missing := [one for one in asked if one not in known]:
+        raise dg.Failure(
+            f"models: {missing[0]!r} is not allowed; allowed: {', '.join(sorted(known)) or 'none is there'}"
+        )
+    newest = {_told(row): row for row in rows if not asked or asked_for(row, asked)}
+    if not newest:
+        raise dg.Failure(f"no model of {symbol} learned from {day} or an earlier day; materialise forecasting/models")
+    return list(newest.values())
+
+
+def asked_for(row: Row, asked: Collection[str]) -> bool:
+    """Whether a model is among names or keys."""
+    return row["name"] in asked or row["model"] in asked
+
+
+def _told(row: Row) -> tuple[str, ...]:
+    return row["venue"], str(row["day"]), json.dumps(row["settings"], sort_keys=True)
+
+
+def judged_rows(relational: RelationalStore, model: Row, day: date, ticks: int) -> range:
+    """Rows of a day that a model is judged on: of its own day the test, of a later one all.
+
+    Raises:
+        dg.Failure: its own day was learned from whole.
+    """
+    if model["day"] != day:
+        return range(ticks)
+    query = select(ForecastSplit.first_row, ForecastSplit.last_row).where(
+        ForecastSplit.model == model["model"], ForecastSplit.split == "test"
+    )
+    with relational.reading() as session:
+        found: Sequence[Any] = session.execute(query).all()
+    if not found:
+        raise dg.Failure(f"model {model['model']} learned from all of {day}; nothing of it is left to judge it on")
+    return range(found[0].first_row, found[0].last_row + 1)

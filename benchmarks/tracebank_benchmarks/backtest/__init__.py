@@ -1,0 +1,1 @@
+"""What backtests cost, and whether fills are those of others, beside vectorbt and hftbacktest."""

@@ -1,0 +1,1 @@
+"""How fast forecasters train and forecast, beside the paper's form of the same function and peers."""

@@ -1,0 +1,162 @@
+"""Group `forecasting`: a day of a book becomes models, forecasts, scores, trades and equity, all of them rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.homes import Home, fault, opened
+from typer.testing import CliRunner
+
+from tracebank.settings import Settings
+from tracebank.stores.opening import open_series
+from tracebank_assets.commands.forecasting import forecasting
+from tracebank_assets.forecasting.backtests import backtests
+from tracebank_assets.forecasting.forecasts import forecasts
+from tracebank_assets.forecasting.models import models
+from tracebank_assets.forecasting.questions import questions
+from tracebank_assets.market.partitions import add_to, partition_key
+from tracebank_models.market.synthetic_exchange import SyntheticMarket
+from tracebank_models.market.synthetic_exchange.frames import simulate
+from tracebank_models.market.synthetic_exchange.instrument import Instrument
+from tracebank_schemas.forecasting import Backtest, BacktestTrade, ForecastModel, ForecastScore, ForecastSplit
+from tracebank_schemas.market import BOOK
+
+SYMBOL, VENUE = "AAA", "here"
+FIRST, SECOND = date(2024, 8, 8), date(2024, 8, 9)
+TRAINED: dict[str, Any] = {
+    "models": ["lstm", "imbalance"],
+    "changes": {"epochs": 1, "look_back": 20, "horizons": [1, 2, 3, 4, 5], "windows_per_epoch": 256, "batch": 64},
+}
+TRADED: dict[str, Any] = {"signals": [1, 3], "strategy": {"horizon": 3, "fill": "mid"}, "random_runs": 9}
+
+
+@pytest.fixture(scope="module")
+def books() -> dict[date, pl.DataFrame]:
+    """Two days of one book, four minutes each."""
+    found = {}
+    for seed, day in enumerate((FIRST, SECOND)):
+        market = SyntheticMarket(
+            symbols=(Instrument(SYMBOL),), venues=(VENUE,), day=day, seed=seed, duration_s=240, signal_r2=0.5,
+            signal_horizon_s=1, streams=("depth10",),
+        )  # fmt: skip
+        found[day] = simulate(market, SYMBOL, VENUE).book
+    return found
+
+
+@pytest.fixture
+def home(settings: Settings, monkeypatch: pytest.MonkeyPatch, books: dict[date, pl.DataFrame]) -> Iterator[Home]:
+    with opened(settings, monkeypatch) as home:
+        series = open_series(settings)
+        for day, book in books.items():
+            series.replace(BOOK, {"day": day, "symbol": SYMBOL}, book)
+            add_to(home.instance, [(day, SYMBOL)])
+        yield home
+
+
+def test_a_day_becomes_models_forecasts_scores_and_trades_that_are_not_doubled(home: Home) -> None:
+    day = str(partition_key(FIRST, SYMBOL))
+    assert "no model of AAA" in fault(home.make(forecasts, day))
+    assert home.made(models, day, **TRAINED)["splits_share_no_tick"]
+    assert home.made(forecasts, day)["forecasts_are_numbers"]
+    assert home.made(backtests, day, **TRADED)["trades_add_up"]
+    tables = (ForecastModel, ForecastSplit, ForecastScore, Backtest, BacktestTrade)
+    counts = {table: home.count(table) for table in tables}
+    # Two models, three splits, 3 prices x 5 horizons x 2 metrics; of each strategy itself and three beside it.
+    assert {table: counts[table] for table in tables[:4]} == {
+        ForecastModel: 2, ForecastSplit: 6, ForecastScore: 60, Backtest: 16,
+    }  # fmt: skip
+    series = "SELECT count() AS n FROM series.forecasts", "SELECT count() AS n FROM series.backtest_equity"
+    before = [home.sql(text)["n"].item() for text in series]
+    home.made(models, day, **TRAINED)
+    home.made(forecasts, day)
+    home.made(backtests, day, **TRADED)
+    assert {table: home.count(table) for table in tables} == counts
+    assert [home.sql(text)["n"].item() for text in series] == before
+
+    shared = home.sql(
+        """SELECT count() AS n FROM relational.forecast_splits AS a INNER JOIN relational.forecast_splits AS b
+        ON a.model = b.model WHERE a.split < b.split AND a.first_row <= b.last_row AND b.first_row <= a.last_row"""
+    )
+    assert shared["n"].item() == 0
+    outside = home.sql(
+        """SELECT count() AS n FROM series.forecasts AS f INNER JOIN relational.forecast_splits AS s
+        ON s.model = f.model
+        WHERE s.split = 'test' AND (f.row < s.first_row OR f.row > s.last_row OR f.ts < s.first_ts)"""
+    )
+    assert outside["n"].item() == 0, "of its own day a model is judged on what it never saw"
+    summed = home.sql(
+        """SELECT b.pnl_net AS told, b.trades AS trades, sum(t.pnl_net) AS summed, count() AS n
+        FROM relational.backtests AS b INNER JOIN relational.backtest_trades AS t ON t.backtest = b.backtest
+        WHERE b.kind = 'strategy' GROUP BY b.backtest, b.pnl_net, b.trades"""
+    )
+    assert summed["summed"].to_list() == pytest.approx(summed["told"].to_list())
+    assert summed["n"].to_list() == summed["trades"].to_list()
+    controls = {row.model: row.control for row in home.models(ForecastScore) if row.metric == "r2"}
+    assert None not in controls.values()
+    assert len(list((home.settings.home / "forecasting").glob("AAA_2024-08-08_*.svg"))) == 2
+    for text in questions("clickhouse").values():
+        assert home.sql(text).height
+
+
+def test_a_later_day_is_forecast_whole_and_an_earlier_one_never(home: Home) -> None:
+    first, second = (str(partition_key(day, SYMBOL)) for day in (FIRST, SECOND))
+    home.made(models, second, **{**TRAINED, "models": ["imbalance"]})
+    assert "learned from 2024-08-08 or an earlier day" in fault(home.make(forecasts, first))
+    home.made(models, first, **{**TRAINED, "models": ["imbalance"], "train": 1.0, "validation": 0.0})
+    assert "nothing of it is left" in fault(home.make(forecasts, first))
+    home.made(forecasts, second)
+    judged = home.sql(
+        """SELECT m.day AS day, count(DISTINCT f.row) AS n FROM series.forecasts AS f
+        INNER JOIN relational.forecast_models AS m ON m.model = f.model GROUP BY day ORDER BY day"""
+    )
+    assert judged["n"].to_list()[0] == 2_400 - 19, "all but the first rows, which no window ends on"
+    assert judged["n"].to_list()[1] < 600
+
+
+@pytest.mark.parametrize(
+    ("asset", "config", "said"),
+    [
+        (models, {"models": ["oracle"]}, "models: 'oracle' is not allowed; allowed: hfformer"),
+        (
+            models,
+            {"changes": {"horizons": [1, 5_000]}},
+            "horizons: 100 ticks and 5000 more are not allowed; allowed: fewer",
+        ),
+        (models, {"changes": {"look_back": 3_000}}, "look_back, horizons: 3000 ticks and 30 more"),
+        (models, {"changes": {"epoch": 3}}, "epoch"),
+        (
+            models,
+            {"venue": "elsewhere"},
+            "venue: 'elsewhere' has no book of AAA on 2024-08-08 in series.book; there is: here",
+        ),
+        (forecasts, {"models": ["tlob"]}, "models: 'tlob' is not allowed"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(home: Home, asset: Any, config: Any, said: str) -> None:
+    result = home.make(asset, str(partition_key(FIRST, SYMBOL)), **config)
+    assert not result.success
+    assert said in fault(result)
+    assert "\n" not in fault(result).strip()
+    assert home.count(ForecastModel) == 0
+
+
+def test_commands_train_judge_and_show(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = CliRunner()
+    wrong = run.invoke(forecasting, ["train", SYMBOL, "--day", "2024-08-08", "--models", "imbalance", "--fee", "2"])
+    assert wrong.exit_code != 0
+    assert "taker_fee" in wrong.output
+    done = run.invoke(forecasting, ["train", SYMBOL, "--day", str(FIRST), "--models", "imbalance", "--signals", "1"])
+    assert done.exit_code == 0, done.output
+    assert "R² of forecasts" in done.output
+    assert "random" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
+    later = run.invoke(forecasting, ["judge", SYMBOL, "--signals", "1,3"])
+    assert later.exit_code == 0, later.output
+    assert str(SECOND) in later.output
+    assert run.invoke(forecasting, ["show", "ZZZ"]).exit_code == 2
+    assert Path(home.settings.home / "forecasting").is_dir()
