@@ -238,7 +238,7 @@ class Conformance:
         assert store.differences(table) == []
 
     def test_replace_streams_in_bounded_memory(self, store: SeriesStore) -> None:
-        blocks, rows = 16, 100_000
+        blocks, rows = 40, 100_000
         one = ticks(rows).to_arrow().nbytes
 
         def generated() -> Iterator[pa.Table]:
