@@ -155,6 +155,10 @@ def test_commands_train_judge_and_show(home: Home, monkeypatch: pytest.MonkeyPat
     assert "R² of forecasts" in done.output
     assert "random" in done.output
     assert max(map(len, done.output.splitlines())) <= 80
+    changed = ["train", SYMBOL, "--day", str(FIRST), "--models", "imbalance", "--signals", "1", "--features", "paper"]
+    again = run.invoke(forecasting, changed)
+    assert again.output == done.output, "of a name the newest is shown, and the control sees the same"
+    assert home.count(ForecastModel) == 2
     later = run.invoke(forecasting, ["judge", SYMBOL, "--signals", "1,3"])
     assert later.exit_code == 0, later.output
     assert str(SECOND) in later.output

@@ -36,13 +36,21 @@ def forecast_grids(relational: RelationalStore, symbol: str, day: date) -> list[
         ForecastScore, ForecastModel.model == ForecastScore.model
     )
     scores = scores.where(ForecastModel.symbol == symbol, ForecastScore.day == day, ForecastScore.metric == "r2")
+    scores = scores.order_by(ForecastModel.trained_at, ForecastModel.model)
     earned = select(ForecastModel.name, ForecastModel.seed, Backtest).join(
         Backtest, ForecastModel.model == Backtest.model
     )
     earned = earned.where(Backtest.symbol == symbol, Backtest.day == day)
     with relational.reading() as session:
         told = [(name, seed, row.row()) for name, seed, row in session.execute(scores)]
-        kept = [(_label(name, seed), row.row()) for name, seed, row in session.execute(earned)]
+        # Of a name and seed that was trained in several ways the newest is shown; rows have all.
+        newest = {(name, seed): row["model"] for name, seed, row in told}
+        kept = [
+            (_label(name, seed), row.row())
+            for name, seed, row in session.execute(earned)
+            if newest.get((name, seed)) == row.model
+        ]
+    told = [one for one in told if newest[one[:2]] == one[2]["model"]]
     if not told:
         raise ValueError(f"day: nothing of {symbol} was forecast on {day}; 'tracebank forecast train' does it")
     return [_scores_grid(told, f"{symbol}, {day}"), *([_earned_grid(kept, f"{symbol}, {day}")] if kept else [])]
