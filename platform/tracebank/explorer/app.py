@@ -1,0 +1,46 @@
+"""The application: routes of all pages and of the API, and what holds for every answer."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+
+from tracebank.explorer import ledger_pages, result_pages, sql_pages, unit_api, unit_pages
+from tracebank.explorer.addresses import in_address
+from tracebank.explorer.state import Explorer, Missing, Options
+from tracebank.settings import Settings
+from tracebank.stores.relational import RelationalStore
+
+_HERE: Final = Path(__file__).parent
+ROUTERS: Final = (unit_api.router, unit_pages.router, result_pages.router, ledger_pages.router, sql_pages.router)
+
+
+def create_app(settings: Settings, options: Options | None = None) -> FastAPI:
+    """The application over the stores of settings. Nothing is opened until a request comes."""
+    # The pages of FastAPI's own documentation load scripts from elsewhere; `/doc` is ours.
+    app = FastAPI(title="tracebank", docs_url=None, redoc_url=None, openapi_url="/doc/openapi.json")
+    app.state.explorer = Explorer(
+        settings, options or Options(), RelationalStore(settings.relational, settings.home), _templates()
+    )
+    app.mount("/static", StaticFiles(directory=_HERE / "static"))
+    app.mount("/packages/htmx", StaticFiles(directory=str(files("django_htmx") / "static" / "django_htmx")))
+    app.add_exception_handler(Missing, _missing)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def _templates() -> Jinja2Templates:
+    templates = Jinja2Templates(directory=_HERE / "templates")
+    templates.env.filters["in_address"] = in_address
+    return templates
+
+
+async def _missing(_: Request, error: Exception) -> Response:
+    return PlainTextResponse(str(error), status_code=404)
