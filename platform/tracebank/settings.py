@@ -171,6 +171,8 @@ class Settings(BaseSettings):
     """OpenAI-compatible endpoint that explains features (`TRACEBANK_EXPLAINER_URL`); empty: executable ones only."""
     explainer_model: str = ""
     """The endpoint's name of the model that explains (`TRACEBANK_EXPLAINER_MODEL`)."""
+    explorer_url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^\s/]+(/\S*)?$")
+    """Where the explorer is served, for links to its pages (`TRACEBANK_EXPLORER_URL`)."""
 
     @field_validator("home", "watch", "studies")
     @classmethod
@@ -227,6 +229,7 @@ class Settings(BaseSettings):
             "TRACEBANK_STUDIES": str(self.studies or ""),
             "TRACEBANK_EXPLAINER_URL": self.explainer_url,
             "TRACEBANK_EXPLAINER_MODEL": self.explainer_model,
+            "TRACEBANK_EXPLORER_URL": self.explorer_url,
         }
 
     def redact(self, text: str) -> str:

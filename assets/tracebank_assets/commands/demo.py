@@ -107,6 +107,7 @@ def _findings(settings: Settings) -> Grid:
 
 def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
     from tracebank.stores.opening import open_relational
+    from tracebank_assets.explorer.launches import keep_units
     from tracebank_assets.neuron_graphs.launches import demo_units, make_graphs
     from tracebank_assets.neuron_graphs.shown import scores_table
 
@@ -114,6 +115,7 @@ def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
     try:
         asked = demo_units(store)
         make_graphs(settings, instance, asked)
+        keep_units(settings, instance, list(asked))
         return scores_table(store, list(asked))
     finally:
         store.close()

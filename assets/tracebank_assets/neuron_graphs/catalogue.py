@@ -67,15 +67,20 @@ def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
     return UnitStudy.from_dict(rows[0][0])
 
 
-def require_features(relational: RelationalStore, name: str) -> None:
+def require_features(relational: RelationalStore, name: str, maker: str = "sparse_features/features") -> None:
     """Refuse a dictionary whose features are no rows yet.
+
+    Args:
+        relational: the catalogue.
+        name: of the dictionary, or layer of neurons.
+        maker: asset that makes them.
 
     Raises:
         dg.Failure: there is none.
     """
     with relational.reading() as session:
         if session.scalar(select(Feature.feature).where(Feature.dictionary == name).limit(1)) is None:
-            raise dg.Failure(f"{name!r} has no features; materialise sparse_features/features first")
+            raise dg.Failure(f"{name!r} has no features; materialise {maker} first")
 
 
 def explaining_tokens(relational: RelationalStore, name: str) -> pl.DataFrame:
