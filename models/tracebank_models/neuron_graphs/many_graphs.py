@@ -83,6 +83,8 @@ class ManyGraphs:
         self._tokens = nodes.select(pl.col("token").unique(maintain_order=True)).with_row_index("number")
         number = nodes.join(self._tokens, on="token", how="left", maintain_order="left")["number"]
         self._feature = nodes["feature"].to_numpy().astype(np.int64)
+        self.features = np.unique(self._feature)
+        """Numbers of the units."""
         self._parent = nodes["above"].fill_null(0).to_numpy().astype(np.int64)
         self._token = number.to_numpy().astype(np.int64)
         self._reach = nodes["reach"].fill_null(0).to_numpy().astype(np.int64)
