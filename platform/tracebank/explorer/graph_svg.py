@@ -1,0 +1,242 @@
+"""The graph of a unit as SVG: what it fires on at the right in red, what has to stand before it leftwards in blue.
+
+Equal tokens at equal depth are drawn as one, as the papers do; parts that do not hang together are behaviours of
+their own and stand apart. The stronger the fuller: the predicted share of the maximum, or the importance. A thick
+border says that a path may end there.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from markupsafe import Markup
+
+from tracebank.explorer.shading import visible
+from tracebank.explorer.unit_reads import DrawnNode
+
+MOST: Final = 60
+"""Boxes that a drawing has unless all are asked for."""
+_LEVELS: Final = 5
+"""Shades of a colour: `fire-1` ... and `after-1` ... of the style sheet."""
+_CHARACTER, _HEIGHT, _ROW, _PART, _COLUMN, _PAD = 7.9, 26.0, 34.0, 12.0, 44.0, 9.0
+_LONGEST: Final = 24
+"""Characters of a label."""
+
+_Key = tuple[int, str, str]
+
+
+@dataclass(slots=True)
+class _Box:
+    """Equal tokens at equal depth."""
+
+    depth: int
+    kind: str
+    token: str
+    importance: float = 0.0
+    value: float = 0.0
+    reach: int = 0
+    ends: bool = False
+    right: dict[_Key, None] = field(default_factory=dict)
+    """Boxes that it stands before."""
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What is written in it."""
+        if self.kind in ("start", "any"):
+            return {"start": "start of text", "any": "any token"}[self.kind]
+        text = visible(self.token)
+        text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return {"negative": f"not {text}", "gap": f"{text} … (within {self.reach})"}.get(self.kind, text)
+
+    @property
+    def told(self) -> str:
+        """The same with what it means."""
+        if self.depth == 1:
+            return f"fires on {visible(self.token)}: up to {self.value:.2f} of the maximum"
+        if self.kind == "negative":
+            return f"silenced by {visible(self.token)} in the {self.reach} tokens before"
+        return f"after {self.label}: importance {self.importance:.2f}{', may be the first' if self.ends else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A graph drawn, and how much of it is."""
+
+    svg: Markup
+    shown: int
+    boxes: int
+
+
+def drawn(
+    nodes: Sequence[DrawnNode], title: str, address: Callable[[str, bool], str] | None = None, most: int | None = MOST
+) -> Drawing:
+    """Draw the nodes of a unit's `draw` trie.
+
+    Args:
+        nodes: parents first.
+        title: what a screen reader is told.
+        address: where a click on a token leads, given the token and whether it is fired on; None: boxes are no links.
+        most: boxes at most: those that it fires on most strongly with what stands before them; None: all.
+    """
+    boxes = _boxes(nodes)
+    kept = _strongest(boxes, most)
+    parts = _parts(kept)
+    width, height = _place(kept, parts)
+    edges = Markup("").join(_edge(box, kept[key]) for box in kept.values() for key in box.right if key in kept)
+    rects = Markup("").join(_drawn_box(box, address) for box in kept.values())
+    svg = Markup(
+        '<svg class="graph" role="group" aria-label="{}" width="{:.0f}" height="{:.0f}" viewBox="0 0 {:.0f} {:.0f}">{}{}</svg>'
+    ).format(title, width, height, width, height, edges, rects)
+    return Drawing(svg, len(kept), len(boxes))
+
+
+def _boxes(nodes: Sequence[DrawnNode]) -> dict[_Key, _Box]:
+    boxes: dict[_Key, _Box] = {}
+    keys: dict[int, _Key] = {}
+    for node in nodes:
+        if node.parent is None:
+            continue
+        above = keys.get(node.parent)
+        if node.kind == "end":
+            if above is not None:
+                boxes[above].ends = True
+                boxes[above].value = max(boxes[above].value, node.value)
+            continue
+        key = keys[node.node] = (node.depth, node.kind, node.token)
+        box = boxes.setdefault(key, _Box(node.depth, node.kind, node.token))
+        box.importance = max(box.importance, node.importance)
+        box.value = max(box.value, node.value)
+        box.reach = max(box.reach, node.reach or 0)
+        if above is not None:
+            box.right[above] = None
+    return boxes
+
+
+def _strongest(boxes: dict[_Key, _Box], most: int | None) -> dict[_Key, _Box]:
+    """As many boxes as are wanted, those that are fired on most strongly first, each behind what it stands before."""
+    first = sorted((key for key, box in boxes.items() if box.depth == 1), key=lambda key: -boxes[key].value)
+    if most is None or len(boxes) <= most:
+        rest = sorted((key for key, box in boxes.items() if box.depth > 1), key=lambda key: key[0])
+        return {key: boxes[key] for key in [*first, *rest]}
+    left: dict[_Key, list[_Key]] = {}
+    for key, box in boxes.items():
+        for right in box.right:
+            left.setdefault(right, []).append(key)
+    chosen: dict[_Key, None] = {}
+    for start in first:
+        queue = [start]
+        while queue and len(chosen) < most:
+            key = queue.pop(0)
+            if key not in chosen:
+                chosen[key] = None
+                queue += sorted(left.get(key, ()), key=lambda one: -boxes[one].importance)
+    return {key: boxes[key] for key in sorted(chosen, key=lambda key: key[0])}
+
+
+def _parts(boxes: dict[_Key, _Box]) -> list[list[_Key]]:
+    """Boxes that hang together, the strongest part first."""
+    leader = {key: key for key in boxes}
+
+    def find(key: _Key) -> _Key:
+        while leader[key] != key:
+            leader[key] = leader[leader[key]]
+            key = leader[key]
+        return key
+
+    for key, box in boxes.items():
+        for right in box.right:
+            if right in boxes:
+                leader[find(key)] = find(right)
+    parts: dict[_Key, list[_Key]] = {}
+    for key in boxes:
+        parts.setdefault(find(key), []).append(key)
+    return sorted(parts.values(), key=lambda part: -max(boxes[key].value for key in part if key[0] == 1))
+
+
+def _place(boxes: dict[_Key, _Box], parts: list[list[_Key]]) -> tuple[float, float]:
+    """Give every box its place; width and height of all."""
+    for box in boxes.values():
+        box.width = _CHARACTER * _columns(box.label) + 2 * _PAD + (5 * _CHARACTER if box.depth == 1 else 0)
+    deepest = max((box.depth for box in boxes.values()), default=0)
+    widths = {
+        depth: max((b.width for b in boxes.values() if b.depth == depth), default=0.0)
+        for depth in range(1, deepest + 1)
+    }
+    at = 2.0
+    for depth in range(deepest, 0, -1):
+        for box in (box for box in boxes.values() if box.depth == depth):
+            # Context ends where its column does, next to what it stands before.
+            box.x = at if depth == 1 else at + widths[depth] - box.width
+        at += widths[depth] + _COLUMN
+    top = 2.0
+    for part in parts:
+        top = _stack(boxes, part, top) + (_PART if len(part) > 1 else 0.0)
+    return at - _COLUMN + 2.0, top
+
+
+def _stack(boxes: dict[_Key, _Box], part: list[_Key], top: float) -> float:
+    """Rows of a part from `top` on: each box beside the middle of those that it stands before, none over another.
+
+    What is fired on is put beside the middle of its context once that has its place. Returns the part's end.
+    """
+    columns: dict[int, list[_Box]] = {}
+    for key in part:
+        columns.setdefault(key[0], []).append(boxes[key])
+    for row, box in enumerate(columns[1]):
+        box.y = top + row * _ROW
+    for depth in sorted(columns)[1:]:
+        below = top
+        for middle, box in sorted(
+            ((_middle(boxes, box, top), box) for box in columns[depth]), key=lambda pair: pair[0]
+        ):
+            box.y = max(below, middle)
+            below = box.y + _ROW
+    ends = max(box.y for column in columns.values() for box in column) + _ROW
+    if len(columns[1]) == 1 and len(part) > 1:
+        columns[1][0].y = (top + ends - _ROW) / 2
+    return ends
+
+
+def _middle(boxes: dict[_Key, _Box], box: _Box, top: float) -> float:
+    right = [boxes[key].y for key in box.right if key in boxes]
+    return sum(right) / len(right) if right else top
+
+
+def _columns(text: str) -> int:
+    """Widths of a character that a text takes."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def _edge(box: _Box, right: _Box) -> Markup:
+    x0, y0, x1, y1 = box.x + box.width, box.y + _HEIGHT / 2, right.x, right.y + _HEIGHT / 2
+    half = (x0 + x1) / 2
+    return Markup('<path class="edge" d="M{:.1f} {:.1f}C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}"/>').format(
+        x0, y0, half, y0, half, y1, x1, y1
+    )
+
+
+def _drawn_box(box: _Box, address: Callable[[str, bool], str] | None) -> Markup:
+    fires = box.depth == 1
+    strength = min(1.0, max(0.0, box.value if fires else box.importance))
+    shade = f"{'fire' if fires else 'after'}-{max(1, min(_LEVELS, round(strength * _LEVELS + 0.49)))}"
+    classes = " ".join([shade if box.kind != "any" else "any", *(["ends"] if box.ends else [])])
+    value = (
+        Markup('<text class="value" x="{:.1f}" y="{:.1f}" text-anchor="end">{:.2f}</text>').format(
+            box.x + box.width - _PAD, box.y + 17.5, box.value
+        )
+        if fires
+        else Markup("")
+    )
+    inner = Markup(
+        '<g class="{}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.0f}" rx="5"/>'
+        '<text x="{:.1f}" y="{:.1f}">{}</text>{}</g>'
+    ).format(classes, box.told, box.x, box.y, box.width, _HEIGHT, box.x + _PAD, box.y + 17.5, box.label, value)
+    if address is None or box.kind in ("start", "any"):
+        return inner
+    return Markup('<a href="{}" aria-label="{}">{}</a>').format(address(box.token, fires), f"Search: {box.told}", inner)
