@@ -65,8 +65,13 @@ class Curve(Base):
     y_unit: Mapped[str] = mapped_column(String(64), doc="unit of y; empty: a plain number")
     xs: Mapped[list[float]] = mapped_column(JSON, doc="x of the points, ascending")
     ys: Mapped[list[float | None]] = mapped_column(JSON, doc="y of the points; null where there is none")
+    lows: Mapped[list[float | None]] = mapped_column(JSON, doc="lower end of the 95 % interval at each; empty: none")
+    highs: Mapped[list[float | None]] = mapped_column(JSON, doc="upper end")
+    told: Mapped[str] = mapped_column(String(200), doc="what else has to be known of the line, e.g. which episode")
     rows: Mapped[int] = mapped_column(doc="of the series store that it stands for")
-    data_version: Mapped[str] = mapped_column(String(64), doc="of these rows, as in materializations; empty: unknown")
+    data_version: Mapped[str] = mapped_column(
+        String(64), doc="of these rows, as in materializations; of several: of all of them"
+    )
 
 
 class Note(Base):

@@ -1,4 +1,4 @@
-"""Charts as SVG that the server draws: every colour is a class of the style sheet, and each says in words what it shows.
+"""Charts as SVG that the server draws: colours are classes of the style sheet, and each says in words what it shows.
 
 Names and labels may be anything that users or stores say; they are escaped.
 """
