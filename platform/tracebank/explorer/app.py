@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -14,9 +17,14 @@ from fastapi.templating import Jinja2Templates
 from tracebank.explorer import ledger_pages, result_pages, sql_pages, unit_api, unit_pages
 from tracebank.explorer.addresses import in_address
 from tracebank.explorer.state import Explorer, Missing, Options
+from tracebank.explorer.worker import Unanswered, Worker
 from tracebank.settings import Settings
 from tracebank.stores.relational import RelationalStore
 
+GROUP: Final = "tracebank.explorer"
+"""Entry points by which other packages answer: `views`, and `activations`."""
+SQL_MEMORY: Final = 4 << 30
+"""Bytes of address space of the process that answers SQL; what the engine may hold is `sql_worker`'s business."""
 _HERE: Final = Path(__file__).parent
 ROUTERS: Final = (unit_api.router, unit_pages.router, result_pages.router, ledger_pages.router, sql_pages.router)
 
@@ -24,16 +32,38 @@ ROUTERS: Final = (unit_api.router, unit_pages.router, result_pages.router, ledge
 def create_app(settings: Settings, options: Options | None = None) -> FastAPI:
     """The application over the stores of settings. Nothing is opened until a request comes."""
     # The pages of FastAPI's own documentation load scripts from elsewhere; `/doc` is ours.
-    app = FastAPI(title="tracebank", docs_url=None, redoc_url=None, openapi_url="/doc/openapi.json")
+    app = FastAPI(title="tracebank", docs_url=None, redoc_url=None, openapi_url="/doc/openapi.json", lifespan=_served)
     app.state.explorer = Explorer(
-        settings, options or Options(), RelationalStore(settings.relational, settings.home), _templates()
+        settings,
+        options or Options(),
+        RelationalStore(settings.relational, settings.home),
+        _templates(),
+        sql=Worker("tracebank.explorer.sql_worker:answer", settings, memory=SQL_MEMORY),
+        inference=_inference(settings),
     )
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     app.mount("/packages/htmx", StaticFiles(directory=str(files("django_htmx") / "static" / "django_htmx")))
     app.add_exception_handler(Missing, _missing)
+    app.add_exception_handler(Unanswered, _unanswered)
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+@asynccontextmanager
+async def _served(app: FastAPI) -> AsyncIterator[None]:
+    """What was opened while the application was served is closed when it ends."""
+    yield
+    served: Explorer = app.state.explorer
+    for worker in filter(None, (served.sql, served.inference)):
+        await worker.close()
+    served.relational.close()
+
+
+def _inference(settings: Settings) -> Worker | None:
+    """Who answers which units fire on a text: an entry point, which is loaded in a process of its own."""
+    found = entry_points(group=GROUP, name="activations")
+    return next((Worker(point.value, settings) for point in found), None)
 
 
 def _templates() -> Jinja2Templates:
@@ -44,3 +74,8 @@ def _templates() -> Jinja2Templates:
 
 async def _missing(_: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), status_code=404)
+
+
+async def _unanswered(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Unanswered)
+    return PlainTextResponse(str(error), status_code=error.status)

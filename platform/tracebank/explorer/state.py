@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request
 
+from tracebank.explorer.worker import Worker
 from tracebank.settings import Settings
 from tracebank.stores.relational import RelationalStore
 
@@ -34,6 +35,10 @@ class Explorer:
     options: Options
     relational: RelationalStore
     templates: Jinja2Templates
+    sql: Worker
+    """Answers SQL over both stores; see `sql_worker`."""
+    inference: Worker | None
+    """Answers which units fire on a text; None where no package does. See `inference` of the assets."""
 
 
 def explorer(request: Request) -> Explorer:
