@@ -16,40 +16,47 @@ from markupsafe import Markup
 
 from tracebank.explorer.shading import visible
 from tracebank.explorer.unit_reads import DrawnNode
+from tracebank_models.neuron_graphs import drawing
 
 MOST: Final = 60
 """Boxes that a drawing has unless all are asked for."""
 _LEVELS: Final = 5
 """Shades of a colour: `fire-1` ... and `after-1` ... of the style sheet."""
 _CHARACTER, _HEIGHT, _ROW, _PART, _COLUMN, _PAD = 7.9, 26.0, 34.0, 12.0, 44.0, 9.0
+_FLOW, _GAP = 860.0, 8.0
+"""Width that boxes without context are spread over, and what is between two."""
 _LONGEST: Final = 24
 """Characters of a label."""
-
-_Key = tuple[int, str, str]
 
 
 @dataclass(slots=True)
 class _Box:
     """Equal tokens at equal depth."""
 
-    depth: int
-    kind: str
     token: str
-    importance: float = 0.0
-    value: float = 0.0
-    reach: int = 0
-    ends: bool = False
-    right: dict[_Key, None] = field(default_factory=dict)
+    kind: str
+    """activating, context, gap, negative or start."""
+    depth: int
+    importance: float
+    value: float
+    reach: int
+    ends: bool
+    right: list[str] = field(default_factory=list)
     """Boxes that it stands before."""
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
 
     @property
+    def fires(self) -> bool:
+        """Whether it is what the unit fires on."""
+        return self.kind == "activating"
+
+    @property
     def label(self) -> str:
         """What is written in it."""
-        if self.kind in ("start", "any"):
-            return {"start": "start of text", "any": "any token"}[self.kind]
+        if self.kind == "start":
+            return "start of text"
         text = visible(self.token)
         text = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
         return {"negative": f"not {text}", "gap": f"{text} … (within {self.reach})"}.get(self.kind, text)
@@ -57,7 +64,7 @@ class _Box:
     @property
     def told(self) -> str:
         """The same with what it means."""
-        if self.depth == 1:
+        if self.fires:
             return f"fires on {visible(self.token)}: up to {self.value:.2f} of the maximum"
         if self.kind == "negative":
             return f"silenced by {visible(self.token)} in the {self.reach} tokens before"
@@ -90,45 +97,31 @@ def drawn(
     width, height = _place(kept, parts)
     edges = Markup("").join(_edge(box, kept[key]) for box in kept.values() for key in box.right if key in kept)
     rects = Markup("").join(_drawn_box(box, address) for box in kept.values())
-    svg = Markup(
-        '<svg class="graph" role="group" aria-label="{}" width="{:.0f}" height="{:.0f}" viewBox="0 0 {:.0f} {:.0f}">{}{}</svg>'
-    ).format(title, width, height, width, height, edges, rects)
+    form = '<svg class="graph" role="group" aria-label="{}" width="{:.0f}" height="{:.0f}" viewBox="0 0 {:.0f} {:.0f}">'
+    svg = Markup(form).format(title, width, height, width, height) + edges + rects + Markup("</svg>")
     return Drawing(svg, len(kept), len(boxes))
 
 
-def _boxes(nodes: Sequence[DrawnNode]) -> dict[_Key, _Box]:
-    boxes: dict[_Key, _Box] = {}
-    keys: dict[int, _Key] = {}
-    for node in nodes:
-        if node.parent is None:
-            continue
-        above = keys.get(node.parent)
-        if node.kind == "end":
-            if above is not None:
-                boxes[above].ends = True
-                boxes[above].value = max(boxes[above].value, node.value)
-            continue
-        key = keys[node.node] = (node.depth, node.kind, node.token)
-        box = boxes.setdefault(key, _Box(node.depth, node.kind, node.token))
-        box.importance = max(box.importance, node.importance)
-        box.value = max(box.value, node.value)
-        box.reach = max(box.reach, node.reach or 0)
-        if above is not None:
-            box.right[above] = None
+def _boxes(nodes: Sequence[DrawnNode]) -> dict[str, _Box]:
+    """By name, as they are drawn everywhere: see `tracebank_models.neuron_graphs.drawing`."""
+    merged = drawing.drawn(drawing.trie_of_rows(nodes))
+    boxes = {name: _Box(**fields) for name, fields in merged.nodes.items()}
+    for name, right in merged.edges:
+        boxes[name].right.append(right)
     return boxes
 
 
-def _strongest(boxes: dict[_Key, _Box], most: int | None) -> dict[_Key, _Box]:
+def _strongest(boxes: dict[str, _Box], most: int | None) -> dict[str, _Box]:
     """As many boxes as are wanted, those that are fired on most strongly first, each behind what it stands before."""
     first = sorted((key for key, box in boxes.items() if box.depth == 1), key=lambda key: -boxes[key].value)
     if most is None or len(boxes) <= most:
-        rest = sorted((key for key, box in boxes.items() if box.depth > 1), key=lambda key: key[0])
+        rest = sorted((key for key, box in boxes.items() if box.depth > 1), key=lambda key: boxes[key].depth)
         return {key: boxes[key] for key in [*first, *rest]}
-    left: dict[_Key, list[_Key]] = {}
+    left: dict[str, list[str]] = {}
     for key, box in boxes.items():
         for right in box.right:
             left.setdefault(right, []).append(key)
-    chosen: dict[_Key, None] = {}
+    chosen: dict[str, None] = {}
     for start in first:
         queue = [start]
         while queue and len(chosen) < most:
@@ -136,14 +129,14 @@ def _strongest(boxes: dict[_Key, _Box], most: int | None) -> dict[_Key, _Box]:
             if key not in chosen:
                 chosen[key] = None
                 queue += sorted(left.get(key, ()), key=lambda one: -boxes[one].importance)
-    return {key: boxes[key] for key in sorted(chosen, key=lambda key: key[0])}
+    return {key: boxes[key] for key in sorted(chosen, key=lambda key: boxes[key].depth)}
 
 
-def _parts(boxes: dict[_Key, _Box]) -> list[list[_Key]]:
+def _parts(boxes: dict[str, _Box]) -> list[list[str]]:
     """Boxes that hang together, the strongest part first."""
     leader = {key: key for key in boxes}
 
-    def find(key: _Key) -> _Key:
+    def find(key: str) -> str:
         while leader[key] != key:
             leader[key] = leader[leader[key]]
             key = leader[key]
@@ -153,21 +146,20 @@ def _parts(boxes: dict[_Key, _Box]) -> list[list[_Key]]:
         for right in box.right:
             if right in boxes:
                 leader[find(key)] = find(right)
-    parts: dict[_Key, list[_Key]] = {}
+    parts: dict[str, list[str]] = {}
     for key in boxes:
         parts.setdefault(find(key), []).append(key)
-    return sorted(parts.values(), key=lambda part: -max(boxes[key].value for key in part if key[0] == 1))
+    return sorted(parts.values(), key=lambda part: -max(boxes[key].value for key in part if boxes[key].depth == 1))
 
 
-def _place(boxes: dict[_Key, _Box], parts: list[list[_Key]]) -> tuple[float, float]:
+def _place(boxes: dict[str, _Box], parts: list[list[str]]) -> tuple[float, float]:
     """Give every box its place; width and height of all."""
     for box in boxes.values():
-        box.width = _CHARACTER * _columns(box.label) + 2 * _PAD + (5 * _CHARACTER if box.depth == 1 else 0)
+        box.width = _CHARACTER * _columns(box.label) + 2 * _PAD + (5 * _CHARACTER if box.fires else 0)
     deepest = max((box.depth for box in boxes.values()), default=0)
-    widths = {
-        depth: max((b.width for b in boxes.values() if b.depth == depth), default=0.0)
-        for depth in range(1, deepest + 1)
-    }
+    widths = dict.fromkeys(range(1, deepest + 1), 0.0)
+    for box in boxes.values():
+        widths[box.depth] = max(widths[box.depth], box.width)
     at = 2.0
     for depth in range(deepest, 0, -1):
         for box in (box for box in boxes.values() if box.depth == depth):
@@ -176,18 +168,34 @@ def _place(boxes: dict[_Key, _Box], parts: list[list[_Key]]) -> tuple[float, flo
         at += widths[depth] + _COLUMN
     top = 2.0
     for part in parts:
-        top = _stack(boxes, part, top) + (_PART if len(part) > 1 else 0.0)
-    return at - _COLUMN + 2.0, top
+        if len(part) > 1:
+            top = _stack(boxes, part, top) + _PART
+    alone = [boxes[part[0]] for part in parts if len(part) == 1]
+    deep = at - _COLUMN + 2.0 if len(alone) < len(parts) else 0.0
+    widest, top = _flow(alone, max(deep, _FLOW), top)
+    return max(deep, widest), top
 
 
-def _stack(boxes: dict[_Key, _Box], part: list[_Key], top: float) -> float:
+def _flow(alone: Sequence[_Box], width: float, top: float) -> tuple[float, float]:
+    """Give boxes that hang on no other their places in rows below the rest; width and height that are taken."""
+    x, widest = 2.0, 0.0
+    for box in alone:
+        if x > 2.0 and x + box.width > width:
+            x, top = 2.0, top + _ROW
+        box.x, box.y = x, top
+        x += box.width + _GAP
+        widest = max(widest, x)
+    return widest, top + (_ROW if alone else 0.0)
+
+
+def _stack(boxes: dict[str, _Box], part: list[str], top: float) -> float:
     """Rows of a part from `top` on: each box beside the middle of those that it stands before, none over another.
 
     What is fired on is put beside the middle of its context once that has its place. Returns the part's end.
     """
     columns: dict[int, list[_Box]] = {}
     for key in part:
-        columns.setdefault(key[0], []).append(boxes[key])
+        columns.setdefault(boxes[key].depth, []).append(boxes[key])
     for row, box in enumerate(columns[1]):
         box.y = top + row * _ROW
     for depth in sorted(columns)[1:]:
@@ -203,7 +211,7 @@ def _stack(boxes: dict[_Key, _Box], part: list[_Key], top: float) -> float:
     return ends
 
 
-def _middle(boxes: dict[_Key, _Box], box: _Box, top: float) -> float:
+def _middle(boxes: dict[str, _Box], box: _Box, top: float) -> float:
     right = [boxes[key].y for key in box.right if key in boxes]
     return sum(right) / len(right) if right else top
 
@@ -222,21 +230,22 @@ def _edge(box: _Box, right: _Box) -> Markup:
 
 
 def _drawn_box(box: _Box, address: Callable[[str, bool], str] | None) -> Markup:
-    fires = box.depth == 1
-    strength = min(1.0, max(0.0, box.value if fires else box.importance))
-    shade = f"{'fire' if fires else 'after'}-{max(1, min(_LEVELS, round(strength * _LEVELS + 0.49)))}"
-    classes = " ".join([shade if box.kind != "any" else "any", *(["ends"] if box.ends else [])])
+    strength = min(1.0, max(0.0, box.value if box.fires else box.importance))
+    shade = f"{'fire' if box.fires else 'after'}-{max(1, min(_LEVELS, round(strength * _LEVELS + 0.49)))}"
+    classes = f"{shade} ends" if box.ends else shade
     value = (
         Markup('<text class="value" x="{:.1f}" y="{:.1f}" text-anchor="end">{:.2f}</text>').format(
             box.x + box.width - _PAD, box.y + 17.5, box.value
         )
-        if fires
+        if box.fires
         else Markup("")
     )
     inner = Markup(
         '<g class="{}"><title>{}</title><rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.0f}" rx="5"/>'
         '<text x="{:.1f}" y="{:.1f}">{}</text>{}</g>'
     ).format(classes, box.told, box.x, box.y, box.width, _HEIGHT, box.x + _PAD, box.y + 17.5, box.label, value)
-    if address is None or box.kind in ("start", "any"):
+    if address is None or box.kind == "start":
         return inner
-    return Markup('<a href="{}" aria-label="{}">{}</a>').format(address(box.token, fires), f"Search: {box.told}", inner)
+    return Markup('<a href="{}" aria-label="{}">{}</a>').format(
+        address(box.token, box.fires), f"Search: {box.told}", inner
+    )

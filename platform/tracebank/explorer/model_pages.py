@@ -86,6 +86,8 @@ def model(request: Request, model: str, probe: str = "") -> HTMLResponse:
     with explorer(request).relational.reading() as session:
         facts = unit_reads.model(session, name)
         dictionaries = unit_reads.dictionaries(session, name)
+        graphs = graph_scores(session, [one.dictionary for one in dictionaries])
+        dictionaries.sort(key=lambda one: (one.dictionary not in graphs, not one.of_neurons))
         names = [one.dictionary for one in dictionaries]
         probes = unit_reads.probes(session, name)
         chosen = probe or (probes[0].probe if probes else "")
@@ -93,7 +95,7 @@ def model(request: Request, model: str, probe: str = "") -> HTMLResponse:
             "facts": facts,
             "dictionaries": dictionaries,
             "counts": unit_reads.counts(session, names),
-            "graphs": graph_scores(session, names),
+            "graphs": graphs,
             "densities": [(one, density_chart(session, one)) for one in names],
             "probes": probes,
             "chosen": chosen,

@@ -65,6 +65,6 @@ def _kept(request: Request, form: dict[str, str], back: str, **key: str | int) -
             if gone is not None:
                 session.delete(gone)
         else:
-            row = {**key, "service": service, "value": value, "written_at": datetime.now(UTC).replace(tzinfo=None)}
+            row = {**key, "service": service, "value": value, "written_at": datetime.now(UTC)}
             relational.upsert(session, Note, [row])
     return RedirectResponse(f"{back}#notes", status_code=303)

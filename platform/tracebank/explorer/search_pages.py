@@ -161,5 +161,5 @@ def _compared_units(session: Session, sides: list[Side]) -> dict[str, object]:
         "said": said,
         "alike": alike,
         "made_by": shown_by(session, "neuron_graphs/similarities"),
-        "sql": f"SELECT * FROM relational.graph_nodes\nWHERE trie = 'draw' AND ({where})\nORDER BY dictionary, feature, node",
+        "sql": f"SELECT * FROM relational.graph_nodes\nWHERE trie = 'draw' AND ({where})\nORDER BY feature, node",
     }

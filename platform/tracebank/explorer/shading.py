@@ -96,7 +96,7 @@ def shaded(
             parts.append(f'<b class="{classes[1:]}">{text}</b>')
         else:
             parts.append(text)
-    return Markup("".join(parts))  # noqa: S704: each token was escaped by `_piece`
+    return Markup("".join(parts))  # each token was escaped by `_piece`
 
 
 def around(strongest: int, count: int, side: int = WINDOW) -> slice | None:

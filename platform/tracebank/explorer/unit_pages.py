@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tracebank.explorer import charts, model_pages, note_pages, search_pages, text_pages, unit_reads
 from tracebank.explorer.graph_svg import Drawing, drawn
-from tracebank.explorer.pages import asked_unit, page, sql_text, token_search, unit_address
+from tracebank.explorer.pages import asked_unit, page, sql_text, token_search
 from tracebank.explorer.provenance import Shown, shown_by
 from tracebank.explorer.shading import around, shaded, visible
 from tracebank.explorer.state import Missing, explorer

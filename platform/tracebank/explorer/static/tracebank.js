@@ -48,6 +48,15 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// An error that is told as a page is shown as one.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { detail } = event;
+  if (detail.isError && (detail.xhr.getResponseHeader("Content-Type") || "").startsWith("text/html")) {
+    detail.shouldSwap = true;
+    detail.isError = false;
+  }
+});
+
 // An error of a part of a page is said where the part would have come.
 document.addEventListener("htmx:responseError", (event) => {
   const { target, xhr } = event.detail;
