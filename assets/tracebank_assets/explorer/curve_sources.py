@@ -159,7 +159,11 @@ def rollout(stores: Stores, partition: Partition) -> Iterator[Drawn]:
     kept = steps["satisfaction"].list
     lines = {name: pl.Series(values) for name, values in lines_of(environment, seen).items()}
     lines |= {"reward": steps["reward"].cum_sum(), "cost": steps["cost"].cum_sum()}
-    lines |= {f"satisfied: {text}"[:100]: kept.get(place, null_on_oob=True) for place, text in enumerate(rules)}
+    # A rule that is broken between two points that are kept is broken in the first of them.
+    width = math.ceil(max(1, steps.height) / POINTS)
+    for place, text in enumerate(rules):
+        satisfied = kept.get(place, null_on_oob=True).reverse().rolling_min(width, min_samples=1).reverse()
+        lines[f"satisfied: {text}"[:100]] = satisfied
     told = f"{environment}, episode {episode} of environment 0"
     at = pl.Series(range(steps.height), dtype=pl.Int64)
     for name, values in lines.items():

@@ -77,7 +77,7 @@ ORDER BY r.environment, c.text, r.mode""",
         "A rollout, played back",
         "safe_rl/runs",
         f"{_CURVES}\nWHERE c.subject = 'rollout_steps' AND c.run = :run\nORDER BY c.position",
-        Chart("rollout", by=("line",)),
+        Chart("rollout", by=("line",), apart=("line",)),
         "The last whole episode that is stored of a policy, as it saw it, and how far each rule was satisfied: 0 is as"
         " broken as it gets. Of a run whose training was stored it is the last of the training.",
         (Parameter("run", "Policy", _RUN.format(subject="rollout_steps")),),
