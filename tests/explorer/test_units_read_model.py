@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_one_line() -> None:
         texts_of_units(odd, [0])
     with torch.no_grad():
         units.model.gpt_neox.layers[1].mlp.dense_h_to_4h.weight[3] = torch.nan  # type: ignore[union-attr,index]
-    with pytest.raises(ValueError, match="NaN or infinite|not finite"):
+    with pytest.raises(ValueError, match=r"NaN or infinite|not finite"):
         texts_of_units(units, [0])
     with pytest.raises(ValueError, match=r"TextSettings.tokens: 0 is not allowed"):
         TextSettings(tokens=0)

@@ -1,7 +1,7 @@
 """Texts of units, with what they do at every token, and how strongly they fire overall: what is looked at of them.
 
 Units are shown on the documents that they are described from, those with an even number, so that maxima are the ones
-that graphs and features have. The model reads these twice, and before it once more where units fire at a share of their
+that graphs and features have. They are gone through twice, and before it once more where units fire at a share of their
 maxima; of a unit some numbers are kept a document that it is shown on.
 """
 
@@ -29,6 +29,8 @@ from tracebank_models.neuron_graphs.unit_study import UnitsOfModel
 DIGITS: Final = 4
 """Significant digits of activations in texts."""
 _BATCH_TOKENS: Final = (256, 8_192)
+_HELD_CELLS: Final = 1 << 25
+"""Tokens times width of a site whose activations are held, 128 MiB, so that a small model reads once."""
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
@@ -129,6 +131,7 @@ class _Reading:
     def __init__(self, units: UnitsOfModel, chosen: list[int], progress: Callable[[float], None] | None) -> None:
         self._units, self._chosen, self._progress = units, chosen, progress
         self._relative = units.coder.fires_at > 0
+        self._held: list[TokenBatch] | None = None
 
     def thresholds(self) -> NDArray[np.float32]:
         """What each unit has to exceed to fire."""
@@ -151,7 +154,9 @@ class _Reading:
         least, most = _BATCH_TOKENS
         tokens = min(most, max(least, CODE_CELLS // self._units.coder.config.d_sae))
         whole = self._units.corpus.tokens * (3 if self._relative else 2)
-        for batch in self._units.batches(tokens):
+        if self._held is None and self._units.corpus.tokens * self._units.coder.config.d_in <= _HELD_CELLS:
+            self._held = list(self._units.batches(tokens))
+        for batch in self._units.batches(tokens) if self._held is None else self._held:
             yield batch
             if self._progress is not None:
                 self._progress(len(batch.rows) / whole)
