@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import BinaryIO
 
 from tracebank.explorer.worker import Busy
 from tracebank.settings import Settings
@@ -16,7 +17,7 @@ def echo(_: Settings, *arguments: object) -> list[object]:
     return [os.getpid(), *arguments]
 
 
-def act(settings: Settings, what: str) -> Iterator[bytes] | str:
+def act(settings: Settings, what: str) -> str | Callable[[BinaryIO], object]:
     """Do as one is told."""
     if what == "sleep":
         time.sleep(60)
@@ -29,7 +30,7 @@ def act(settings: Settings, what: str) -> Iterator[bytes] | str:
     if what == "fail":
         raise RuntimeError(f"of {settings.relational.render_as_string(hide_password=False)}")
     if what == "stream":
-        return (bytes([number]) * 100_000 for number in range(200))
+        return lambda file: [file.write(bytes([number]) * 300_000) for number in range(200)]
     if what == "eat":
         return str(len(bytearray(8 << 30)))
     return what

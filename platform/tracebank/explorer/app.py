@@ -17,12 +17,11 @@ from fastapi.templating import Jinja2Templates
 from tracebank.explorer import ledger_pages, result_pages, sql_pages, unit_api, unit_pages
 from tracebank.explorer.addresses import in_address
 from tracebank.explorer.state import Explorer, Missing, Options
+from tracebank.explorer.views import ENTRY_POINTS
 from tracebank.explorer.worker import Unanswered, Worker
 from tracebank.settings import Settings
 from tracebank.stores.relational import RelationalStore
 
-GROUP: Final = "tracebank.explorer"
-"""Entry points by which other packages answer: `views`, and `activations`."""
 SQL_MEMORY: Final = 4 << 30
 """Bytes of address space of the process that answers SQL; what the engine may hold is `sql_worker`'s business."""
 _HERE: Final = Path(__file__).parent
@@ -62,7 +61,7 @@ async def _served(app: FastAPI) -> AsyncIterator[None]:
 
 def _inference(settings: Settings) -> Worker | None:
     """Who answers which units fire on a text: an entry point, which is loaded in a process of its own."""
-    found = entry_points(group=GROUP, name="activations")
+    found = entry_points(group=ENTRY_POINTS, name="activations")
     return next((Worker(point.value, settings) for point in found), None)
 
 

@@ -79,8 +79,8 @@ class Worker:
         """Nothing is started yet.
 
         Args:
-            function: `module:name`; called with settings and the arguments of a question. A generator of bytes gives a
-                stream. What it raises as `ValueError` is a refusal.
+            function: `module:name`; called with settings and the arguments of a question. It gives plain data, or for a
+                stream what writes to a file. What it raises as `ValueError` is a refusal.
             settings: of the home.
             queue: questions that may wait; one more is turned away.
             memory: bytes of address space that the process may have; 0: no limit of its own.

@@ -5,11 +5,12 @@ Usage: python -m tracebank.explorer.worker_process MODULE:NAME MEMORY
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from queue import SimpleQueue
 from typing import Any, BinaryIO
@@ -21,6 +22,22 @@ from tracebank.settings import Settings
 from tracebank.stores.faults import StoreBusy
 
 Question = list[Any]
+_PIECE = 1 << 18
+"""Bytes of a part of a stream."""
+
+
+class _Parts(io.RawIOBase):
+    """The file that a stream is written to: what has been written goes out at once, and waits until it is taken."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, part: Any) -> int:
+        _say(self._answers, "part", bytes(part))
+        return len(part)
 
 
 def main() -> None:
@@ -54,9 +71,9 @@ def _listen(questions: BinaryIO, into: SimpleQueue[Question]) -> None:
 def _answer(answers: BinaryIO, settings: Settings, function: Callable[..., Any], question: Question) -> None:
     try:
         answer = function(settings, *question)
-        if isinstance(answer, Iterator):
-            for part in answer:
-                _say(answers, "part", part)
+        if callable(answer):
+            with io.BufferedWriter(_Parts(answers), _PIECE) as file:
+                answer(file)
             answer = None
         _say(answers, "answer", answer)
     except Unanswered as error:
