@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, String
+from sqlalchemy import JSON, Float, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tracebank_schemas.relational import VOLATILE, Base
@@ -78,6 +78,7 @@ class Note(Base):
     """What a user says of a model, of a dictionary or layer, or of a unit: any JSON, by the name of a service."""
 
     __tablename__ = "notes"
+    __table_args__ = (Index(None, "service", "model"),)
 
     model: Mapped[str] = mapped_column(String(200), primary_key=True, doc="model")
     dictionary: Mapped[str] = mapped_column(String(200), primary_key=True, doc="dictionary; empty: of the model")

@@ -71,27 +71,26 @@ def found_units(
     Raises:
         ValueError: the question is not understood.
     """
-    columns = {"density": Feature.density, "max_activation": Feature.max_activation, "f1": FeatureScore.value}
-    order = [columns[sort].desc().nulls_last()] if sort != "feature" else []
-    where = _where(wanted)
-    query = _joined(
-        select(
-            Feature.dictionary,
-            Feature.feature,
-            Feature.density,
-            Feature.max_activation,
-            Feature.top_tokens,
-            FeatureExplanation.text,
-            FeatureScore.value,
-        )
-    )
-    page = query.where(*where).order_by(*order, Feature.dictionary, Feature.feature).limit(limit).offset(offset)
+    page = unit_rows(wanted, sort).limit(limit).offset(offset)
     units = [FoundUnit(*row) for row in session.execute(page)]
     if limit is None or (len(units) < limit and (units or not offset)):
         return Found(units, offset + len(units))
     counted = select(func.count()).select_from(Feature)
     counted = _joined(counted) if wanted.least_f1 is not None else counted
-    return Found(units, int(session.scalar(counted.where(*where)) or 0))
+    return Found(units, int(session.scalar(counted.where(*_where(wanted))) or 0))
+
+
+def unit_rows(wanted: Filter, sort: Sort) -> Select[Any]:
+    """The rows of all units that are wanted: the fields of `FoundUnit`.
+
+    Raises:
+        ValueError: the question is not understood.
+    """
+    columns = {"density": Feature.density, "max_activation": Feature.max_activation, "f1": FeatureScore.value}
+    order = [columns[sort].desc().nulls_last()] if sort != "feature" else []
+    unit = (Feature.dictionary, Feature.feature)
+    facts = (Feature.density, Feature.max_activation, Feature.top_tokens, FeatureExplanation.text, FeatureScore.value)
+    return _joined(select(*unit, *facts)).where(*_where(wanted)).order_by(*order, *unit)
 
 
 def _joined(query: Select[Any]) -> Select[Any]:
@@ -130,12 +129,12 @@ def _where(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.question:
         from tracebank_models.neuron_graphs.search import parse
 
-        met = (and_(*map(_met, conditions)) for conditions in parse(wanted.question))
-        where.append(or_(*met))
+        answers = (and_(*map(met, conditions)) for conditions in parse(wanted.question))
+        where.append(or_(*answers))
     return where
 
 
-def _met(condition: Condition) -> ColumnElement[bool]:
+def met(condition: Condition) -> ColumnElement[bool]:
     """That a unit of `features` has a node of a token in a role, or that it lacks one."""
     node = aliased(GraphNode)
     roles: dict[str | None, ColumnElement[bool]] = {

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("written_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("model", "dictionary", "feature", "service", name=op.f("pk_notes")),
     )
+    op.create_index(op.f("ix_notes_service_model"), "notes", ["service", "model"], unique=False)
     op.create_table(
         "unit_summaries",
         sa.Column("dictionary", sa.String(length=200), nullable=False),
@@ -90,5 +91,6 @@ def downgrade() -> None:
     """Take back."""
     op.drop_table("unit_texts")
     op.drop_table("unit_summaries")
+    op.drop_index(op.f("ix_notes_service_model"), table_name="notes")
     op.drop_table("notes")
     op.drop_table("curves")
