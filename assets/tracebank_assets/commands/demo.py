@@ -27,6 +27,7 @@ _NEXT: Final = {
     "tracebank eval edits world_demo": "facts edited, and what moved",
     "tracebank rl train CartPole-v1 --seeds 5": "policies that know what is safe",
     "tracebank forecast train SYNBTC --seeds 3": "forecasts, and what they would earn",
+    "tracebank explore": "pages and an API over all of it",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -65,6 +66,7 @@ def demo(
 
 def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
+    from tracebank_assets.explorer.launches import keep_curves
     from tracebank_assets.fairness import launches as fairness
     from tracebank_assets.market.automation import SYNTHETIC_DEMO, SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
@@ -89,6 +91,7 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             fairness.run_worlds(instance, fairness.DEMO_WORLDS, fairness.DEMO_SEEDS, fairness.DEMO)
             for grid in _forecasts(settings, instance):
                 screen.print(grid)
+            keep_curves(instance)
             screen.print(f"Equity: {settings.home / 'forecasting'}/*.svg", markup=False)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error

@@ -1,4 +1,4 @@
-"""Filling what pages read, from commands: one run for each dictionary or layer whose texts do not stand."""
+"""Filling what pages read, from commands: texts of units where they do not stand, and lines of what is new."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import dagster as dg
 
 from tracebank.settings import Settings
-from tracebank_assets.explorer.keys import UNITS
+from tracebank_assets.explorer.keys import CURVES, UNITS
 from tracebank_assets.explorer.units import UnitsConfig
 from tracebank_assets.materialised import CONFIG
 from tracebank_assets.neuron_graphs.launches import said, standing, weights_and_texts
@@ -18,7 +18,10 @@ UNITS_JOB: Final = dg.define_asset_job(
     selection=dg.AssetSelection.assets(UNITS),
     description="Texts that a dictionary's units, or a layer's, fire on.",
 )
-JOBS = [UNITS_JOB]
+CURVES_JOB: Final = dg.define_asset_job(
+    "curves", selection=dg.AssetSelection.assets(CURVES), description="Lines of the series store, for pages."
+)
+JOBS = [UNITS_JOB, CURVES_JOB]
 """Jobs of the group."""
 
 
@@ -53,3 +56,14 @@ def keep_units(
             run_job(str(UNITS_JOB.name), instance, partition_key=name, ops={UNITS.to_python_identifier(): asked})
             made.append(name)
     return made
+
+
+def keep_curves(instance: dg.DagsterInstance) -> None:
+    """Draw the lines of what the series store has, those of new rows alone.
+
+    Raises:
+        RunFailed: it failed; what was drawn before stands.
+    """
+    from tracebank_assets.runs import run_job  # needs the code location, which finds this module
+
+    run_job(str(CURVES_JOB.name), instance)
