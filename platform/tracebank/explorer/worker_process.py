@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from tracebank.explorer.safety import without_paths
 from tracebank.explorer.worker import FAULTS, HEAD, Unanswered
 from tracebank.settings import Settings
 from tracebank.stores.faults import StoreBusy
@@ -78,16 +79,18 @@ def _answer(answers: BinaryIO, settings: Settings, function: Callable[..., Any],
         _say(answers, "answer", answer)
     except Unanswered as error:
         kind = next((name for name, fault in FAULTS.items() if isinstance(error, fault)), "failed")
-        _say(answers, kind, settings.redact(str(error)))
+        _say(answers, kind, without_paths(settings, str(error)))
     except StoreBusy as error:
-        _say(answers, "busy", settings.redact(str(error)))
+        _say(answers, "busy", without_paths(settings, str(error)))
     except MemoryError:
         _say(answers, "refused", "the answer takes more memory than it may; ask for less")
     except ValueError as error:
-        _say(answers, "refused", settings.redact(_line(error)))
+        _say(answers, "refused", without_paths(settings, _line(error)))
     except Exception as error:
-        sys.stderr.write(settings.redact(f"tracebank: {sys.argv[1]}: {type(error).__name__}: {_line(error)}") + "\n")
-        _say(answers, "failed", settings.redact(_line(error)))
+        sys.stderr.write(
+            without_paths(settings, f"tracebank: {sys.argv[1]}: {type(error).__name__}: {_line(error)}") + "\n"
+        )
+        _say(answers, "failed", without_paths(settings, _line(error)))
 
 
 def _say(answers: BinaryIO, kind: str, value: Any) -> None:
