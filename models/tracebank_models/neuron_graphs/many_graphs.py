@@ -25,7 +25,8 @@ class _Children(NamedTuple):
 
     first: Ints
     """Of each node, (nodes,)."""
-    count: Ints
+    children: Ints
+    """How many each node has, (nodes,)."""
     node: Ints
     token: Ints
     reach: Ints
@@ -209,7 +210,7 @@ class ManyGraphs:
 
 def _expanded(children: _Children, node: Ints) -> tuple[Ints, Ints, Ints]:
     """A row a child: which of the nodes it is of, its place among the children, and its number among its siblings."""
-    count = children.count[node]
+    count = children.children[node]
     owner = np.repeat(np.arange(node.size), count)
     child = _ranges(children.first[node], count)
     return owner, child, child - children.first[node][owner]
