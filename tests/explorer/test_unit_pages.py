@@ -198,11 +198,15 @@ def test_a_note_is_kept_shown_and_deleted(client: TestClient) -> None:
         assert SCRIPT not in shown
         assert "seen" in shown
     assert unit_address(TINY_0, 1) in client.get("/notes").text
+    assert client.get("/api/tiny/seen/0/1").json()["data"] == f"{SCRIPT}\nx"
     client.post(f"{here}/notes", data={"service": "seen", "deleted": "1"})
     assert "Nobody has noted anything here yet" in client.get(here).text
-    client.post("/models/org~tuned/notes", data={"service": "note", "value": "of a model"})
-    assert "of a model" in client.get("/models/org~tuned").text
-    client.post("/models/org~tuned/notes", data={"service": "note", "deleted": "1"})
+    for page in ("/models/org~tuned", f"/units/{in_address(CODES)}"):
+        client.post(f"{page}/notes", data={"service": "note", "value": "of all of it"})
+        assert "of all of it" in client.get(page).text
+        assert f'href="{page}"' in client.get("/notes").text
+        client.post(f"{page}/notes", data={"service": "note", "deleted": "1"})
+        assert "of all of it" not in client.get(page).text
 
 
 @pytest.mark.parametrize(
@@ -213,6 +217,7 @@ def test_a_note_is_kept_shown_and_deleted(client: TestClient) -> None:
         ({"service": "a", "value": "b"}, {"content-type": "text/plain"}, 415),
         ({"service": "a/b", "value": "b"}, {}, 400),
         ({"service": "", "value": "b"}, {}, 400),
+        ({"service": "neuroscope", "value": "b"}, {}, 400),
         ({"service": "a", "value": ""}, {}, 400),
         ({"service": "a", "value": "x" * 20_001}, {}, 400),
     ],
@@ -251,7 +256,7 @@ def test_a_text_is_answered_beside_what_graphs_say(explored: Settings) -> None:
         assert page.status_code == 200
         assert worker.asked == [("tiny", "a\nb", [TINY_0], 3)]
         assert SCRIPT not in page.text
-        assert page.text.count(str(escape(SCRIPT))) == 4  # the text twice, the strongest unit's token, the first row
+        assert page.text.count(str(escape(SCRIPT))) == 2  # where the unit is strongest, and in the first row
         assert "0.50" in page.text
         assert "0.75" in page.text
         assert page.text.count(f'href="{unit_address(TINY_0, 2)}"') == 5

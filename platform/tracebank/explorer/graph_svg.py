@@ -20,11 +20,11 @@ from tracebank_models.neuron_graphs import drawing
 
 MOST: Final = 60
 """Boxes that a drawing has unless all are asked for."""
+WIDTH: Final = 860.0
+"""Pixels that boxes without context are spread over."""
 _LEVELS: Final = 5
 """Shades of a colour: `fire-1` ... and `after-1` ... of the style sheet."""
-_CHARACTER, _HEIGHT, _ROW, _PART, _COLUMN, _PAD = 7.9, 26.0, 34.0, 12.0, 44.0, 9.0
-_FLOW, _GAP = 860.0, 8.0
-"""Width that boxes without context are spread over, and what is between two."""
+_CHARACTER, _HEIGHT, _ROW, _PART, _COLUMN, _PAD, _GAP = 7.9, 26.0, 34.0, 12.0, 44.0, 9.0, 8.0
 _LONGEST: Final = 24
 """Characters of a label."""
 
@@ -81,7 +81,11 @@ class Drawing:
 
 
 def drawn(
-    nodes: Sequence[DrawnNode], title: str, address: Callable[[str, bool], str] | None = None, most: int | None = MOST
+    nodes: Sequence[DrawnNode],
+    title: str,
+    address: Callable[[str, bool], str] | None = None,
+    most: int | None = MOST,
+    width: float = WIDTH,
 ) -> Drawing:
     """Draw the nodes of a unit's `draw` trie.
 
@@ -90,15 +94,16 @@ def drawn(
         title: what a screen reader is told.
         address: where a click on a token leads, given the token and whether it is fired on; None: boxes are no links.
         most: boxes at most: those that it fires on most strongly with what stands before them; None: all.
+        width: pixels that boxes without context are spread over.
     """
     boxes = _boxes(nodes)
     kept = _strongest(boxes, most)
     parts = _parts(kept)
-    width, height = _place(kept, parts)
+    across, down = _place(kept, parts, width)
     edges = Markup("").join(_edge(box, kept[key]) for box in kept.values() for key in box.right if key in kept)
     rects = Markup("").join(_drawn_box(box, address) for box in kept.values())
     form = '<svg class="graph" role="group" aria-label="{}" width="{:.0f}" height="{:.0f}" viewBox="0 0 {:.0f} {:.0f}">'
-    svg = Markup(form).format(title, width, height, width, height) + edges + rects + Markup("</svg>")
+    svg = Markup(form).format(title, across, down, across, down) + edges + rects + Markup("</svg>")
     return Drawing(svg, len(kept), len(boxes))
 
 
@@ -152,7 +157,7 @@ def _parts(boxes: dict[str, _Box]) -> list[list[str]]:
     return sorted(parts.values(), key=lambda part: -max(boxes[key].value for key in part if boxes[key].depth == 1))
 
 
-def _place(boxes: dict[str, _Box], parts: list[list[str]]) -> tuple[float, float]:
+def _place(boxes: dict[str, _Box], parts: list[list[str]], width: float) -> tuple[float, float]:
     """Give every box its place; width and height of all."""
     for box in boxes.values():
         box.width = _CHARACTER * _columns(box.label) + 2 * _PAD + (5 * _CHARACTER if box.fires else 0)
@@ -172,7 +177,7 @@ def _place(boxes: dict[str, _Box], parts: list[list[str]]) -> tuple[float, float
             top = _stack(boxes, part, top) + _PART
     alone = [boxes[part[0]] for part in parts if len(part) == 1]
     deep = at - _COLUMN + 2.0 if len(alone) < len(parts) else 0.0
-    widest, top = _flow(alone, max(deep, _FLOW), top)
+    widest, top = _flow(alone, max(deep, width), top)
     return max(deep, widest), top
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -19,6 +20,7 @@ from tracebank.explorer.pages import PAGE, asked_unit, page, sql_text, unit_addr
 from tracebank.explorer.provenance import shown_by
 from tracebank.explorer.state import explorer
 from tracebank.explorer.unit_search import SORTS, Filter, Sort, found_units
+from tracebank.explorer.views import found_views
 from tracebank_schemas.explorer import Note, UnitSummary
 from tracebank_schemas.ledger import Materialization
 
@@ -59,7 +61,8 @@ def home(request: Request) -> HTMLResponse:
         counts = unit_reads.counts(session, [one.dictionary for one in dictionaries])
         groups = _groups(session)
     of_model = {one.model: [d for d in dictionaries if d.model == one.model] for one in models}
-    return page(request, "home.html", models=models, of_model=of_model, counts=counts, groups=groups)
+    viewed = Counter(view.group for view in found_views())
+    return page(request, "home.html", models=models, of_model=of_model, counts=counts, groups=groups, viewed=viewed)
 
 
 def _groups(session: Session) -> list[Group]:
@@ -182,6 +185,7 @@ def dictionary(
             "sparks": sparks(session, name, [one.feature for one in found.units]),
             "scores": graph_scores(session, [name]).get(name, {}),
             "density": density_chart(session, name),
+            "notes": notes(session, facts.model, name),
             "made_by": shown_by(session, "neuron_graphs/scores", name),
         }
     sql = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 
@@ -13,6 +13,8 @@ from tracebank.explorer import unit_reads
 from tracebank.explorer.addresses import from_address, in_address
 from tracebank.explorer.pages import Form, asked_unit, page, unit_address
 from tracebank.explorer.state import explorer
+from tracebank.explorer.unit_notes import RESERVED
+from tracebank.explorer.worker import Refused
 from tracebank_schemas.explorer import Note
 
 router = APIRouter(include_in_schema=False)
@@ -40,6 +42,15 @@ def note_of_model(request: Request, model: str, form: Form) -> Response:
     return _kept(request, form, f"/models/{in_address(name)}", model=name, dictionary="", feature=-1)
 
 
+@router.post("/units/{dictionary}/notes")
+def note_of_dictionary(request: Request, dictionary: str, form: Form) -> Response:
+    """Keep a note of a dictionary or layer, or delete it."""
+    name = from_address(dictionary)
+    with explorer(request).relational.reading() as session:
+        model = unit_reads.dictionary(session, name).model
+    return _kept(request, form, f"/units/{in_address(name)}", model=model, dictionary=name, feature=-1)
+
+
 @router.post("/units/{dictionary}/{feature}/notes")
 def note_of_unit(request: Request, dictionary: str, feature: str, form: Form) -> Response:
     """Keep a note of a unit, or delete it."""
@@ -54,10 +65,10 @@ def _kept(request: Request, form: dict[str, str], back: str, **key: str | int) -
     """Write the note of a form, or delete it, and go back to its page."""
     service, value = form.get("service", "").strip(), form.get("value", "").strip().replace("\r\n", "\n")
     deleted = bool(form.get("deleted"))
-    if not service or len(service) > 64 or "/" in service or not service.isprintable():
-        raise HTTPException(400, "name: 1 to 64 characters that can be printed, without a slash")
+    if not 0 < len(service) <= 64 or "/" in service or not service.isprintable() or service in RESERVED:
+        raise Refused(f"name: 1 to 64 printable characters without a slash, but not {', '.join(RESERVED)}")
     if not deleted and not 0 < len(value) <= LONGEST_NOTE:
-        raise HTTPException(400, f"note: {len(value):,} characters are not allowed; allowed: 1 to {LONGEST_NOTE:,}")
+        raise Refused(f"note: {len(value):,} characters are not allowed; allowed: 1 to {LONGEST_NOTE:,}")
     relational = explorer(request).relational
     with relational.session() as session:
         if deleted:

@@ -137,7 +137,7 @@ def _compared_units(session: Session, sides: list[Side]) -> dict[str, object]:
         assert side.unit is not None
         name, number = side.unit.dictionary, side.unit.feature
         nodes = unit_reads.nodes(session, name, number)
-        graphs.append(drawn(nodes, f"Graph of {side.name}", token_search, 30).svg if nodes else Markup(""))
+        graphs.append(drawn(nodes, f"Graph of {side.name}", token_search, 30, 480).svg if nodes else Markup(""))
         read = unit_reads.texts(session, name, number, "top")[:_TEXTS]
         largest = abs(side.unit.max_activation)
         texts.append(

@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse
 
 from tracebank.explorer import unit_reads
 from tracebank.explorer.pages import Form, page
-from tracebank.explorer.shading import shaded
 from tracebank.explorer.state import explorer
 from tracebank.explorer.worker import Refused, Unanswered
 
@@ -63,7 +62,7 @@ def _asked(request: Request, model: str, dictionary: str, typed: str) -> dict[st
 
 
 async def _answer(request: Request, model: str, dictionary: str, typed: str) -> dict[str, Any]:
-    """What the worker says, and the text shaded by the strongest unit of each token.
+    """What `tracebank_assets.explorer.inference` says.
 
     Raises:
         Unanswered: there is no answer; one line.
@@ -73,15 +72,7 @@ async def _answer(request: Request, model: str, dictionary: str, typed: str) -> 
         raise Refused("no installed package answers which units fire on a text")
     if not 0 < len(typed) <= LONGEST_TEXT:
         raise Refused(f"text: {len(typed):,} characters are not allowed; allowed: 1 to {LONGEST_TEXT:,}")
-    found: dict[str, Any] = await worker.ask(model, typed, [dictionary] if dictionary else None, _TOP, timeout=_SECONDS)
-    tokens = [one["token"] for one in found["tokens"]]
-    shaded_by = {
-        name: shaded(tokens, [_most(one[name], share) for one in found["tokens"]], 1.0)
-        for name, share in (("true", "share"), ("predicted", "predicted"))
-    }
-    return {**found, "shaded": shaded_by}
-
-
-def _most(units: list[dict[str, Any]], share: str) -> float:
-    """The largest share of a token's units; 0 where none is told."""
-    return round(max((one[share] or 0.0 for one in units), default=0.0), 4)
+    answer: dict[str, Any] = await worker.ask(
+        model, typed, [dictionary] if dictionary else None, _TOP, timeout=_SECONDS
+    )
+    return answer

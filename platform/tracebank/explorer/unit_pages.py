@@ -12,7 +12,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from tracebank.explorer import charts, model_pages, note_pages, search_pages, text_pages, unit_reads
-from tracebank.explorer.graph_svg import Drawing, drawn
+from tracebank.explorer.graph_svg import MOST, Drawing, drawn
 from tracebank.explorer.pages import asked_unit, page, sql_text, token_search
 from tracebank.explorer.provenance import Shown, shown_by
 from tracebank.explorer.shading import around, shaded, visible
@@ -49,7 +49,13 @@ class ShownText:
 
 
 @router.get("/units/{dictionary}/{feature}")
-def unit(request: Request, dictionary: str, feature: str, texts: Literal["around", "all"] = "around") -> HTMLResponse:
+def unit(
+    request: Request,
+    dictionary: str,
+    feature: str,
+    texts: Literal["around", "all"] = "around",
+    graph: Literal["strongest", "all"] = "strongest",
+) -> HTMLResponse:
     """Everything of a unit; long texts are cut to what is around the strongest token unless all is asked for."""
     name, number = asked_unit(dictionary, feature)
     with explorer(request).relational.reading() as session:
@@ -66,7 +72,7 @@ def unit(request: Request, dictionary: str, feature: str, texts: Literal["around
             "summary": summary,
             "histogram": _histogram(summary),
             "graph": unit_reads.graph(session, name, number),
-            "drawing": _drawing(session, name, number, most=None if request.query_params.get("graph") == "all" else 60),
+            "drawing": _drawing(session, name, number, most=None if graph == "all" else MOST),
             "explanations": unit_reads.explanations(session, name, number),
             "control": scores.get("shuffled"),
             "tokens": _by_role(unit_reads.tokens(session, name, number)),
@@ -93,8 +99,9 @@ def card(request: Request, dictionary: str, feature: str) -> HTMLResponse:
     name, number = asked_unit(dictionary, feature)
     with explorer(request).relational.reading() as session:
         facts = unit_reads.unit(session, name, number)
-        drawing = _drawing(session, name, number, most=16, links=False)
+        nodes = unit_reads.nodes(session, name, number)
         graph = unit_reads.graph(session, name, number)
+    drawing = drawn(nodes, f"Graph of {name}/{number}", most=16, width=440) if nodes else None
     return page(request, "unit_card.html", facts=facts, drawing=drawing, graph=graph)
 
 
@@ -127,11 +134,11 @@ def _shown(text: unit_reads.Text, largest: float, whole: bool) -> ShownText:
     return ShownText(text, visible(strongest), html, cut)
 
 
-def _drawing(session: Session, name: str, number: int, most: int | None, links: bool = True) -> Drawing | None:
+def _drawing(session: Session, name: str, number: int, most: int | None) -> Drawing | None:
     nodes = unit_reads.nodes(session, name, number)
     if not nodes:
         return None
-    return drawn(nodes, f"Graph of {name}/{number}", token_search if links else None, most)
+    return drawn(nodes, f"Graph of {name}/{number}", token_search, most)
 
 
 def _histogram(summary: unit_reads.Summary | None) -> Markup | None:
