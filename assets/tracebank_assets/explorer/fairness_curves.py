@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from tracebank.resources import Stores
 from tracebank_assets.explorer.curve_sources import Drawn, Partition, rows_of
+from tracebank_models.fairness_worlds.names import NOTHING
 from tracebank_schemas.fairness import FAIRNESS_PERIODS, FairnessRun
 
 MEASURES: Final = ("opportunity_gap", "selection_gap", "score_gap", "stress")
@@ -36,7 +37,8 @@ def gaps(stores: Stores, partitions: Iterable[Partition]) -> Iterator[Drawn]:
     ).join(feedback, on="run")
     for (groups, labels, fed), same in periods.group_by("groups", "labels", "feedback", maintain_order=True):
         how = f"groups {groups}, labels {labels}, feedback {fed:g}"
-        for (mitigation, every), line in same.group_by("mitigation", "every", maintain_order=True):
+        ordered = same.sort(~pl.col("mitigation").is_in(NOTHING), "mitigation", "every")
+        for (mitigation, every), line in ordered.group_by("mitigation", "every", maintain_order=True):
             name = f"{mitigation}, fitted {f'every {every}' if every else 'once'}"
             for measure in MEASURES:
                 yield _over_seeds(line, measure, f"{world}/{measure}/{groups}/{labels}/{fed:g}", name, how)

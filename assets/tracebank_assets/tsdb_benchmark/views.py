@@ -14,7 +14,7 @@ _NEWEST: Final = """(
 _WORKLOAD: Final = Parameter(
     "workload",
     "Question",
-    "SELECT DISTINCT workload FROM relational.benchmark_results ORDER BY length(workload), workload",
+    "SELECT workload FROM relational.benchmark_results GROUP BY workload ORDER BY length(workload), workload",
 )
 
 VIEWS: Final = (

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 Kind = Literal["linear", "log", "time"]
 WIDTH: Final = 640
 HEIGHT: Final = 300
-_LETTER: Final = 6.4
+_LETTER: Final = 7.0
 """Mean width of a letter of 12 px."""
 _FURTHEST: Final = 253_402_300_799.0
 """The last second of the year 9999, beyond which a time has no date."""

@@ -105,14 +105,14 @@ def bar_chart(bars: Sequence[Bar], y_label: str, title: str) -> Markup:
     """Bars that lie, the first above, each with its value and its interval.
 
     Args:
-        bars: at most 200 are drawn, and it is said how many there are.
+        bars: at most 200 are drawn, and it is said how many there are; one without a value is left out.
         y_label: what the values are, with their unit.
         title: what the chart is of.
     """
     known = [bar for bar in bars if bar.value is not None and math.isfinite(bar.value)]
     if not known:
         return _empty(title)
-    shown, left = known[:_MOST_BARS], min(220.0, max(letters(bar.label) for bar in known) + 12)
+    shown, left = known[:_MOST_BARS], min(240.0, max(letters(bar.label) for bar in known) + 16)
     ends = [end for bar in shown for end in (bar.value, bar.low, bar.high) if end is not None and math.isfinite(end)]
     widest = max(letters(short(bar.value or 0)) for bar in shown)
     x = scale(ends, left, WIDTH - widest - 14, zero=True)

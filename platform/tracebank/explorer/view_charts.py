@@ -16,6 +16,8 @@ UTC: Final = "UTC"
 """Unit of times as the store has them: seconds since 1970."""
 _MOST: Final = 24
 """Charts of one page."""
+_TOLD_OF_ROLLOUTS: Final = ("reward", "cost", "satisfied")
+"""How lines begin that are drawn of a rollout; all others are places, which are played back."""
 Row = Mapping[str, Any]
 
 
@@ -35,24 +37,30 @@ def charts_of(view: View, answer: Answer) -> list[Drawn]:
     parts: dict[tuple[str, ...], list[Row]] = {}
     for values in answer.rows:
         row = dict(zip(answer.columns, values, strict=True))
+        if chart.kind == "rollout" and not str(row["line"]).startswith(_TOLD_OF_ROLLOUTS):
+            continue
         parts.setdefault(tuple(shown(row[name]) for name in chart.apart), []).append(row)
     draw = {"bars": _bars, "lines": _lines, "points": _points, "curves": _curves, "rollout": _curves}[chart.kind]
     titles = [", ".join(filter(None, key)) or view.title for key in parts]
     some = list(zip(titles, parts.values(), strict=True))[:_MOST]
-    return [Drawn(title, draw(chart, rows, title)) for title, rows in some]
+    colours = _colours(chart, [row for rows in parts.values() for row in rows]) if chart.kind == "bars" else {}
+    return [Drawn(title, draw(chart, rows, title, colours)) for title, rows in some]
 
 
-def _bars(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
-    names = dict.fromkeys(shown(row[chart.by[-1]]) for row in rows)
-    groups = {name: place for place, name in enumerate(names)}
+def _colours(chart: Chart, rows: Sequence[Row]) -> dict[str, int]:
+    """The colour of each value of the last column that names bars: the same in all charts of a page."""
+    return {name: place for place, name in enumerate(sorted({shown(row[chart.by[-1]]) for row in rows}))}
+
+
+def _bars(chart: Chart, rows: Sequence[Row], title: str, colours: Mapping[str, int]) -> Markup:
     bars = [
-        Bar(_name(chart, row, rows), number(row[chart.y]), *_interval(row, chart.y), groups[shown(row[chart.by[-1]])])
+        Bar(_name(chart, row, rows), number(row[chart.y]), *_interval(row, chart.y), colours[shown(row[chart.by[-1]])])
         for row in rows
     ]
     return bar_chart(bars, chart.y_label, title)
 
 
-def _lines(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
+def _lines(chart: Chart, rows: Sequence[Row], title: str, _: object) -> Markup:
     is_time = any(number(row[chart.x]) is None for row in rows)
     found: dict[str, list[tuple[float, Row]]] = {}
     for row in rows:
@@ -67,7 +75,7 @@ def _lines(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
     return line_chart(lines, chart.x_label, chart.y_label, title, log_x=chart.log_x, time_x=is_time)
 
 
-def _points(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
+def _points(chart: Chart, rows: Sequence[Row], title: str, _: object) -> Markup:
     points = []
     for row in rows:
         x, y = number(row[chart.x]), number(row[chart.y])
@@ -78,7 +86,7 @@ def _points(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
     return scatter_chart(points, chart.x_label, chart.y_label, title, log_x=chart.log_x)
 
 
-def _curves(chart: Chart, rows: Sequence[Row], title: str) -> Markup:
+def _curves(chart: Chart, rows: Sequence[Row], title: str, _: object) -> Markup:
     lines = [
         Line(
             _name(chart, row, rows),

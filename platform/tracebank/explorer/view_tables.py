@@ -7,13 +7,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 from tracebank.explorer.views import Answer
 
-LINE: Final = ("xs", "ys", "lows", "highs")
-"""Columns that are drawn and not listed."""
+LINE: Final = ("xs", "ys", "lows", "highs", "x_unit", "told")
+"""Columns of a line that are drawn or told of, and not listed."""
+_ENDS_OF_LINES: Final = ("first", "last", "least", "most")
+"""What is listed of a line in place of its points."""
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?")
 _ENDS: Final = ("_low", "_high")
 _TOLD: Final = 120
@@ -56,6 +58,10 @@ class Table:
 
 def table_of(answer: Answer) -> Table:
     """The cells of an answer."""
+    if "ys" in answer.columns:
+        at = answer.columns.index("ys")
+        rows = [(*row, *_about_line(values_of(row[at]))) for row in answer.rows]
+        answer = Answer((*answer.columns, *_ENDS_OF_LINES), rows, answer.is_cut)
     places = {name: place for place, name in enumerate(answer.columns)}
     shown = [name for name in answer.columns if name not in LINE and not _is_end(name, places)]
     numbers = {name for name in shown if _is_numeric([row[places[name]] for row in answer.rows])}
@@ -72,8 +78,6 @@ def number(value: object) -> float | None:
 
 def moment(value: object) -> float | None:
     """A time as seconds since 1970, UTC, whatever form a store gives it in; None where it is none."""
-    from datetime import UTC
-
     try:
         found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
@@ -116,6 +120,11 @@ def _cell(name: str, row: Sequence[object], places: Mapping[str, int], is_number
         interval = "" if low is None or high is None else f"{shown(low)} to {shown(high)}"
     short = f"{text[:10]}…" if _HASH.fullmatch(text) else text if len(text) <= _TOLD else f"{text[: _TOLD - 1]}…"
     return Cell(short, is_number, interval, text if short != text else "")
+
+
+def _about_line(ys: Sequence[float | None]) -> tuple[float | None, ...]:
+    known = [y for y in ys if y is not None]
+    return (known[0], known[-1], min(known), max(known)) if known else (None,) * len(_ENDS_OF_LINES)
 
 
 def _is_end(name: str, places: Mapping[str, int]) -> bool:
