@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tracebank.explorer import api_shapes, unit_reads, unit_services
@@ -22,19 +21,23 @@ from tracebank.explorer.api_targets import (
     target_of,
 )
 from tracebank.explorer.exchange_api import router as exchanged
+from tracebank.explorer.prepared import Prepared
 from tracebank.explorer.state import Missing, explorer
 from tracebank.explorer.unit_lists import router as lists
 from tracebank.explorer.unit_notes import router as notes
-from tracebank.explorer.unit_services import DATA, Target
-from tracebank_schemas.explorer import Note
+from tracebank.explorer.unit_services import Known, Target
 
 api = APIRouter(prefix="/api", route_class=ApiRoute, responses={**REFUSALS, **UNCHANGED}, tags=["units"])
-binary = APIRouter(prefix="/bin", route_class=ApiRoute, tags=["units"])
+binary = APIRouter(prefix="/bin", route_class=ApiRoute, responses={404: REFUSALS[404]}, tags=["units"])
 
 SearchQuery = Annotated[
     str | None, Query(description="Of neuron2graph-search: activating:tok,important:tok,any:tok; all must be met.")
 ]
 Get = Annotated[str | None, Query(description="Of a note: a key or an index of it.")]
+_NOTES: Final = Prepared(
+    "SELECT service, written_at FROM notes WHERE model = :model AND dictionary = :dictionary AND feature = :feature"
+    " ORDER BY service"
+)
 _PAGE: dict[str, Any] = {"response_model": api_shapes.Page}
 _ALL: dict[str, Any] = {"response_model": dict[str, api_shapes.Part]}
 
@@ -44,7 +47,7 @@ def index(request: Request) -> Response:
     """All models, with the services that have something to say of each."""
     with explorer(request).relational.reading() as session:
         targets = [Target(model) for model in unit_reads.models(session)]
-        told = [unit_services.metadata(session, target, unit_services.stored(session, target)) for target in targets]
+        told = [unit_services.metadata(target, unit_services.known(session, target)) for target in targets]
     body = b'{"models":[%b]}' % b",".join(told)
     version = version_of(body)
     return unchanged(request, version) or answered(request, body, version)
@@ -159,17 +162,16 @@ def _one(
     query = {name: value for name, value in asked.items() if value is not None}
     with explorer(request).relational.reading() as session:
         target = target_of(session, model, layer, unit, dictionary)
-        known = [*DATA, *unit_services.noted(session)]
-        if service not in known:
-            raise Missing(unit_reads.named("service", service, ["all", *known]))
-        version = served_version(session, target, service, query)
+        known = unit_services.known(session, target)
+        if service not in known.services:
+            raise Missing(unit_reads.named("service", service, ["all", *known.services]))
+        version = _version(session, target, known, service, query)
         if (same := unchanged(request, version)) is not None:
             return same
-        there = unit_services.stored(session, target)
-        told = unit_services.metadata(session, target, there)
+        told = unit_services.metadata(target, known)
         if service == "metadata":
             return answered(request, told, version)
-        part = _part(session, target, service, query, there)
+        part = _part(session, target, service, query, known)
     return answered(request, b'{%b,"metadata":%b}' % (part, told), version)
 
 
@@ -184,32 +186,30 @@ def _all(
     query = {name: value for name, value in asked.items() if value is not None}
     with explorer(request).relational.reading() as session:
         target = target_of(session, model, layer, unit, dictionary)
-        version = served_version(session, target, "all", query)
+        known = unit_services.known(session, target)
+        version = _version(session, target, known, "all", query)
         if (same := unchanged(request, version)) is not None:
             return same
-        there = unit_services.stored(session, target)
         parts = []
-        for service in (*DATA, *unit_services.noted(session)):
+        for service in known.services:
             try:
-                part = _part(session, target, service, query, there)
+                part = _part(session, target, service, query, known)
             except (Missing, ValueError) as error:
                 part = b'"error":' + msgspec.json.encode(str(error))
             parts.append(b"%b:{%b}" % (msgspec.json.encode(service), part))
     return answered(request, b"{%b}" % b",".join(parts), version)
 
 
-def _part(session: Session, target: Target, service: str, query: dict[str, str], there: frozenset[str]) -> bytes:
+def _part(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> bytes:
     """What a service says, or which data are missing, as fields of an object."""
-    if lacks := unit_services.missing_data(session, target, service, there):
+    if lacks := unit_services.missing_data(service, known):
         return b'"missing_data_types":' + msgspec.json.encode(lacks)
-    return b'"data":' + unit_services.page(session, target, service, query)
+    return b'"data":' + unit_services.page(session, target, service, query, known)
 
 
-def served_version(session: Session, target: Target, *asked: object) -> str:
+def _version(session: Session, target: Target, known: Known, *asked: object) -> str:
     """Version of an answer: of every partition in the ledger that it may show, and of the notes on its target."""
-    model, dictionary, feature, _ = unit_services.note_key(target, "")
     versions = unit_services.data_versions(session, unit_services.dictionaries_of(session, target))
-    mine = (Note.model == model, Note.dictionary == dictionary, Note.feature == feature)
-    written = session.execute(select(Note.service, Note.written_at).where(*mine).order_by(Note.service)).all()
-    known = (unit_services.noted(session), unit_services.noted(session, model))
-    return version_of(asked, target, versions, list(map(tuple, written)), known)
+    model, dictionary, feature, _ = unit_services.note_key(target, "")
+    notes = _NOTES.rows(session, model=model, dictionary=dictionary, feature=feature) if known.noted else ()
+    return version_of(asked, target, versions, list(map(tuple, notes)), known.services, known.noted)

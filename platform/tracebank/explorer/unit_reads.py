@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from tracebank.explorer.prepared import Prepared
 from tracebank.explorer.state import Missing
 from tracebank_schemas.explorer import UnitSummary, UnitText
 from tracebank_schemas.language_model import LanguageModel
@@ -251,6 +252,11 @@ class WeighedUnit:
     top_tokens: list[str]
 
 
+_MODEL: Final = Prepared(
+    f"SELECT {', '.join(field.name for field in fields(ModelFacts))} FROM language_models WHERE model = :model"
+)
+
+
 def models(session: Session) -> list[ModelFacts]:
     """All models by name."""
     return _read(session, ModelFacts, LanguageModel, order=(LanguageModel.model,))
@@ -262,8 +268,10 @@ def model(session: Session, name: str) -> ModelFacts:
     Raises:
         Missing: there is none of that name.
     """
-    found = _read(session, ModelFacts, LanguageModel, LanguageModel.model == name)
-    return found[0] if found else _missing("model", name, session.scalars(select(LanguageModel.model)).all())
+    found = _MODEL.rows(session, model=name)
+    return (
+        ModelFacts(*found[0]) if found else _missing("model", name, session.scalars(select(LanguageModel.model)).all())
+    )
 
 
 def dictionaries(session: Session, of_model: str | None = None) -> list[DictionaryFacts]:

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import exists, func, or_, select, text
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from tracebank.explorer import unit_reads
 from tracebank.explorer.api_answers import Refused
+from tracebank.explorer.prepared import Prepared
 from tracebank.explorer.state import Missing
-from tracebank.explorer.unit_reads import NEURONS, DrawnNode, ModelFacts
+from tracebank.explorer.unit_reads import NEURONS, ModelFacts
 from tracebank.explorer.unit_search import met
 from tracebank_schemas.explorer import Note, UnitSummary
-from tracebank_schemas.ledger import Materialization
-from tracebank_schemas.neuron_graphs import NeuronGraph
-from tracebank_schemas.sparse_autoencoder import Feature, FeatureExplanation
+from tracebank_schemas.sparse_autoencoder import Feature
 
 DATA: Final = {
     "metadata": (),
@@ -48,10 +47,44 @@ _ROLES: Final[dict[str, tuple[Literal["fires_on", "after"], ...]]] = {
     "important": ("after",),
     "any": ("fires_on", "after"),
 }
-_TEXTS: Final = text(
+_MINE: Final = "WHERE dictionary = :dictionary AND feature = :feature"
+_TEXTS: Final = Prepared(
     "SELECT document, max_token, min_activation, max_activation, CAST(tokens AS TEXT), CAST(activations AS TEXT)"
-    " FROM unit_texts WHERE dictionary = :dictionary AND feature = :feature AND stratum = 'top' ORDER BY rank"
+    f" FROM unit_texts {_MINE} AND stratum = 'top' ORDER BY rank"
 )
+_EXTENT: Final = Prepared(f"SELECT min_activation, max_activation FROM unit_summaries {_MINE}")
+_REASON: Final = Prepared(f"SELECT reason FROM neuron_graphs {_MINE}")
+_NODES: Final = Prepared(
+    "SELECT node, parent, kind, token, importance, value, reach"
+    f" FROM graph_nodes {_MINE} AND trie = 'draw' ORDER BY node"
+)
+_SIMILAR: Final = Prepared(
+    f"SELECT other_dictionary AS dictionary, other_feature AS feature, similarity FROM unit_similarities {_MINE}"
+    " UNION ALL SELECT dictionary, feature, similarity FROM unit_similarities"
+    " WHERE other_dictionary = :dictionary AND other_feature = :feature ORDER BY 3 DESC, 1, 2"
+)
+_SAID: Final = Prepared(
+    "SELECT said.text, said.explainer, score.value FROM feature_explanations AS said"
+    " LEFT JOIN feature_scores AS score ON score.explanation = said.explanation"
+    " AND score.metric = 'correlation' AND score.stratum = 'all'"
+    f" {_MINE} ORDER BY said.method, said.explainer, said.explanation"
+)
+_VERSIONS: Final = Prepared(
+    "SELECT asset_key, data_version FROM materializations WHERE partition = :part AND asset_key IN"
+    f" ({', '.join(map(repr, SHOWN))}) ORDER BY finished_at, run_id"
+)
+_NEXT: Final = Prepared("SELECT min(service) FROM notes WHERE service > :above")
+_NOTED: Final = Prepared("SELECT 1 FROM notes WHERE service = :service AND model = :model LIMIT 1")
+
+
+def _there(of_neurons: bool) -> Prepared:
+    kind = f"model = :model AND architecture {'=' if of_neurons else '<>'} '{NEURONS}'"
+    tables = ("unit_summaries", "neuron_graphs", "feature_explanations")
+    of = "FROM sparse_autoencoders AS owner JOIN {} AS made ON made.dictionary = owner.dictionary"
+    return Prepared("SELECT " + ", ".join(f"EXISTS(SELECT 1 {of.format(table)} WHERE {kind})" for table in tables))
+
+
+_THERE: Final = {of_neurons: _there(of_neurons) for of_neurons in (True, False)}
 _LAYER: Final = re.compile(rf"layers\.(\d+)\.{NEURONS}")
 
 
@@ -102,40 +135,43 @@ def dictionaries_of(session: Session, target: Target) -> list[str]:
     return [one.dictionary for one in unit_reads.dictionaries(session, target.model.model) if not one.of_neurons]
 
 
-def noted(session: Session, model: str | None = None) -> list[str]:
-    """Names of services that users have noted something under, of one model or of all: a look-up a name."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to be asked."""
+
+    there: frozenset[str]
+    """Types of data that the model has some of: of its neurons, or of its dictionaries."""
+    services: tuple[str, ...]
+    """All that any model has, ours and users'."""
+    noted: tuple[str, ...]
+    """Those that users have noted something under of this model."""
+
+
+def known(session: Session, target: Target) -> Known:
+    """What there is to be asked of a model."""
     found: list[str] = []
     above = ""
-    while (name := session.scalar(select(func.min(Note.service)).where(Note.service > above))) is not None:
+    while (name := _NEXT.rows(session, above=above)[0][0]) is not None:  # a look-up a name, however many notes
         found.append(above := name)
-    if model is None:
-        return found
-    return [name for name in found if _is_noted(session, model, name)]
-
-
-def _is_noted(session: Session, model: str, service: str) -> bool:
-    return bool(session.scalar(select(exists().where(Note.service == service, Note.model == model))))
-
-
-def stored(session: Session, target: Target) -> frozenset[str]:
-    """Types of data that the model has some of: of its neurons, or of its dictionaries."""
-    names = dictionaries_of(session, Target(target.model, of_neurons=target.of_neurons))
-    there = (exists().where(table.dictionary.in_(names)) for table in (UnitSummary, NeuronGraph, FeatureExplanation))
-    texts, graphs, explanations = session.execute(select(*there)).one()
+    model = target.model.model
+    noted = tuple(name for name in found if _NOTED.rows(session, service=name, model=model))
+    ((texts, graphs, explanations),) = _THERE[target.of_neurons].rows(session, model=model)
     kinds = {"neuroscope": texts, "neuron2graph": graphs, "neuron_store": graphs, "neuron_explainer": explanations}
-    return frozenset(kind for kind, is_there in kinds.items() if is_there)
+    there = frozenset(kind for kind, is_there in kinds.items() if is_there)
+    return Known(there, (*DATA, *found), noted)
 
 
-def missing_data(session: Session, target: Target, service: str, there: frozenset[str]) -> list[str]:
+def missing_data(service: str, known: Known) -> list[str]:
     """Types of data that a service needs and the model has none of."""
     if service in DATA:
-        return [kind for kind in DATA[service] if kind not in there]
-    return [] if _is_noted(session, target.model.model, service) else [service]
+        return [kind for kind in DATA[service] if kind not in known.there]
+    return [] if service in known.noted else [service]
 
 
-def metadata(session: Session, target: Target, there: frozenset[str]) -> bytes:
+def metadata(target: Target, known: Known) -> bytes:
     """What is known of a model, with the services that have something to say of it."""
     model = target.model
+    ours = [name for name, needs in DATA.items() if known.there.issuperset(needs)]
     told = {
         "name": model.model,
         "num_layers": model.layers,
@@ -144,22 +180,20 @@ def metadata(session: Session, target: Target, there: frozenset[str]) -> bytes:
         "num_total_neurons": model.layers * model.mlp_size,
         "num_total_parameters": model.parameters,
         "dataset": model.source if model.method == "pretraining" else "",
-        "available_services": [name for name, needs in DATA.items() if there.issuperset(needs)]
-        + noted(session, model.model),
+        "available_services": [*ours, *known.noted],
     }
     return msgspec.json.encode(told)
 
 
 def data_versions(session: Session, dictionaries: Sequence[str]) -> list[tuple[str, str, str]]:
     """Newest data versions of what pages of dictionaries show: asset, partition and version."""
-    parts = {"", *dictionaries, *(name.rpartition("/")[0] for name in dictionaries)}
-    entry = Materialization
-    query = select(entry.asset_key, entry.partition, entry.data_version).order_by(entry.finished_at, entry.run_id)
-    rows = session.execute(query.where(entry.asset_key.in_(SHOWN), entry.partition.in_(parts)))
-    return sorted((*key, version) for key, version in {(asset, part): version for asset, part, version in rows}.items())
+    newest: dict[tuple[str, str], str] = {}
+    for part in sorted({"", *dictionaries, *(name.rpartition("/")[0] for name in dictionaries)}):
+        newest.update({(asset, part): version for asset, version in _VERSIONS.rows(session, part=part)})
+    return sorted((*key, version) for key, version in newest.items())
 
 
-def page(session: Session, target: Target, service: str, query: dict[str, str]) -> bytes:
+def page(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> bytes:
     """What a service says of a target.
 
     Raises:
@@ -169,7 +203,7 @@ def page(session: Session, target: Target, service: str, query: dict[str, str]) 
     if service not in DATA:
         return _note(session, target, service, query)
     if service == "metadata":
-        return metadata(session, target, stored(session, target))
+        return metadata(target, known)
     level = "neuron" if target.feature is not None else "model" if target.dictionary is None else "layer"
     made = _PAGES.get((service, level))
     if made is None:
@@ -179,21 +213,18 @@ def page(session: Session, target: Target, service: str, query: dict[str, str]) 
 
 
 def _texts(session: Session, target: Target, _: dict[str, str]) -> bytes:
-    mine = {"dictionary": target.dictionary, "feature": target.feature}
     assert target.dictionary is not None
     assert target.feature is not None
-    summary = session.execute(
-        select(UnitSummary.min_activation, UnitSummary.max_activation).where(
-            UnitSummary.dictionary == target.dictionary, UnitSummary.feature == target.feature
-        )
-    ).one_or_none()
-    if summary is None:
+    mine = {"dictionary": target.dictionary, "feature": target.feature}
+    summary = _EXTENT.rows(session, **mine)
+    if not summary:
         raise Missing(f"no texts of {target} are stored: materialise explorer/units for its layer or dictionary")
-    head = f'{{"min_range":{summary[0]!r},"max_range":{summary[1]!r},"min_activation":'
+    least, most = summary[0]
+    head = f'{{"min_range":{least!r},"max_range":{most!r},"min_activation":'
     parts = [
         f'{head}{low!r},"max_activation":{high!r},"data_index":{document},"max_activating_token_index":{at},'
         f'"tokens":{tokens},"activations":{activations}}}'
-        for document, at, low, high, tokens, activations in session.execute(_TEXTS, mine)
+        for document, at, low, high, tokens, activations in _TEXTS.rows(session, **mine)
     ]
     index = msgspec.json.encode(target.index(target.dictionary, target.feature))
     return b'{"neuron_index":%b,"texts":[%b]}' % (index, ",".join(parts).encode())
@@ -215,17 +246,17 @@ def _graph(session: Session, target: Target, _: dict[str, str]) -> bytes:
 
     assert target.dictionary is not None
     assert target.feature is not None
-    facts = unit_reads.graph(session, target.dictionary, target.feature)
-    if facts is None:
+    mine = {"dictionary": target.dictionary, "feature": target.feature}
+    facts = _REASON.rows(session, **mine)
+    if not facts:
         raise Missing(f"no graph of {target} was made: materialise neuron_graphs/graphs for its layer or dictionary")
-    if facts.reason is not None:
-        raise Missing(f"{target} has no graph: {facts.reason}")
-    nodes: list[DrawnNode] = unit_reads.nodes(session, target.dictionary, target.feature)
-    drawing: Drawing = drawn(trie_of_rows(nodes))
+    if facts[0][0] is not None:
+        raise Missing(f"{target} has no graph: {facts[0][0]}")
+    drawing: Drawing = drawn(trie_of_rows(_NODES.rows(session, **mine)))
     similar = [
-        {**target.index(one.dictionary, one.feature), "similarity": one.similarity}
-        for one in unit_reads.similar(session, target.dictionary, target.feature)
-        if not target.of_neurons or one.dictionary.startswith(f"{target.model.model}/layers.")
+        {**target.index(dictionary, feature), "similarity": similarity}
+        for dictionary, feature, similarity in _SIMILAR.rows(session, **mine)
+        if not target.of_neurons or dictionary.startswith(f"{target.model.model}/layers.")
     ]
     told = {"graph": _compact(drawing.nodes, drawing.edges), "graphviz": drawing.dot(), "similar": similar}
     return msgspec.json.encode(told)
@@ -251,14 +282,11 @@ def _explained(session: Session, target: Target, _: dict[str, str]) -> bytes:
     """What an asked model says of the unit; where none was asked, what goes best with its activations."""
     assert target.dictionary is not None
     assert target.feature is not None
-    said = unit_reads.explanations(session, target.dictionary, target.feature)
+    said = _SAID.rows(session, dictionary=target.dictionary, feature=target.feature)
     if not said:
-        raise Missing(
-            f"no explanation of {target} is stored: materialise neuron_graphs/scores or sparse_features/explanations"
-        )
-    scored = [(one, one.score("correlation")) for one in said]
-    best, score = max(scored, key=lambda pair: (bool(pair[0].explainer), -2.0 if pair[1] is None else pair[1]))
-    return msgspec.json.encode({"explanation": best.text, "score": score})
+        raise Missing(f"no explanation of {target} is stored: materialise neuron_graphs/scores or explanations")
+    words, _, score = max(said, key=lambda row: (bool(row[1]), -2.0 if row[2] is None else row[2]))
+    return msgspec.json.encode({"explanation": words, "score": score})
 
 
 def _found(session: Session, target: Target, query: dict[str, str]) -> bytes:
