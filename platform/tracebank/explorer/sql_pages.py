@@ -160,7 +160,8 @@ async def _answer(request: Request, asked: Asked) -> dict[str, Any]:
     """Rows of a query; it is stopped where whoever asked has left."""
     if not asked.q:
         raise HTTPException(400, "q: there is no query")
-    question = explorer(request).sql.ask("rows", asked.q, asked.values(), asked.axes, timeout=SECONDS + _GRACE)
+    arguments = asked.q, asked.values(), SECONDS, asked.axes
+    question = explorer(request).sql.ask("rows", *arguments, timeout=SECONDS + _GRACE)
     answering = asyncio.ensure_future(question)
     try:
         while not (await asyncio.wait({answering}, timeout=_PULSE))[0]:
@@ -207,7 +208,7 @@ async def _export(request: Request, form: str, asked: Asked) -> Response:
         raise HTTPException(404, f"form {form[:40]!r} is not written; there are {', '.join(FORMS)}")
     if not asked.q:
         raise HTTPException(400, "q: there is no query")
-    parts = explorer(request).sql.stream(form, asked.q, asked.values(), timeout=EXPORT_SECONDS + _GRACE)
+    parts = explorer(request).sql.stream(form, asked.q, asked.values(), EXPORT_SECONDS, timeout=EXPORT_SECONDS + _GRACE)
     try:
         first = await anext(parts, b"")  # what is refused is refused before an answer begins
     except BaseException:

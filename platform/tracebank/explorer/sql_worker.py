@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tracebank.cli.cells import Cells
 from tracebank.cli.output import WRITERS
-from tracebank.explorer.sql_limits import EXPORT_BYTES, EXPORT_SECONDS, MEMORY, ROWS, SECONDS
+from tracebank.explorer.sql_limits import EXPORT_BYTES, MEMORY, ROWS
 from tracebank.explorer.worker import Busy, Refused, TookTooLong
 from tracebank.query.connection import connect
 from tracebank.query.errors import OUT_OF_TIME, SqlError, SqlLimit
@@ -36,7 +36,12 @@ _BY_FLAG: Final = re.compile(r"; give it: --param (\w+)=VALUE, in Python paramet
 
 
 def answer(
-    settings: Settings, form: str, query: str, parameters: Mapping[str, str], axes: Mapping[str, str] | None = None
+    settings: Settings,
+    form: str,
+    query: str,
+    parameters: Mapping[str, str],
+    seconds: float,
+    axes: Mapping[str, str] | None = None,
 ) -> dict[str, Any] | Callable[[BinaryIO], None]:
     """An answer to look at, or an export.
 
@@ -45,6 +50,7 @@ def answer(
         form: `rows`, or a form of `tracebank.cli.output.WRITERS`.
         query: one statement.
         parameters: values by name.
+        seconds: that the engine has.
         axes: columns of a chart of the rows: `x`, `y` and, or empty, `by`.
 
     Returns:
@@ -58,9 +64,9 @@ def answer(
         Busy: somebody holds the series store, and who; or it is not to be had.
     """
     if form != "rows":
-        return lambda file: _export(settings, form, query, parameters, file)
-    with _told(settings, SECONDS) as waiting:
-        return _rows(waiting, query, parameters, axes)
+        return lambda file: _export(settings, form, query, parameters, seconds, file)
+    with _told(settings, seconds) as waiting:
+        return _rows(waiting, query, parameters, seconds, axes)
 
 
 @contextmanager
@@ -86,7 +92,7 @@ def _told(settings: Settings, seconds: float) -> Iterator[Settings]:
 
 
 def _rows(
-    settings: Settings, query: str, parameters: Mapping[str, str], axes: Mapping[str, str] | None
+    settings: Settings, query: str, parameters: Mapping[str, str], seconds: float, axes: Mapping[str, str] | None
 ) -> dict[str, Any]:
     began, read = time.monotonic(), [0]
 
@@ -94,7 +100,7 @@ def _rows(
         read[0] = max(read[0], rows)
 
     with connect(settings).open(
-        query, parameters=parameters, limit=ROWS + 1, timeout=SECONDS, memory=MEMORY, progress=progress
+        query, parameters=parameters, limit=ROWS + 1, timeout=seconds, memory=MEMORY, progress=progress
     ) as opened:
         whole = pa.Table.from_batches(opened.batches, schema=opened.schema)
     table, cells = whole.slice(0, ROWS), Cells()
@@ -170,10 +176,12 @@ def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
-def _export(settings: Settings, form: str, query: str, parameters: Mapping[str, str], file: BinaryIO) -> None:
+def _export(
+    settings: Settings, form: str, query: str, parameters: Mapping[str, str], seconds: float, file: BinaryIO
+) -> None:
     with (
-        _told(settings, EXPORT_SECONDS) as waiting,
-        connect(waiting).open(query, parameters=parameters, timeout=EXPORT_SECONDS, memory=MEMORY) as opened,
+        _told(settings, seconds) as waiting,
+        connect(waiting).open(query, parameters=parameters, timeout=seconds, memory=MEMORY) as opened,
     ):
         WRITERS[form](file, opened.schema, _counted(opened.batches))
 

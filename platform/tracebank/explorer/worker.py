@@ -101,6 +101,11 @@ class Worker:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def is_asked(self) -> bool:
+        """Whether a question is being answered."""
+        return self.is_ready and self._lock.locked()
+
+    @property
     def pid(self) -> int | None:
         """Of the process, where there is one."""
         return self._process.pid if self._process is not None and self.is_ready else None
