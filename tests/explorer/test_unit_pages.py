@@ -26,6 +26,7 @@ PAGES: Final = (
     "/",
     "/models/tiny",
     "/models/org~tuned",
+    "/models/org~tuned/densities",
     f"/models/org~tuned?probe={quote(PROBE)}",
     *(f"/units/{in_address(name)}" for name in DICTIONARIES),
     f"/units/{in_address(TINY_0)}?sort=density&offset=2&q=import+OR+print&least_f1=0.1&graphs=true",
@@ -47,7 +48,7 @@ PAGES: Final = (
     "/text",
     "/notes",
 )
-WHOLE: Final = tuple(page for page in PAGES if not page.endswith(("/card", "/texts/top-0-1")))
+WHOLE: Final = tuple(page for page in PAGES if not page.endswith(("/card", "/texts/top-0-1", "/densities")))
 
 
 class Seen(HTMLParser):
@@ -101,6 +102,7 @@ def test_a_page_has_headings_in_order_labels_and_one_of_each_id(client: TestClie
     ("page", "said"),
     [
         ("/models/none", "no model 'none': there are org/tuned, tiny"),
+        ("/models/none/densities", "no model 'none': there are org/tuned, tiny"),
         ("/models/org~tuned?probe=x", f"no probe 'x': there are {PROBE}"),
         ("/units/none", "no dictionary 'none': there are "),
         (f"{unit_address(TINY_0, 6)}", f"dictionary '{TINY_0}' has no unit 6: it has 6, from 0 to 5"),

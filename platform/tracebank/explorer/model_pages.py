@@ -39,6 +39,8 @@ _ORDERS: Final[dict[Sort, str]] = {
     "feature": "",
 }
 _BINS: Final = 24
+_FEW: Final = 4
+"""Dictionaries whose charts a page has at once; those of more come when they are asked for."""
 _LEAST_DENSITY: Final = 1e-6
 """Units that fire more seldom are counted with those that do so seldomest."""
 
@@ -99,7 +101,7 @@ def model(request: Request, model: str, probe: str = "") -> HTMLResponse:
             "dictionaries": dictionaries,
             "counts": unit_reads.counts(session, names),
             "graphs": graphs,
-            "densities": [(one, density_chart(session, one)) for one in names],
+            "densities": [(one, density_chart(session, one)) for one in names] if len(names) <= _FEW else [],
             "probes": probes,
             "chosen": chosen,
             "weighed": unit_reads.weighed(session, chosen) if chosen else [],
@@ -115,6 +117,17 @@ def model(request: Request, model: str, probe: str = "") -> HTMLResponse:
         "ORDER BY c.dictionary, c.less"
     )
     return page(request, "model.html", baselines=BASELINES, sql=sql, **shown)
+
+
+@router.get("/models/{model}/densities")
+def densities(request: Request, model: str) -> HTMLResponse:
+    """Charts of the densities of all dictionaries of a model, as a part of its page."""
+    name = from_address(model)
+    with explorer(request).relational.reading() as session:
+        unit_reads.model(session, name)
+        names = [one.dictionary for one in unit_reads.dictionaries(session, name)]
+        shown = [(one, density_chart(session, one)) for one in names]
+    return page(request, "densities.html", densities=shown)
 
 
 def graph_scores(session: Session, names: Sequence[str]) -> dict[str, dict[str, unit_reads.Comparison]]:
