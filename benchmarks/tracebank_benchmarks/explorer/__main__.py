@@ -1,4 +1,4 @@
-"""`python -m tracebank_benchmarks.explorer speed` and `… fuzz`: how fast the explorer answers, and that it has no faults.
+"""`python -m tracebank_benchmarks.explorer speed` and `… fuzz`: how fast the explorer answers, and without faults.
 
 Server and users are processes of their own on loopback, on the machine's own cores: what users take is not the
 server's. Every run ends after its seconds.
@@ -24,7 +24,7 @@ from tracebank_benchmarks.explorer.driven import LISTED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _SERVER: Final = (sys.executable, "-m", "tracebank", "explore")
-_START: Final = 30.0
+_START: Final = 90.0
 
 Home = Annotated[Path, typer.Option(help="Folder of the store; made where it is not there.")]
 Units = Annotated[int, typer.Option(min=10, help="Units of the store, over ten layers.")]
@@ -91,7 +91,11 @@ def served(home: Path, workers: int) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        try:
+            server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def _wait(server: subprocess.Popen[bytes], address: str) -> None:

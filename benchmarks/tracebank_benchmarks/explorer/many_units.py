@@ -28,8 +28,9 @@ _BATCH: Final = 50
 """Units of one transaction."""
 _NODES: Final = 25
 """Of a graph: the median of the demo's."""
-_VOCABULARY: Final = [f" {word}{ending}" for word in ["sun", "moon", "tree", "from", "import", "river", "stone", "was", "print", "the"]
-                      for ending in ("", "s", "ing", "ed", "er", "\N{OWL}", "'", '"', "\n", "<b>")]  # fmt: skip
+_WORDS: Final = ("sun", "moon", "tree", "from", "import", "river", "stone", "was", "print", "the")
+_ENDINGS: Final = ("", "s", "ing", "ed", "er", "\N{OWL}", "'", '"', "\n", "<b>")
+_VOCABULARY: Final = [f" {word}{ending}" for word in _WORDS for ending in _ENDINGS]
 
 
 def fill(settings: Settings, units: int, tokens: int, seed: int = 0) -> None:
