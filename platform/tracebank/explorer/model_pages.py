@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -96,7 +96,7 @@ def model(request: Request, model: str, probe: str = "") -> HTMLResponse:
         names = [one.dictionary for one in dictionaries]
         probes = unit_reads.probes(session, name)
         chosen = probe or (probes[0].probe if probes else "")
-        shown = {
+        shown: dict[str, Any] = {
             "facts": facts,
             "dictionaries": dictionaries,
             "counts": unit_reads.counts(session, names),
@@ -191,7 +191,7 @@ def dictionary(
             found = found_units(session, wanted, sort, PAGE, offset)
         except ValueError as error:
             problem, found = str(error), found_units(session, Filter(dictionary=name), sort, PAGE, offset)
-        shown = {
+        shown: dict[str, Any] = {
             "facts": facts,
             "counts": unit_reads.counts(session, [name])[name],
             "found": found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -75,7 +75,7 @@ def compare(
         sides = [_side(session, from_address(one.strip())) for one in (a, b) if one.strip()]
         if len({one.kind for one in sides}) > 1:
             raise Missing(f"{sides[0].name} is a {sides[0].kind}, {sides[1].name} a {sides[1].kind}: compare two alike")
-        shown = _compared(session, sides) if len(sides) == 2 else {}
+        shown: dict[str, Any] = _compared(session, sides) if len(sides) == 2 else {}
     return page(
         request, "compare.html", a=a, b=b, names=[*models, *names], sides=sides, baselines=BASELINES, **shown
     )  # fmt: skip
@@ -99,7 +99,7 @@ def _side(session: Session, name: str) -> Side:
     raise Missing(unit_reads.named("unit, dictionary or model", name, [*models, *dictionaries]))
 
 
-def _compared(session: Session, sides: list[Side]) -> dict[str, object]:
+def _compared(session: Session, sides: list[Side]) -> dict[str, Any]:
     kind = sides[0].kind
     if kind == "unit":
         return _compared_units(session, sides)
@@ -129,7 +129,7 @@ def _compared(session: Session, sides: list[Side]) -> dict[str, object]:
     return {"of_model": of_model, "graphs": scores, "made_by": shown_by(session, "neuron_graphs/scores"), "sql": sql}
 
 
-def _compared_units(session: Session, sides: list[Side]) -> dict[str, object]:
+def _compared_units(session: Session, sides: list[Side]) -> dict[str, Any]:
     graphs: list[Markup] = []
     texts: list[list[Markup]] = []
     said: list[list[unit_reads.Explanation]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -66,7 +66,7 @@ def unit(
         read = unit_reads.texts(session, name, number)
         before, after = unit_reads.neighbours(session, name, number)
         scores = model_pages.graph_scores(session, [name]).get(name, {})
-        shown = {
+        shown: dict[str, Any] = {
             "facts": facts,
             "of": of,
             "summary": summary,
