@@ -80,8 +80,8 @@ def without_paths(settings: Settings, text: str) -> str:
     """A text without passwords, and without the folders that the stores, the user and Python have here."""
     text = settings.redact(text)
     embedded = [url.database for url in (settings.series, settings.relational) if not url.host and url.database]
-    places = {settings.home: "TRACEBANK_HOME"} | {Path(one).parent: "…" for one in embedded}
-    places |= {Path.home(): "~", Path(sys.prefix): "…", Path(__file__).parents[3]: "…"} | places
+    places = {Path.home(): "~", Path(sys.prefix): "…", Path(__file__).parents[3]: "…"}
+    places |= {Path(one).parent: "…" for one in embedded} | {settings.home: "TRACEBANK_HOME"}
     for place, name in sorted(places.items(), key=lambda one: -len(str(one[0]))):
         if place != Path("/"):
             text = text.replace(str(place), name)
