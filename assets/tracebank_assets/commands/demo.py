@@ -186,12 +186,11 @@ def _ask(settings: Settings, screen: Console) -> None:
     from tracebank.cli.answer_table import Look, write_table
     from tracebank.query.connection import connect
     from tracebank.stores.opening import open_series
-    from tracebank_assets.groups import group_modules
+    from tracebank_assets.questions import found
 
     connection = connect(settings)
     engine = open_series(settings).engine
-    asked = [entry for module in group_modules("questions") for entry in module.questions(engine).items()]
-    for meaning, query in asked:
+    for meaning, query in [one for texts in found(engine).values() for one in texts.items()]:
         screen.print(f"\n[bold]{meaning}[/bold]")
         screen.print(query.strip(), style="dim", markup=False, soft_wrap=True)
         with connection.open(query) as answer:
