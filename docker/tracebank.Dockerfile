@@ -19,5 +19,5 @@ ENV TRACEBANK_HOME=/var/lib/tracebank/files DAGSTER_HOME=/var/lib/tracebank/dags
 # Not where the sources lie: only the installed package is used, and no .env is beside it.
 WORKDIR /var/lib/tracebank
 USER tracebank
-EXPOSE 3000 4000
+EXPOSE 3000 4000 8080
 CMD ["dagster-webserver", "-h", "0.0.0.0", "-p", "3000", "-w", "/var/lib/tracebank/dagster/workspace.yaml"]

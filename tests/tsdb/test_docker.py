@@ -42,7 +42,7 @@ def test_services_are_pinned_watched_limited_and_on_loopback(path: Path) -> None
 
 def test_dagster_has_every_part_and_waits_for_what_it_needs() -> None:
     services = _services(DAGSTER)
-    assert set(services) == {"postgresql", "clickhouse", "upgrade", "code", "webserver", "daemon", "gpu"}
+    assert set(services) == {"postgresql", "clickhouse", "upgrade", "code", "webserver", "explorer", "daemon", "gpu"}
     named = yaml.safe_load(DAGSTER.read_text(encoding="utf-8"))
     for name, service in services.items():
         assert re.search(r":\d+\.\d+[^:/]*$", service["image"]), f"{name}: {service['image']} is not pinned"
@@ -55,7 +55,11 @@ def test_dagster_has_every_part_and_waits_for_what_it_needs() -> None:
     assert waits["upgrade"] == {"postgresql", "clickhouse"}
     assert waits["code"] == waits["gpu"] == {"upgrade"}
     assert waits["webserver"] == waits["daemon"] == {"code"}
-    assert services["gpu"]["profiles"] == ["gpu"]
+    assert waits["explorer"] == {"upgrade"}
+    assert {name: services[name]["profiles"] for name in ("gpu", "explorer")} == {
+        "gpu": ["gpu"],
+        "explorer": ["explorer"],
+    }
 
 
 def test_the_variables_of_dagsters_file_are_settings_that_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,8 @@ class Operation:
 def doc(request: Request) -> HTMLResponse:
     """Routes, parameters, shapes, and questions to copy."""
     address = str(request.base_url).rstrip("/")
-    sql = {"forms": FORMS, "export_seconds": EXPORT_SECONDS}
-    return page(request, "doc.html", groups=_documented(request.app), server=address, **sql)
+    groups = _documented(request.app)
+    return page(request, "doc.html", groups=groups, server=address, forms=FORMS, export_seconds=EXPORT_SECONDS)
 
 
 @lru_cache(maxsize=4)

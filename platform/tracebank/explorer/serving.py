@@ -94,6 +94,11 @@ def address(options: Options) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
 
 
+def closing_line(settings: Settings) -> str:
+    """Where pages are found once they are served, for commands that have made something to show."""
+    return f"Pages and API: {settings.explorer_url}, once 'tracebank explore' or 'tracebank dev' serves them"
+
+
 def serve(settings: Settings, options: Options, workers: int = 1, *, open_browser: bool = False) -> None:
     """Serve until SIGINT or SIGTERM.
 
