@@ -25,17 +25,17 @@ def test_forecasts_and_gradients_are_the_paper_forms(step: float) -> None:
     said, other = ours(lazy), theirs(torch.from_numpy(all_windows(features, 100)).float())
     # Where rates add up to a whole number all but exactly, rounding may move a spike by a tick: seldom, and by little.
     apart = (said - other).abs().amax((1, 2))
-    assert (apart > 1e-5).float().mean() <= (0.05 if step == STEP else 0)
+    same = apart <= 1e-5
+    assert same.float().mean() >= (0.95 if step == STEP else 1)
     assert apart.max() < 0.1
-    near = 1e-2 if step == STEP else 1e-4
-    said.square().sum().backward()
-    other.square().sum().backward()
+    said[same].square().sum().backward()
+    other[same].square().sum().backward()
     slopes = "layers.0.spiking.weight", "encoder.layers.0.activation.rate.weight"
     for one, two in (("embedding.weight", "embedding.weight"), slopes):
         mine, known = ours.get_parameter(one).grad, theirs.get_parameter(two).grad
         assert mine is not None
         assert known is not None
-        assert torch.allclose(mine, known, rtol=1e-3, atol=near * float(known.abs().max()))
+        assert torch.allclose(mine, known, rtol=1e-3, atol=1e-4 * float(known.abs().max()))
 
 
 def test_the_attention_kernel_is_attention_backward_too() -> None:

@@ -77,7 +77,7 @@ class ForecastSettings:
     """Of the learning rate, by epoch."""
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.01
     averaged: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.99
-    """Share of a running mean of the weights that stays at each step; that mean is judged and kept. 0: the last weights."""
+    """Share of a running mean of the weights that stays at each step; the mean is judged and kept. 0: the weights."""
     dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     """The model's own where it is not given."""
     spike_step: Above0 = STEP

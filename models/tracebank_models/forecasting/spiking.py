@@ -4,9 +4,9 @@ The paper (2302.13850) uses pytorch-spiking's activation: voltage grows by rate 
 whole number is sent as spikes of height 1 / `step`. As all that was sent is the whole part of all that came, spikes are
 differences of `floor(phase + step * cumulated rate)`, which needs no loop over ticks.
 
-How long a tick is to a unit is free. At the paper's `PAPER_STEP` a window's hundred ticks see a spike of height 1,000
-in one unit of ten or less: what a unit says of the last tick is all but lost, and only its gradient, which is the
-rate's, is learned by. At `STEP` spikes are 1 high and in every fifth tick of a unit.
+How long a tick is to a unit is free. At the paper's `PAPER_STEP` one unit in forty sends a spike, 1,000 high, in a
+window of a hundred ticks (measured in a trained model), while gradients pass as if each had sent its rate at each. At
+`STEP` spikes are 1 high and in every fourth or fifth tick of a unit.
 """
 
 from __future__ import annotations
