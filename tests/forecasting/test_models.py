@@ -15,7 +15,7 @@ from tracebank_models.forecasting.recurrent import LSTM
 from tracebank_models.forecasting.registry import MODELS
 from tracebank_models.forecasting.settings import ForecastSettings, ModelName
 from tracebank_models.forecasting.shape import Forecaster, Shape, rising
-from tracebank_models.forecasting.spiking import PAPER_STEP, STEP, phases, send
+from tracebank_models.forecasting.spiking import PAPER_STEP, STEP, ReleasedSpikingPReLU, SpikingPReLU, phases, send
 
 SHAPE = Shape(columns=38, look_back=100, horizons=30, outputs=3)
 TRAINED = [name for name in MODELS if name not in ("imbalance", "foundation")]
@@ -95,9 +95,11 @@ def test_spikes_come_at_the_rate_on_average_and_seldom() -> None:
 
 @pytest.mark.parametrize(("name", "height"), [("hfformer", 1 / STEP), ("hfformer_released", 1 / PAPER_STEP)])
 def test_spikes_are_as_high_as_the_variants_step_says(name: ModelName, height: float) -> None:
-    module, sent = _made(name).eval(), []
-    for layer in module.layers:
-        layer.spiking.register_forward_hook(lambda _, __, out: sent.append(out))
+    module = _made(name).eval()
+    sent: list[Tensor] = []
+    for part in module.modules():
+        if isinstance(part, (SpikingPReLU, ReleasedSpikingPReLU)):
+            part.register_forward_hook(lambda _, __, out: sent.append(out))
     module(10 * _windows(8))
     whole = torch.cat(sent) / height
     assert torch.allclose(whole, whole.round(), atol=1e-4)
