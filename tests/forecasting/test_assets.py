@@ -118,6 +118,38 @@ def test_a_later_day_is_forecast_whole_and_an_earlier_one_never(home: Home) -> N
     assert judged["n"].to_list()[1] < 600
 
 
+def test_forecasts_and_models_of_other_rows_are_not_judged(home: Home, books: dict[date, pl.DataFrame]) -> None:
+    series, control = open_series(home.settings), {**TRAINED, "models": ["imbalance"]}
+    first, second = (str(partition_key(day, SYMBOL)) for day in (FIRST, SECOND))
+    home.made(models, first, **control)
+    for day in (first, second):
+        home.made(forecasts, day)
+    for day in (FIRST, SECOND):  # as many rows, each of them a later one by now
+        series.replace(BOOK, {"day": day, "symbol": SYMBOL}, books[day].slice(300))
+    assert "learned from other rows of 2024-08-08 than are stored" in fault(home.make(forecasts, first))
+    assert "learned from other rows of 2024-08-08 than are stored" in fault(home.make(backtests, first, **TRADED))
+    assert "of other rows of AAA on 2024-08-09 than are stored" in fault(home.make(backtests, second, **TRADED))
+    assert home.count(Backtest) == 0
+    home.made(models, first, **{**control, "seeds": [1]})
+    home.made(forecasts, first)
+    assert home.made(backtests, first, **TRADED)["trades_add_up"], "what cannot be judged keeps no other from it"
+
+
+def test_each_model_is_shown_ticks_on_its_own_clock(home: Home, books: dict[date, pl.DataFrame]) -> None:
+    exchange = books[FIRST].with_columns(local_ts=pl.lit(None, books[FIRST]["local_ts"].dtype))
+    open_series(home.settings).replace(BOOK, {"day": FIRST, "symbol": SYMBOL}, exchange)
+    for day in (FIRST, SECOND):
+        home.made(models, str(partition_key(day, SYMBOL)), **{**TRAINED, "models": ["imbalance"]})
+    home.made(forecasts, str(partition_key(SECOND, SYMBOL)))
+    told = home.sql(
+        """SELECT m.clock AS clock, f.ts AS ts FROM series.forecasts AS f
+        INNER JOIN relational.forecast_models AS m ON m.model = f.model"""
+    )
+    assert set(told["clock"]) == {"exchange", "local"}
+    for clock, column in (("exchange", "ts"), ("local", "local_ts")):
+        assert set(told.filter(clock=clock)["ts"]) <= set(books[SECOND][column])
+
+
 @pytest.mark.parametrize(
     ("asset", "config", "said"),
     [

@@ -16,10 +16,10 @@ from pydantic import Field
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
-from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
 from tracebank_assets.forecasting.forecasts import STORED
 from tracebank_assets.forecasting.keys import BOOK_KEY, FORECASTS_KEY, GROUP
-from tracebank_assets.forecasting.stored_ticks import stored_ticks
+from tracebank_assets.forecasting.stored_ticks import DayOfTicks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparklines import sparkline
@@ -70,12 +70,15 @@ def backtests(context: dg.AssetExecutionContext, config: BacktestsConfig, stores
     from tracebank_models.backtest.nulls import compare
 
     day, symbol = day_and_symbol(context)
-    asked = models_for(stores.relational, day, symbol, config.models)
+    books = DayOfTicks(stores, day, symbol)
+    asked = judged_models(
+        stores.relational, models_for(stores.relational, day, symbol, config.models), books, context.log.warning
+    )
     found: list[_Strategy] = []
     with materialised(context, stores) as made:
         with track(f"backtests of {symbol}", len(asked) * len(config.signals)) as advance:
             for model in asked:
-                ticks, signals, first = forecast_ticks(stores, model, day, symbol)
+                ticks, signals, first = forecast_ticks(stores, model, books)
                 for count in dict.fromkeys(config.signals):
                     settings = strategy_of(config.strategy, model["horizons"], count)
                     compared = compare(ticks, signals, settings, config.random_runs)
@@ -119,25 +122,31 @@ def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int)
     return dataclasses.replace(settings, signals=centred(horizons, settings.horizon, count))
 
 
-def forecast_ticks(stores: Stores, model: Row, day: date, symbol: str) -> "tuple[Ticks, NDArray[np.float32], int]":
+def forecast_ticks(stores: Stores, model: Row, books: DayOfTicks) -> "tuple[Ticks, NDArray[np.float32], int]":
     """The ticks that a model is judged on, its forecasts of every horizon, `[n, horizons]`, NaN where there is none,
     and which row of the day is the first of them.
 
     Raises:
-        dg.Failure: nothing of the day was forecast by the model.
+        dg.Failure: nothing of the day was forecast by the model, or what was is of other rows than are stored now.
     """
-    ticks = stored_ticks(stores, day, symbol, model["venue"], model["clock"])
-    rows = judged_rows(stores.relational, model, day, len(ticks))
+    day, symbol, ticks = books.day, books.symbol, books.of(model)
+    rows = judged_rows(stores.relational, model, books)
     partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
-    told = stores.series.read(FORECASTS, partition=partition, columns=["row", "horizon", "quantile", "value"])
+    told = stores.series.read(FORECASTS, partition=partition, columns=["ts", "row", "horizon", "quantile", "value"])
     told = told.filter(pl.col("quantile").is_null() | (pl.col("quantile") == 0.5))
     if told.is_empty():
         raise dg.Failure(
             f"model {model['model']} has no forecasts of {symbol} on {day}; materialise forecasting/forecasts"
         )
+    at = told["row"].to_numpy()
+    if at.max() not in rows or (ticks.times[at] != told["ts"].to_physical().to_numpy()).any():
+        raise dg.Failure(
+            f"forecasts of model {model['model']} are of other rows of {symbol} on {day} than are stored; "
+            "materialise forecasting/forecasts"
+        )
     signals = np.full((len(rows), len(model["horizons"])), np.nan, np.float32)
     place = np.searchsorted(model["horizons"], told["horizon"].to_numpy())
-    signals[told["row"].to_numpy() - rows.start, place] = told["value"].to_numpy()
+    signals[at - rows.start, place] = told["value"].to_numpy()
     return ticks.part(rows), signals, rows.start
 
 
