@@ -150,6 +150,15 @@ def test_each_model_is_shown_ticks_on_its_own_clock(home: Home, books: dict[date
         assert set(told.filter(clock=clock)["ts"]) <= set(books[SECOND][column])
 
 
+def test_a_control_of_another_split_stands_beside_no_model(home: Home) -> None:
+    day = str(partition_key(FIRST, SYMBOL))
+    home.made(models, day, **{**TRAINED, "train": 0.5})
+    home.made(models, day, **{**TRAINED, "models": ["imbalance"]})
+    home.made(forecasts, day)
+    names = {row.model: row.name for row in home.models(ForecastModel)}
+    assert {row.control is None for row in home.models(ForecastScore) if names[row.model] == "lstm"} == {True}
+
+
 @pytest.mark.parametrize(
     ("asset", "config", "said"),
     [

@@ -84,7 +84,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
                 finite &= bool(np.isfinite(forecast.values).all())
                 partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
                 made.into(FORECASTS, partition).write(forecast_frame(model["model"], ticks, forecast, STORED))
-                control = next((said.by(one)[1] for one in controls[::-1] if is_control_of(one, model)), None)
+                control = next((said.by(one)[1] for one in controls[::-1] if said.alike(one, model)), None)
                 scored = scores(forecast, ticks, control)
                 told.append(scored.with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
                 advance(1)
@@ -109,13 +109,20 @@ class _Said:
 
         key, ticks = model["model"], self.ticks.of(model)
         if key not in self._forecasts:
-            rows = judged_rows(self.relational, model, self.ticks)
+            rows = self._rows(model)
             self._forecasts[key] = load(Path(model["path"])).forecast(ticks, rows, self.device)
         return ticks, self._forecasts[key]
 
+    def alike(self, one: Row, model: Row) -> bool:
+        """Whether a linear control stands beside a model: it is judged on the same rows, and learned none of them."""
+        return is_control_of(one, model) and self._rows(one) == self._rows(model)
+
+    def _rows(self, model: Row) -> range:
+        return judged_rows(self.relational, model, self.ticks)
+
 
 def is_control_of(one: Row, model: Row) -> bool:
-    """Whether a linear control forecasts what a model does, of the same rows."""
+    """Whether a linear control forecasts what a model does, of the same day."""
     same = ("venue", "day", "price", "horizons", "quantiles", "look_back")
     return all(one[name] == model[name] for name in same)
 
