@@ -159,6 +159,17 @@ def test_a_control_of_another_split_stands_beside_no_model(home: Home) -> None:
     assert {row.control is None for row in home.models(ForecastScore) if names[row.model] == "lstm"} == {True}
 
 
+def test_seeds_have_pictures_and_figures_of_their_own(home: Home) -> None:
+    day = str(partition_key(FIRST, SYMBOL))
+    home.made(models, day, **{**TRAINED, "models": ["lstm"], "seeds": [0, 1]})
+    home.made(forecasts, day)
+    result = home.make(backtests, day, **{**TRADED, "signals": [1]})
+    names = {path.name for path in (home.settings.home / "forecasting").glob("*.svg")}
+    assert names == {"AAA_2024-08-08_lstm.svg", "AAA_2024-08-08_lstm_1.svg"}
+    (told,) = (event.metadata for event in result.asset_materializations_for_node("forecasting__backtests"))
+    assert {"lstm_1_pnl", "lstm_1_1_pnl"} <= set(told)
+
+
 @pytest.mark.parametrize(
     ("asset", "config", "said"),
     [

@@ -19,6 +19,7 @@ from tracebank_assets.artifacts import artifact
 from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
 from tracebank_assets.forecasting.forecasts import STORED
 from tracebank_assets.forecasting.keys import BOOK_KEY, FORECASTS_KEY, GROUP
+from tracebank_assets.forecasting.shown import label
 from tracebank_assets.forecasting.stored_ticks import DayOfTicks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
@@ -108,6 +109,11 @@ class _Strategy:
         told = (kind, self.model["model"], str(self.day), self.compared.strategy.settings.hash)
         return hashlib.sha256("|".join(told).encode()).hexdigest()[:16]
 
+    @property
+    def label(self) -> str:
+        """What its figures and its picture are named by."""
+        return label(self.model["name"], self.model["seed"]).replace(" ", "_")
+
 
 def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int) -> "StrategySettings":
     """Settings of a strategy that trades where `count` forecasts around its own horizon agree.
@@ -190,10 +196,10 @@ def _trades(one: "_Strategy") -> pl.DataFrame:
 
 
 def _lines(found: "list[_Strategy]") -> "dict[str, tuple[dict[str, BacktestResult], pl.DataFrame]]":
-    """For each architecture the lines of a picture, and the band of chance beside its strategy of most signals."""
+    """For each architecture and seed a picture's lines, and the band of chance beside its strategy of most signals."""
     pictures: dict[str, tuple[dict[str, BacktestResult], pl.DataFrame]] = {}
     for one in sorted(found, key=lambda one: one.signals):
-        lines = {} if (name := one.model["name"]) not in pictures else pictures[name][0]
+        lines = {} if (name := one.label) not in pictures else pictures[name][0]
         lines[f"{one.signals} signal{'s' * (one.signals > 1)}"] = one.compared.strategy
         lines["holding"] = one.compared.holding
         pictures[name] = lines, one.compared.band
@@ -203,9 +209,9 @@ def _lines(found: "list[_Strategy]") -> "dict[str, tuple[dict[str, BacktestResul
 def _figures(found: "list[_Strategy]", pictures: Mapping[str, Path]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {f"plot_{name}": dg.MetadataValue.path(str(path)) for name, path in pictures.items()}
     for one in found:
-        label, strategy = f"{one.model['name']}_{one.signals}", one.compared.strategy
-        figures[f"{label}_pnl"] = round(strategy.summary.pnl_net, 4)
-        figures[f"{label}_equity_line"] = sparkline(strategy.equity["equity"].to_list())
+        named, strategy = f"{one.label}_{one.signals}", one.compared.strategy
+        figures[f"{named}_pnl"] = round(strategy.summary.pnl_net, 4)
+        figures[f"{named}_equity_line"] = sparkline(strategy.equity["equity"].to_list())
     return figures
 
 

@@ -46,7 +46,7 @@ def forecast_grids(relational: RelationalStore, symbol: str, day: date) -> list[
         # Of a name and seed that was trained in several ways the newest is shown; rows have all.
         newest = {(name, seed): row["model"] for name, seed, row in told}
         kept = [
-            (_label(name, seed), row.row())
+            (label(name, seed), row.row())
             for name, seed, row in session.execute(earned)
             if newest.get((name, seed)) == row.model
         ]
@@ -64,11 +64,12 @@ def _scores_grid(told: list[tuple[str, int, dict[str, Any]]], what: str) -> Grid
     cells = {(name, seed, row["price"], row["horizon"]): row for name, seed, row in told}
     for name, seed, price in sorted({key[:3] for key in cells}):
         shown = [_about(cells.get((name, seed, price, horizon))) for horizon in _HORIZONS]
-        grid.add_row(_label(name, seed), price, *shown)
+        grid.add_row(label(name, seed), price, *shown)
     return grid
 
 
-def _label(name: str, seed: int) -> str:
+def label(name: str, seed: int) -> str:
+    """A model's name, with its seed where that is not the first."""
     return f"{name} {seed}" if seed else name
 
 
