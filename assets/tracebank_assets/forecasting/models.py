@@ -169,11 +169,12 @@ def _trained(
     from tracebank_models.forecasting.training import train
 
     folder = model_folder(settings, key)
+    checkpoint = folder.with_name(f".{key}.checkpoint")
     if folder.is_dir():
+        checkpoint.unlink(missing_ok=True)  # of a run that was killed between the two
         advance(_work(asked, split))
         return load(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder.with_name(f".{key}.checkpoint")
     trained = train(asked, ticks, split, settings.device, advance, checkpoint)
     trained.save(folder)
     checkpoint.unlink(missing_ok=True)
