@@ -50,13 +50,14 @@ def train(
     from tracebank_assets.forecasting.keys import FORECASTS_KEY, MODELS_KEY
 
     names = _words(models)
+    traded = _traded(names, signals, fill, fee, delay)
     changes: dict[str, Any] = {"price": price, "features": features} | ({"epochs": epochs} if epochs else {})
     validation = min(0.1, 1 - train_share)
     trained = {"venue": venue, "seeds": list(range(seeds)), "changes": changes, "train": train_share}
     trained |= {"validation": validation} | ({"models": names} if names else {})
     # Of a day that was learned from whole nothing is left to judge by.
     is_judged = train_share + validation < 1 - 1e-9
-    judged = {FORECASTS_KEY: {"models": names}, **_traded(names, signals, fill, fee, delay)} if is_judged else {}
+    judged = {FORECASTS_KEY: {"models": names}, **traded} if is_judged else {}
     _run(symbol, day, {MODELS_KEY: trained, **judged}, show_after=is_judged)
 
 
@@ -93,7 +94,7 @@ def follow(
         str, typer.Argument(help="Key of a model, or its first characters; `relational.forecast_models`.")
     ],
     replay: Annotated[
-        list[Path] | None, typer.Option(help="A recording to forecast as if it came now; may stand again.")
+        list[Path] | None, typer.Option(exists=True, help="A recording to forecast as if it came now; may stand again.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Without it, until Ctrl-C.")] = None,
 ) -> None:
@@ -130,10 +131,14 @@ def _traded(models: list[str], signals: str, fill: str, fee: float, delay: int) 
     from tracebank_assets.forecasting.keys import BACKTESTS_KEY
     from tracebank_models.backtest.settings import StrategySettings
     from tracebank_models.checked_settings import changed_settings
+    from tracebank_models.forecasting.settings import ForecastSettings
 
     words = _words(signals)
-    if not words or not all(word.isdigit() for word in words):
-        raise click.UsageError(f"--signals: {signals!r} is not allowed; allowed: odd whole numbers with commas between")
+    most = 2 * (ForecastSettings().horizons[-1] - StrategySettings().horizon) + 1
+    if not words or not all(word.isdecimal() and int(word) % 2 and int(word) <= most for word in words):
+        raise click.UsageError(
+            f"--signals: {signals!r} is not allowed; allowed: odd numbers up to {most} with commas between"
+        )
     strategy = {"fill": fill, "taker_fee": fee, "delay": float(delay)}
     try:  # before anything is trained
         changed_settings(StrategySettings(), strategy, "strategy")
@@ -160,6 +165,8 @@ def _run(symbol: str, day: str, configs: dict[dg.AssetKey, dict[str, Any]], *, s
         raise click.ClickException(str(error)) from error
     if show_after:
         show(symbol, str(chosen))
+    else:
+        click.echo(f"trained on all of {chosen}; a later day shows how good: tracebank forecast judge {symbol} --day …")
 
 
 def _day(given: str) -> date:

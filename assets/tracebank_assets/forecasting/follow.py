@@ -3,8 +3,10 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank.stores.series_store import SeriesStore
+from tracebank.tables.writer import Writer
 from tracebank_assets.forecasting.catalogue import Row
 from tracebank_assets.forecasting.forecasts import LIVE, REPLAYED
 from tracebank_assets.forecasting.forward import Forecaster, Forwarded, forward
@@ -92,18 +95,24 @@ async def _forwarded(
         model["model"], trained.settings.horizons, trained.settings.said or (None,),
         lambda: _Pushed(trained.stream()), made,
     )  # fmt: skip
-    cleared: set[Any] = set()
-
-    def write(frame: pl.DataFrame) -> None:
-        for day in frame["ts"].dt.date().unique():
-            if made == REPLAYED and day not in cleared:
-                partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
-                series.delete(FORECASTS, partition)
-                cleared.add(day)
-        series.append(FORECASTS, frame)
-
     series.create(FORECASTS)
-    return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
+    with ExitStack() as ending:
+        days: dict[date, Writer] = {}
+
+        def replace(frame: pl.DataFrame) -> None:
+            for _, rows in frame.group_by(pl.col("ts").dt.date(), maintain_order=True):
+                day = rows["ts"].dt.date().item(0)
+                if day not in days:
+                    partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
+                    days[day] = ending.enter_context(series.writer(FORECASTS, partition))
+                days[day].write(rows)
+
+        def append(frame: pl.DataFrame) -> None:
+            series.append(FORECASTS, frame)
+
+        # A replay that fails leaves what an earlier one wrote.
+        write = replace if made == REPLAYED else append
+        return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
 
 
 class _Pushed:
