@@ -96,6 +96,7 @@ def follow(
     replay: Annotated[
         list[Path] | None, typer.Option(exists=True, help="A recording to forecast as if it came now; may stand again.")
     ] = None,
+    paced: Annotated[bool, typer.Option(help="A recording comes at its own pace, as live ticks do.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Without it, until Ctrl-C.")] = None,
 ) -> None:
     """Forecast each new tick of a model's venue, which is recorded meanwhile; rows go to series.forecasts."""
@@ -105,14 +106,18 @@ def follow(
     from tracebank_assets.forecasting.follow import follow_files, follow_live, model_named
     from tracebank_assets.market.depth_requests import RecordingError
 
+    if paced and not replay:
+        raise click.UsageError("--paced: is of --replay, which names no recording")
+    if replay and minutes is not None and not paced:
+        raise click.UsageError("--minutes: is not allowed with --replay that is not --paced")
+    seconds = None if minutes is None else 60 * minutes
     screen = Console(stderr=True, highlight=False, markup=False)
     with catalogue() as (settings, relational):
         series, chosen = open_series(settings), model_named(relational, model)
         try:
             if replay:
-                done = follow_files(series, chosen, replay)
+                done = follow_files(series, chosen, replay, at_pace=paced, seconds=seconds)
             else:
-                seconds = None if minutes is None else 60 * minutes
                 done = follow_live(series, chosen, settings.incoming, seconds, screen.print)
         except (RecordingError, OSError) as error:
             raise click.ClickException(str(error)) from error
@@ -121,7 +126,7 @@ def follow(
     )
     click.echo(
         f"from a tick to its forecast {done.to_forecast.p50:.2f} ms (p99 {done.to_forecast.p99:.2f}), "
-        f"to its rows {done.to_stored.p50:.0f} ms (p99 {done.to_stored.p99:.0f})"
+        f"to its rows {done.to_stored.p50:.1f} ms (p99 {done.to_stored.p99:.1f})"
     )
     if not done.forecasts:
         raise click.ClickException(f"nothing of {chosen['symbol']} was forecast: fewer ticks came than a window has")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tracebank_models.checked_settings import check_settings, require
+from tracebank_models.checked_settings import check_settings, require, settings_hash
 from tracebank_models.order_book_features.features import FEATURE_SETS
 from tracebank_models.order_book_features.ticks import Price
 
@@ -130,7 +128,7 @@ class ForecastSettings:
     @property
     def hash(self) -> str:
         """Of every field: the same settings have the same name."""
-        return hashlib.sha256(msgspec.json.encode(dataclasses.asdict(self))).hexdigest()[:16]
+        return settings_hash(self)[:16]
 
 
 def _rises(values: tuple[float, ...]) -> bool:
