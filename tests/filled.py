@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tracebank.query.column_shapes import stored_type
@@ -22,6 +22,8 @@ def _some(kind: type) -> Any:
     return (
         datetime(2024, 8, 8, tzinfo=UTC)
         if kind is datetime
+        else date(2024, 8, 8)
+        if kind is date
         else kind(1)
         if kind in (int, float)
         else {}

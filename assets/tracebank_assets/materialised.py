@@ -28,6 +28,8 @@ from tracebank_schemas.series import Partition, SeriesTable
 
 CONFIG: Final = "config"
 """Metadata: what it was made with, every field."""
+PAGE: Final = "page"
+"""Metadata: where the explorer shows what was made, and of what."""
 Figure = str | int | float | dict[str, int] | dict[str, float] | list[str] | dg.MetadataValue
 """What may stand in an asset's metadata here; kept small, since Dagster stores it twice."""
 
@@ -90,7 +92,7 @@ class Materialised:
         tags = {DATA_VERSION_TAG: entry.data_version, CODE_VERSION_TAG: entry.code_version}
         for name, metadata in partitions.items():
             if self._stores.ledger.latest_version(entry.asset_key, name) != entry.data_version:
-                told = {**metadata, **self._configured()}
+                told = {**metadata, **self._configured(), PAGE: self._page()}
                 self._context.log_event(dg.AssetMaterialization(self.key, "", told, name, tags))
                 self._stores.ledger.enter(Materialization(**{**entry.row(), "partition": name}))
 
@@ -115,7 +117,7 @@ class Materialised:
         }
         return dg.MaterializeResult(
             asset_key=self.key,
-            metadata={**cost, **(figures or {}), **self._configured()},
+            metadata={**cost, **(figures or {}), **self._configured(), PAGE: self._page()},
             check_results=[check._replace(asset_key=self.key) for check in (*self._standard_checks(), *checks)],
             data_version=dg.DataVersion(entry.data_version),
         )
@@ -123,6 +125,10 @@ class Materialised:
     def _configured(self) -> dict[str, dg.MetadataValue]:
         config = self._context.op_execution_context.op_config
         return {CONFIG: dg.MetadataValue.json(dict(config))} if config else {}
+
+    def _page(self) -> dg.MetadataValue:
+        url = self._stores.settings.explorer_url.rstrip("/")
+        return dg.MetadataValue.url("/".join([url, "ledger", *self.key.path]))
 
     def _told(self) -> Materialization:
         spec = self._context.assets_def.specs_by_key[self.key]

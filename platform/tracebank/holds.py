@@ -13,12 +13,13 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import psutil
 from filelock import lock_descriptor
 
 from tracebank.settings import SettingsError
@@ -109,6 +110,20 @@ def left_behind(path: Path, home: Path) -> Iterator[str | None]:
             os.close(descriptor)
 
 
+def locker(path: Path) -> str:
+    """The process that has a lock on a file, as far as the system tells: command, process and since when."""
+    try:
+        found = path.stat()
+        number = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        locks = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+        pid = next(int(line[4]) for line in locks if line[1] != "->" and line[5] == number)
+        process = psutil.Process(pid)
+        since = datetime.fromtimestamp(process.create_time(), UTC)
+        return f"'{_shown(process.cmdline() or [process.name()])}' (pid {pid}, since {since:%Y-%m-%d %H:%M:%S} UTC)"
+    except (OSError, StopIteration, ValueError, IndexError, psutil.Error):
+        return "another process"
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -145,8 +160,12 @@ def _stands(path: Path, descriptor: int) -> bool:
 
 
 def _note() -> str:
-    program = Path(sys.argv[0])
+    where = f"pid {os.getpid()} on {socket.gethostname()}"
+    return f"'{_shown(sys.argv)}' ({where}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _shown(command: Sequence[str]) -> str:
+    program = Path(command[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
-    command = shlex.join([name, *sys.argv[1:]])
-    shown = command if len(command) <= _SHOWN else f"{command[: _SHOWN - 1]}…"
-    return f"'{shown}' (pid {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    text = shlex.join([name, *command[1:]])
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -171,6 +171,10 @@ class Settings(BaseSettings):
     """OpenAI-compatible endpoint that explains features (`TRACEBANK_EXPLAINER_URL`); empty: executable ones only."""
     explainer_model: str = ""
     """The endpoint's name of the model that explains (`TRACEBANK_EXPLAINER_MODEL`)."""
+    explorer_url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://[^\s/]+(/\S*)?$")
+    """Where the explorer is served, for links to its pages (`TRACEBANK_EXPLORER_URL`)."""
+    dagster_url: str = Field(default="", pattern=r"^(https?://[^\s/]+(/\S*)?)?$")
+    """Where the Dagster UI is served, for links of the explorer to runs (`TRACEBANK_DAGSTER_URL`); empty: no links."""
 
     @field_validator("home", "watch", "studies")
     @classmethod
@@ -227,6 +231,8 @@ class Settings(BaseSettings):
             "TRACEBANK_STUDIES": str(self.studies or ""),
             "TRACEBANK_EXPLAINER_URL": self.explainer_url,
             "TRACEBANK_EXPLAINER_MODEL": self.explainer_model,
+            "TRACEBANK_EXPLORER_URL": self.explorer_url,
+            "TRACEBANK_DAGSTER_URL": self.dagster_url,
         }
 
     def redact(self, text: str) -> str:

@@ -10,33 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-import polars as pl
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TIMESTAMP: Final = pa.timestamp("ns", "UTC")
 """Time stamps of every series table: nanoseconds, UTC."""
 
-_POLARS: Final[dict[pa.DataType, pl.DataType]] = {
-    TIMESTAMP: pl.Datetime("ns", "UTC"),
-    pa.date32(): pl.Date(),
-    pa.bool_(): pl.Boolean(),
-    pa.int8(): pl.Int8(),
-    pa.int16(): pl.Int16(),
-    pa.int32(): pl.Int32(),
-    pa.int64(): pl.Int64(),
-    pa.uint8(): pl.UInt8(),
-    pa.uint16(): pl.UInt16(),
-    pa.uint32(): pl.UInt32(),
-    pa.uint64(): pl.UInt64(),
-    pa.float32(): pl.Float32(),
-    pa.float64(): pl.Float64(),
-    pa.string(): pl.String(),
-    pa.list_(pa.float32()): pl.List(pl.Float32()),
-    pa.list_(pa.float64()): pl.List(pl.Float64()),
-}
-"""Every column type that a declaration may use, with its Polars type."""
+_TYPES: Final = (
+    *(TIMESTAMP, pa.date32(), pa.bool_(), pa.string()),
+    *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+    *(pa.float32(), pa.float64(), pa.list_(pa.float32()), pa.list_(pa.float64())),
+)
+"""Every column type that a declaration may use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ class Value:
 
 
 PartitionValue = date | str | int
-_PARTITION_TYPES: Final = (*(kind for kind in _POLARS if pa.types.is_integer(kind)), pa.string(), pa.date32())
+_PARTITION_TYPES: Final = (*(kind for kind in _TYPES if pa.types.is_integer(kind)), pa.string(), pa.date32())
 
 Partition = Mapping[str, PartitionValue]
 """One partition: a value for each partition key, e.g. `{"day": date(2024, 8, 8), "symbol": "BTCUSDT"}`."""
@@ -122,7 +111,7 @@ class SeriesTable:
             raise ValueError(f"table {self.name}: a column name stands twice in {names}")
         if unknown := sorted(set(keys) - set(names)):
             raise ValueError(f"table {self.name}: keys name columns {unknown} that are not declared")
-        if bad := [column.name for column in self.columns if column.type not in _POLARS]:
+        if bad := [column.name for column in self.columns if column.type not in _TYPES]:
             raise ValueError(f"table {self.name}: columns {bad} have a type that series tables do not use")
         if bad := [c.name for c in self.columns if c.nullable and (c.name in keys or pa.types.is_list(c.type))]:
             raise ValueError(f"table {self.name}: columns {bad} may not be nullable: they are keys or lists")
@@ -156,4 +145,8 @@ class SeriesTable:
     @cached_property
     def polars_schema(self) -> pl.Schema:
         """Polars schema, in the declared order."""
-        return pl.Schema({column.name: _POLARS[column.type] for column in self.columns})
+        import polars as pl
+
+        frame = pl.from_arrow(self.arrow_schema.empty_table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame.schema

@@ -86,6 +86,16 @@ FIRST, SECOND, THIRD = ("m/layers.0.neurons", 1), ("m/layers.0.neurons", 2), ("n
         ('"a, b: c\\"\\\\"', [THIRD]),
         ("from", []),
         ('"any"', []),
+        ("import OR any after:🙂", [FIRST, SECOND, THIRD]),
+        ("import AND print", [SECOND]),
+        ("import NOT print", [FIRST]),
+        ("import AND NOT after:from", [SECOND]),
+        ("NOT import", [THIRD]),
+        ("NOT import after:from", []),
+        ("NOT import any after:🙂", [THIRD]),
+        ("print OR import after:from", [FIRST, SECOND]),
+        ('"OR"', []),
+        ('import OR "NOT"', [FIRST, SECOND]),
     ],
 )
 def test_the_units_that_meet_all_terms_answer(
@@ -95,9 +105,16 @@ def test_the_units_that_meet_all_terms_answer(
 
 
 def test_terms_are_written_as_graphs_write_them() -> None:
-    assert parse('" From" after:"A"') == [Condition("fires_on", "from", "from"), Condition("after", "A", "from")]
-    assert parse('" From"', normalize=False) == [Condition("fires_on", " From", " From")]
-    assert parse("a\nafter:b\tafter:b") == [Condition("fires_on", "a", "a"), Condition("after", "b", "a")]
+    assert parse('" From" after:"A"') == [[Condition("fires_on", "from", "from"), Condition("after", "A", "from")]]
+    assert parse('" From"', normalize=False) == [[Condition("fires_on", " From", " From")]]
+    assert parse("a\nafter:b\tafter:b") == [[Condition("fires_on", "a", "a"), Condition("after", "b", "a")]]
+
+
+def test_not_is_of_one_term_and_or_begins_anew() -> None:
+    assert parse("a NOT b after:c OR after:d") == [
+        [Condition("fires_on", "a", "a"), Condition("fires_on", "b", "b", True), Condition("after", "c", "a")],
+        [Condition("after", "d", None)],
+    ]
 
 
 def test_the_rows_of_a_graph_are_searched() -> None:
@@ -141,6 +158,14 @@ def test_what_any_token_may_stand_for_has_no_name() -> None:
         ("http://x", '"http" is no field'),
         (":x", '"" is no field'),
         ('"' + "x" * 100_000, "quote is not closed"),
+        ("OR import", "OR stands after no term"),
+        ("import AND", "AND stands before no term"),
+        ("import OR OR print", "OR stands after no term"),
+        ("import NOT AND print", "AND stands after no term"),
+        ("NOT NOT import", "NOT stands after no term"),
+        ("NOT", "NOT stands before no term"),
+        ("import OR any", "asks for no token"),
+        ("x " * 33, "33 terms are not allowed; allowed: up to 32"),
     ],
 )
 def test_what_is_no_question_is_one_clear_line(question: str, said: str) -> None:

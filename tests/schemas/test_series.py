@@ -11,7 +11,7 @@ import pytest
 from tracebank_models.market import chunks as market_chunks
 from tracebank_models.market import duplicates as market_duplicates
 from tracebank_schemas.catalogue import TABLES
-from tracebank_schemas.series import _POLARS, TIMESTAMP, Column, Day, SeriesTable
+from tracebank_schemas.series import _TYPES, TIMESTAMP, Column, Day, SeriesTable
 
 TS = Column("ts", TIMESTAMP, "when", "UTC")
 NAME = Column("name", pa.string(), "what", repeated=True)
@@ -34,11 +34,19 @@ def test_a_declaration_gives_both_schemas() -> None:
     assert table.partition_columns == {"day": "ts", "name": "name"}
 
 
-def test_every_type_is_the_same_in_arrow_and_polars() -> None:
-    for kind, polars in _POLARS.items():
-        frame = pl.from_arrow(pa.table({"v": pa.array([], kind)}))
-        assert isinstance(frame, pl.DataFrame)
-        assert frame.schema["v"] == polars, kind
+def test_every_type_has_one_of_polars() -> None:
+    named: dict[pa.DataType, pl.DataType] = {
+        TIMESTAMP: pl.Datetime("ns", "UTC"),
+        pa.date32(): pl.Date(),
+        pa.bool_(): pl.Boolean(),
+    }
+    named |= {pa.string(): pl.String(), pa.float32(): pl.Float32(), pa.float64(): pl.Float64()}
+    named |= {pa.list_(kind): pl.List(named[kind]) for kind in (pa.float32(), pa.float64())}
+    whole = [f"{kind}{width}" for kind in ("Int", "UInt") for width in (8, 16, 32, 64)]
+    named |= {getattr(pa, name.lower())(): getattr(pl, name)() for name in whole}
+    assert set(named) == set(_TYPES)
+    columns = [TS, NAME, *(Column(f"c{at}", kind, "any") for at, kind in enumerate(named))]
+    assert list(_table(columns=tuple(columns)).polars_schema.values())[2:] == list(named.values())
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from tracebank.engines.clickhouse.store import ClickHouseStore
 from tracebank.stores.faults import FrameRefused
-from tracebank_schemas.series import _POLARS, TIMESTAMP, Column, SeriesTable
+from tracebank_schemas.series import _TYPES, TIMESTAMP, Column, SeriesTable
 
 INT64 = 2**63
 EVERY = SeriesTable(
@@ -30,7 +30,7 @@ EVERY = SeriesTable(
         Column("row", pa.int64(), "number"),
         *(
             Column(f"c{at}{'n' if nullable else ''}", kind, "value", nullable=nullable)
-            for at, kind in enumerate(_POLARS)
+            for at, kind in enumerate(_TYPES)
             for nullable in (False, True)
             if not (nullable and pa.types.is_list(kind))
         ),

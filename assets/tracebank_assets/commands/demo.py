@@ -27,6 +27,7 @@ _NEXT: Final = {
     "tracebank eval edits world_demo": "facts edited, and what moved",
     "tracebank rl train CartPole-v1 --seeds 5": "policies that know what is safe",
     "tracebank forecast train SYNBTC --seeds 3": "forecasts, and what they would earn",
+    "tracebank explore": "pages and an API over all of it",
     "tracebank dev": "the Dagster UI",
 }
 """What one may do next, within 80 columns."""
@@ -65,6 +66,7 @@ def demo(
 
 def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:
     from tracebank_assets.dagster_home import dagster_instance
+    from tracebank_assets.explorer.launches import keep_curves
     from tracebank_assets.fairness import launches as fairness
     from tracebank_assets.market.automation import SYNTHETIC_DEMO, SYNTHETIC_JOB
     from tracebank_assets.market.ingestion import ingest_paths, summary_table
@@ -89,6 +91,7 @@ def _materialise(settings: Settings, data: Path | None, minutes: float | None, s
             fairness.run_worlds(instance, fairness.DEMO_WORLDS, fairness.DEMO_SEEDS, fairness.DEMO)
             for grid in _forecasts(settings, instance):
                 screen.print(grid)
+            keep_curves(instance)
             screen.print(f"Equity: {settings.home / 'forecasting'}/*.svg", markup=False)
     except (RegistrationError, RunFailed) as error:
         raise click.ClickException(str(error)) from error
@@ -107,6 +110,7 @@ def _findings(settings: Settings) -> Grid:
 
 def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
     from tracebank.stores.opening import open_relational
+    from tracebank_assets.explorer.launches import keep_units
     from tracebank_assets.neuron_graphs.launches import demo_units, make_graphs
     from tracebank_assets.neuron_graphs.shown import scores_table
 
@@ -114,6 +118,7 @@ def _graphs(settings: Settings, instance: DagsterInstance) -> Grid:
     try:
         asked = demo_units(store)
         make_graphs(settings, instance, asked)
+        keep_units(settings, instance, list(asked))
         return scores_table(store, list(asked))
     finally:
         store.close()
@@ -181,12 +186,11 @@ def _ask(settings: Settings, screen: Console) -> None:
     from tracebank.cli.answer_table import Look, write_table
     from tracebank.query.connection import connect
     from tracebank.stores.opening import open_series
-    from tracebank_assets.groups import group_modules
+    from tracebank_assets.questions import found
 
     connection = connect(settings)
     engine = open_series(settings).engine
-    asked = [entry for module in group_modules("questions") for entry in module.questions(engine).items()]
-    for meaning, query in asked:
+    for meaning, query in [one for texts in found(engine).values() for one in texts.items()]:
         screen.print(f"\n[bold]{meaning}[/bold]")
         screen.print(query.strip(), style="dim", markup=False, soft_wrap=True)
         with connection.open(query) as answer:

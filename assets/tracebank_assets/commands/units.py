@@ -34,6 +34,7 @@ def build(
     from tracebank.settings import Settings
     from tracebank.stores.opening import upgrade
     from tracebank_assets.dagster_home import dagster_instance
+    from tracebank_assets.explorer.launches import keep_units
     from tracebank_assets.neuron_graphs.launches import make_graphs
     from tracebank_assets.neuron_graphs.units import all_layers
     from tracebank_assets.runs import RunFailed
@@ -46,6 +47,7 @@ def build(
             asked = {name: config for given in names for name in all_layers(relational, given)}
         with dagster_instance(settings) as instance, shown_on(Console(stderr=True)):
             made = make_graphs(settings, instance, asked)
+            keep_units(settings, instance, list(asked))
     except (RunFailed, dg.Failure) as error:
         raise click.ClickException(str(getattr(error, "description", None) or error)) from error
     for name, assets in made.items():

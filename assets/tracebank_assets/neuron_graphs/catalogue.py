@@ -53,6 +53,29 @@ def stored_graphs(
     return graphs, {unit: reason for unit, reason, _ in rows}
 
 
+def match_nodes(relational: RelationalStore, name: str) -> tuple[pl.DataFrame, bool]:
+    """Nodes of the tries that predict, of a dictionary's units, and whether tokens are normalised in them.
+
+    Args:
+        relational: the catalogue.
+        name: of the dictionary, or layer of neurons.
+
+    Returns:
+        Columns of `many_graphs.NODES`; none where no graph was made.
+    """
+    from tracebank_models.neuron_graphs.graph import NODE_COLUMNS
+    from tracebank_models.neuron_graphs.many_graphs import NODES
+
+    schema = {column: NODE_COLUMNS.get(column, pl.Int32()) for column in NODES}
+    mine = (GraphNode.dictionary == name) & (GraphNode.trie == "match")
+    query = select(*(getattr(GraphNode, column) for column in NODES)).where(mine)
+    with relational.reading() as session:
+        nodes = pl.DataFrame(map(tuple, session.execute(query)), schema=schema, orient="row")
+        settings = session.scalar(select(NeuronGraph.settings).where(NeuronGraph.dictionary == name).limit(1))
+    nodes = nodes.with_columns(pl.col("token").str.replace_all("\u2400", "\0", literal=True))
+    return nodes, bool(settings["graph"]["normalize_tokens"]) if settings else True
+
+
 def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
     """How the graphs of a dictionary's units were made.
 
@@ -67,15 +90,20 @@ def stored_study(relational: RelationalStore, name: str) -> "UnitStudy":
     return UnitStudy.from_dict(rows[0][0])
 
 
-def require_features(relational: RelationalStore, name: str) -> None:
+def require_features(relational: RelationalStore, name: str, maker: str = "sparse_features/features") -> None:
     """Refuse a dictionary whose features are no rows yet.
+
+    Args:
+        relational: the catalogue.
+        name: of the dictionary, or layer of neurons.
+        maker: asset that makes them.
 
     Raises:
         dg.Failure: there is none.
     """
     with relational.reading() as session:
         if session.scalar(select(Feature.feature).where(Feature.dictionary == name).limit(1)) is None:
-            raise dg.Failure(f"{name!r} has no features; materialise sparse_features/features first")
+            raise dg.Failure(f"{name!r} has no features; materialise {maker} first")
 
 
 def explaining_tokens(relational: RelationalStore, name: str) -> pl.DataFrame:

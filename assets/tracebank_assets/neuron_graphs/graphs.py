@@ -84,7 +84,7 @@ def graphs(context: dg.AssetExecutionContext, config: GraphsConfig, stores: Stor
     from tracebank_models.neuron_graphs.unit_study import graphs_of_units
 
     with made_of_units(context, stores) as (made, units, read):
-        chosen = drawn(read.coder.config.d_sae, config)
+        chosen = drawn(read.coder.config.d_sae, config.units, config.seed)
         if units.row is None:
             _describe(made, units, read)
         else:
@@ -113,11 +113,11 @@ def _as_slow_loop(built: "BuiltUnits", how: "UnitStudy", threshold: float) -> dg
     return dg.AssetCheckResult(check_name=_EQUAL, passed=0 < equal == len(some), metadata=told)
 
 
-def drawn(units: int, config: GraphsConfig) -> list[int]:
-    """Numbers of the units whose graphs are wanted, in order."""
-    if config.units is None or config.units >= units:
+def drawn(units: int, count: int | None, seed: int) -> list[int]:
+    """Numbers of some units, drawn by chance, in order; of all where no count is given."""
+    if count is None or count >= units:
         return list(range(units))
-    found: list[int] = sorted(np.random.default_rng(config.seed).choice(units, config.units, replace=False).tolist())
+    found: list[int] = sorted(np.random.default_rng(seed).choice(units, count, replace=False).tolist())
     return found
 
 

@@ -57,7 +57,7 @@ def make_graphs(
     """
     from tracebank_assets.runs import run_job  # needs the code location, which finds this module
 
-    made_of = _made_of(settings, list(asked))
+    made_of = weights_and_texts(settings, list(asked))
     instance.add_dynamic_partitions(str(UNITS.name), list(asked))
     made: dict[str, list[str]] = {}
     for name, config in asked.items():
@@ -71,7 +71,12 @@ def make_graphs(
     return made
 
 
-def _made_of(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+def weights_and_texts(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """What units of names would be made of by now, see `Units.made_of`.
+
+    Raises:
+        dg.Failure: a name is of no units.
+    """
     relational = open_relational(settings)
     try:
         return {name: units_of(relational, name).made_of() for name in names}
@@ -85,16 +90,16 @@ def _wanted(instance: dg.DagsterInstance, name: str, config: dict[str, Any], mad
 
     job = defs.resolve_job_def(str(UNITS_JOB.name))
     ops = dg.validate_run_config(job, {"ops": _ops(config)})["ops"]
-    graphs, scores = (_standing(instance, defs, key, name) for key in (GRAPHS, SCORES))
+    graphs, scores = (standing(instance, defs, key, name) for key in (GRAPHS, SCORES))
     full = ops[GRAPHS.to_python_identifier()]["config"]
-    if graphs is None or (_said(graphs, CONFIG), _said(graphs, MADE_OF)) != (full, made_of):
+    if graphs is None or (said(graphs, CONFIG), said(graphs, MADE_OF)) != (full, made_of):
         return [GRAPHS, SCORES]
-    if scores is None or _said(scores, MADE_OF) != (graphs.tags or {}).get(DATA_VERSION_TAG):
+    if scores is None or said(scores, MADE_OF) != (graphs.tags or {}).get(DATA_VERSION_TAG):
         return [SCORES]
     return []
 
 
-def _standing(
+def standing(
     instance: dg.DagsterInstance, defs: dg.Definitions, key: dg.AssetKey, name: str
 ) -> dg.AssetMaterialization | None:
     """What stands of a partition, where it was made by the code of now."""
@@ -108,6 +113,7 @@ def _ops(config: dict[str, Any]) -> dict[str, Any]:
     return {GRAPHS.to_python_identifier(): {"config": config}}
 
 
-def _said(made: dg.AssetMaterialization, name: str) -> Any:
+def said(made: dg.AssetMaterialization, name: str) -> Any:
+    """A figure of what was made; None where it has none of the name."""
     found = made.metadata.get(name)
     return found.value if found is not None else None

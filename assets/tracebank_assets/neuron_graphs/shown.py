@@ -4,21 +4,21 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-from sqlalchemy import ColumnElement, and_, exists, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, select
 
 from tracebank.cli.grid import NUMBER, PROSE, Grid
+from tracebank.explorer import unit_search
+from tracebank.explorer.unit_search import Filter
 from tracebank.settings import Settings
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.neuron_graphs.catalogue import stored_graphs, stored_study
 from tracebank_assets.neuron_graphs.units import read_by, units_of
-from tracebank_schemas.neuron_graphs import ExplanationComparison, GraphNode, NeuronGraph
+from tracebank_schemas.neuron_graphs import ExplanationComparison, NeuronGraph
 from tracebank_schemas.sparse_autoencoder import FeatureExplanation, FeatureScore
 
 if TYPE_CHECKING:
     from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
-    from tracebank_models.neuron_graphs.search import Condition
 
 LONGEST_TEXT: Final = 100_000
 """Characters of a text that a unit is shown on."""
@@ -36,49 +36,11 @@ def found_units(relational: RelationalStore, question: str, within: str = "") ->
     Raises:
         ValueError: the question is not understood.
     """
-    from tracebank_models.neuron_graphs.search import parse
-
-    met = [_met(condition) for condition in parse(question)]
-    f1 = (
-        select(FeatureScore.value)
-        .where(
-            FeatureScore.explanation == FeatureExplanation.explanation,
-            FeatureScore.metric == "f1",
-            FeatureScore.stratum == "all",
-        )
-        .scalar_subquery()
-    )
-    query = (
-        select(NeuronGraph.dictionary, NeuronGraph.feature, FeatureExplanation.text, f1)
-        .outerjoin(
-            FeatureExplanation,
-            and_(
-                FeatureExplanation.dictionary == NeuronGraph.dictionary,
-                FeatureExplanation.feature == NeuronGraph.feature,
-                FeatureExplanation.method == _GRAPH,
-            ),
-        )
-        .where(NeuronGraph.dictionary.startswith(within, autoescape=True), *met)
-    )
     schema = {"dictionary": pl.String, "feature": pl.Int64, "explanation": pl.String, "f1": pl.Float64}
     with relational.reading() as session:
-        found = pl.DataFrame(list(map(tuple, session.execute(query))), schema=schema, orient="row")
-    return found.sort("f1", "dictionary", "feature", descending=[True, False, False], nulls_last=True)
-
-
-def _met(condition: "Condition") -> ColumnElement[bool]:
-    """That a unit has a node of a token in a role."""
-    node = aliased(GraphNode)
-    roles: dict[str | None, ColumnElement[bool]] = {
-        "fires_on": (node.depth == 1) & (node.kind == "token"),
-        "after": (node.depth > 1) & node.kind.in_(("token", "gap")),
-        "unless": node.kind == "negative",
-        None: node.kind.in_(("token", "gap", "negative")),
-    }
-    wanted = [node.trie == "draw", node.token == condition.token, roles[condition.role]]
-    if condition.fires_on is not None and condition.role != "fires_on":
-        wanted.append(node.fires_on == condition.fires_on)
-    return exists().where(node.dictionary == NeuronGraph.dictionary, node.feature == NeuronGraph.feature, *wanted)
+        units = unit_search.found_units(session, Filter(question, within=within), limit=None).units
+    rows = [(unit.dictionary, unit.feature, unit.graph, unit.f1) for unit in units]
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def found_table(found: pl.DataFrame, question: str, limit: int) -> Grid:

@@ -111,6 +111,17 @@ class TokenCorpus:
                 f" max_tokens={context} cuts them"
             )
 
+    def chosen(self, which: NDArray[np.bool_]) -> TokenCorpus:
+        """The documents for which a mask (documents,) holds.
+
+        Raises:
+            ValueError: There is none.
+        """
+        lengths = np.diff(self.starts)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[which])])
+        ids = self.token_ids[np.repeat(which, lengths)]
+        return TokenCorpus(ids, starts, self.document_ids[which], self.tokenizer_hash)
+
     def windows(self, tokens: int) -> Iterator[range]:
         """Ranges of whole documents of at most that many tokens, or of one document where it is longer."""
         first = 0

@@ -8,8 +8,9 @@ from typing import Final, Literal, NamedTuple
 import networkx
 import polars as pl
 
+from .drawing import drawn, trie_of_rows
 from .token_normalization import normalized_token
-from .trie import ANY, START, Kind, Node, Path, Step, merge_any, trie_of, walk
+from .trie import ANY, START, Node, Path, Step, merge_any, trie_of, walk
 
 Rule = Literal["longest", "maximum", "first"]
 """Which of the ends on the way to the left is answered: the longest context's (released code), the strongest (paper),
@@ -27,6 +28,18 @@ NODE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "reach": pl.Int32(),
 }
 """A row of `NeuronGraph.nodes`. `trie` is `match`, which predicts, or `draw`, which has no `any`."""
+
+
+class _Row(NamedTuple):
+    trie: str
+    node: int
+    parent: int | None
+    depth: int
+    kind: str
+    token: str
+    importance: float
+    value: float
+    reach: int | None
 
 
 class Match(NamedTuple):
@@ -88,7 +101,10 @@ class NeuronGraph:
     @classmethod
     def of_nodes(cls, frame: pl.DataFrame, *, normalize_tokens: bool = True) -> NeuronGraph:
         """The graph of the rows of `nodes`, in any order."""
-        tries = {name: _trie(frame.filter(pl.col("trie") == name).sort("node")) for name in ("match", "draw")}
+        tries = {
+            name: trie_of_rows(_Row(**row) for row in frame.filter(trie=name).sort("node").iter_rows(named=True))
+            for name in ("match", "draw")
+        }
         return cls(tries["match"], tries["draw"], normalize_tokens=normalize_tokens)
 
     def drawing(self) -> networkx.DiGraph:
@@ -97,29 +113,10 @@ class NeuronGraph:
         Nodes have token, kind (`activating`, `context`, `gap`, `start` or `negative`), depth, importance, value and
         `ends`, which says whether a path may end there; edges go from the context to the right.
         """
-        drawn = networkx.DiGraph()
-        names: dict[int, str] = {}
-        for node, parent, depth in walk(self.draw):
-            if parent is None:
-                continue
-            step = node.step
-            name = f"{depth}:{step.kind}:{step.token}"
-            names[id(node)] = name
-            kind = {1: "activating"}.get(depth, "context") if step.kind == "token" else step.kind
-            seen = drawn.nodes.get(name, {"importance": 0.0, "value": 0.0, "ends": False, "reach": 0})
-            drawn.add_node(
-                name,
-                token=step.token,
-                kind=kind,
-                depth=depth,
-                importance=max(seen["importance"], step.importance),
-                value=max(seen["value"], step.value),
-                reach=max(seen["reach"], step.reach),
-                ends=seen["ends"] or node.end is not None,
-            )
-            if depth > 1:
-                drawn.add_edge(name, names[id(parent)])
-        return drawn
+        shown, drawing = drawn(self.draw), networkx.DiGraph()
+        drawing.add_nodes_from(shown.nodes.items())
+        drawing.add_edges_from(shown.edges)
+        return drawing
 
 
 def _answer(matches: Sequence[Match], rule: Rule) -> float:
@@ -177,15 +174,3 @@ def _rows(name: str, root: Node) -> Iterator[tuple[object, ...]]:
         if node.end is not None:
             yield name, number, own, depth + 1, "end", "", 0.0, node.end, None
             number += 1
-
-
-def _trie(frame: pl.DataFrame) -> Node:
-    nodes: dict[int, Node] = {}
-    for row in frame.iter_rows(named=True):
-        kind: Kind = row["kind"]
-        if kind == "end":
-            nodes[row["parent"]].end = row["value"]
-            continue
-        step = Step(kind, row["token"], row["importance"], row["value"], row["reach"] or 0)
-        nodes[row["node"]] = Node(step) if row["parent"] is None else nodes[row["parent"]].child(step)
-    return nodes[0] if nodes else Node(Step("root"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import polars as pl
 
@@ -15,6 +15,8 @@ from tracebank_models.neuron_graphs.token_normalization import normalized_token
 
 Role = Literal["fires_on", "after", "unless"]
 _FIELDS = ("after", "any", "unless")
+MOST_TERMS: Final = 32
+"""Of one question."""
 _SYNTAX = 'allowed are terms such as import, after:from, unless:x, any:x, and any of them in quotes: after:" a"'
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TERM = re.compile(rf'(?:(?P<field>[^\s":]*):)?(?P<token>{_QUOTED.pattern}|[^\s":]*)(?=\s|$)\s*', re.DOTALL)
@@ -30,44 +32,89 @@ class Condition(NamedTuple):
     token: str
     fires_on: str | None
     """The token that it fires on there; None is any."""
+    lacks: bool = False
+    """Whether the unit must not have it."""
 
 
-def parse(question: str, normalize: bool = True) -> list[Condition]:
-    r"""What a question asks of a unit; it must meet all.
+def parse(question: str, normalize: bool = True) -> list[list[Condition]]:
+    r"""What a question asks of a unit: it must meet all of one of the lists.
 
     `import` asks for units that fire on this token, `after:from` for those that do so after that one, on the token
     named before it or else on any (`any after:from` says so), `unless:x` for those that a token silences, and `any:x`
-    for a token in any of these roles. In quotes a term may hold blanks, `:` and `,`; a quote in it is written `\"` and
-    a backslash `\\`.
+    for a token in any of these roles. Terms beside each other, or with AND between them, must all be met; `OR` begins
+    an alternative, and `NOT` asks that the next term is not met. In quotes a term may hold blanks, `:` and `,`, and be
+    one of these words; a quote in it is written `\"` and a backslash `\\`.
 
     Args:
         question: Terms, with blanks between them.
         normalize: Tokens are written as graphs write them (`normalized_token`).
 
     Raises:
-        ValueError: It asks for nothing, a quote is not closed, or a field is not known.
+        ValueError: It asks for nothing or for more than `MOST_TERMS`, a quote is not closed, AND, OR or NOT stands
+            beside no term, or a field is not known.
     """
+    terms = _terms(question)
+    if len(terms) > MOST_TERMS:
+        raise ValueError(f"question: {len(terms):,} terms are not allowed; allowed: up to {MOST_TERMS}")
+    alternatives = [_conditions(part, normalize) for part in _alternatives(terms)]
+    if not all(alternatives):
+        raise ValueError(f"question: {_short(question)} asks for no token; {_SYNTAX}")
+    return alternatives
+
+
+_Term = tuple[str | None, str, bool]
+"""Field, token and whether it is quoted."""
+
+
+def _word(term: _Term) -> str | None:
+    """AND, OR or NOT, where a term is that."""
+    field, token, quoted = term
+    return token if field is None and not quoted and token in ("AND", "OR", "NOT") else None
+
+
+def _alternatives(terms: list[_Term]) -> list[list[_Term]]:
+    """Terms between OR and OR, AND left out: it says nothing more."""
+    found: list[list[_Term]] = [[]]
+    before: str | None = "OR"
+    for term in terms:
+        word = _word(term)
+        if word and before and (word, before) not in {("NOT", "AND"), ("NOT", "OR")}:
+            raise ValueError(f"question: {word} stands after no term; quote the token: {_short(word)}")
+        if word == "OR":
+            found.append([])
+        elif word != "AND":
+            found[-1].append(term)
+        before = word
+    if terms and before:
+        raise ValueError(f"question: {before} stands before no term; quote the token: {_short(before)}")
+    return found
+
+
+def _conditions(terms: list[_Term], normalize: bool) -> list[Condition]:
     found: list[Condition] = []
     fires_on: str | None = None
-    for field, token, quoted in _terms(question):
+    lacks = False
+    for term in terms:
+        field, token, quoted = term
         written = normalized_token(token) if normalize else token
+        if _word(term) == "NOT":
+            lacks = True
+            continue
         if field is None and token == "any" and not quoted:
             fires_on = None
         elif field is None:
-            fires_on = written
-            found.append(Condition("fires_on", written, written))
+            found.append(Condition("fires_on", written, written, lacks))
+            fires_on = fires_on if lacks else written
         elif field == "any":
-            found.append(Condition(None, written, None))
+            found.append(Condition(None, written, None, lacks))
         else:
-            found.append(Condition("after" if field == "after" else "unless", written, fires_on))
-    if not found:
-        raise ValueError(f"question: {_short(question)} asks for no token; {_SYNTAX}")
+            found.append(Condition("after" if field == "after" else "unless", written, fires_on, lacks))
+        lacks = False
     # A term that another one says more narrowly still stands: a unit has a row for both.
     return list(dict.fromkeys(found))
 
 
-def _terms(question: str) -> list[tuple[str | None, str, bool]]:
-    """Field, token and whether it is quoted, of each term."""
+def _terms(question: str) -> list[_Term]:
     found, rest = [], question.strip()
     while rest:
         term = _TERM.match(rest)

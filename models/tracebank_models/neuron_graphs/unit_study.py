@@ -87,10 +87,14 @@ class UnitsOfModel:
             if not (self.corpus.document_ids % 2 == rest).any():
                 raise ValueError(f"corpus: no document has {kind} number: allowed are two documents and more")
 
-    def batches(self) -> Iterator[TokenBatch]:
-        """The corpus with the site's activations, under the name that the dictionary knows it by."""
+    def batches(self, tokens: int = 8_192) -> Iterator[TokenBatch]:
+        """The corpus with the site's activations, under the name that the dictionary knows it by.
+
+        Args:
+            tokens: Of a batch, see `stream_activations`.
+        """
         stream = self.coder.config.sites[0]
-        for one in stream_activations(self.model, self.corpus, [self.site]):
+        for one in stream_activations(self.model, self.corpus, [self.site], batch_tokens=tokens):
             activations = {stream: one.activations[self.site].float()}
             yield TokenBatch(activations, one.token_ids, one.documents, one.positions, one.rows)
 
@@ -285,10 +289,7 @@ def built_nodes(built: Sequence[BuiltGraph], dictionary: str) -> pl.DataFrame:
 
 def _of_corpus(units: UnitsOfModel, reader: ModelUnits) -> CorpusSubstitutes:
     embedding = cast("Tensor", units.model.get_input_embeddings().weight)
-    even = np.flatnonzero(units.corpus.document_ids % 2 == 0)
-    parts = [units.corpus.token_ids[units.corpus.starts[one] : units.corpus.starts[one + 1]] for one in even]
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
-    train = TokenCorpus(np.concatenate(parts), starts, units.corpus.document_ids[even], units.corpus.tokenizer_hash)
+    train = units.corpus.chosen(units.corpus.document_ids % 2 == 0)
     return CorpusSubstitutes(train, reader.texts, embedding)
 
 

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from tracebank.cli.database import database
 from tracebank.cli.doctor import doctor
+from tracebank.cli.explore import explore
 from tracebank.cli.export import export
 from tracebank.cli.garbage import gc
 from tracebank.cli.query import SqlCommand, sql
@@ -112,5 +113,6 @@ app.command("tables")(tables)
 app.command("doctor")(doctor)
 app.command("export")(export)
 app.command("serve")(serve)
+app.command("explore")(explore)
 app.command("gc")(gc)
 app.add_typer(database, name="db")

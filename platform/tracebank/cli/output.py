@@ -71,7 +71,7 @@ class Sink:
             look: of a table.
         """
         if form.value != "table":
-            _WRITERS[form.value](self._file, schema, batches)
+            WRITERS[form.value](self._file, schema, batches)
             return
         text = io.TextIOWrapper(self._file, encoding="utf-8", write_through=True)
         try:
@@ -143,10 +143,11 @@ def _arrow(file: IO[bytes], schema: pa.Schema, batches: Batches) -> None:
             writer.write_batch(batch)
 
 
-_WRITERS: Final[dict[str, Callable[[IO[bytes], pa.Schema, Batches], None]]] = {
+WRITERS: Final[dict[str, Callable[[IO[bytes], pa.Schema, Batches], None]]] = {
     "csv": _csv,
     "ndjson": _ndjson,
     "json": _json,
     "parquet": _parquet,
     "arrow": _arrow,
 }
+"""By form: writes every batch of an answer, after its schema, into a file that need not be one that can be sought."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, text
@@ -84,24 +84,39 @@ def tables(connection: Connection) -> list[TableInfo]:
 
 def _declared(settings: Settings, series: SeriesStore) -> list[TableInfo]:
     """Every declared table that stands, where the engine's own catalogue is not asked."""
-    found = []
-    for table in TABLES.values():
-        if any(difference.what == "table" for difference in series.differences(table)):
-            continue
-        stored = series.size(table)
-        columns = tuple(ColumnInfo(c.name, str(c.type), c.unit, c.doc) for c in table.columns)
-        found.append(TableInfo("series", table.name, stored.rows, stored.bytes, table.doc, columns))
     store = open_relational(settings)
     try:
         sizes = _relational_sizes(store, list(METADATA.tables))
     finally:
         store.close()
-    for name, (rows, size) in sorted(sizes.items()):
-        columns = tuple(
-            ColumnInfo(c.name, str(c.type.compile()), "", c.doc or "") for c in METADATA.tables[name].columns
-        )
-        found.append(TableInfo(VIEWS, name, rows, size, _model_doc(name), columns))
-    return sorted(found, key=lambda entry: (entry.database != "series", entry.name))
+    found = []
+    for entry in declared():
+        if entry.database == VIEWS:
+            if entry.name in sizes:
+                rows, size = sizes[entry.name]
+                found.append(replace(entry, rows=rows, bytes=size))
+            continue
+        table = TABLES[entry.name]
+        if not any(difference.what == "table" for difference in series.differences(table)):
+            stored = series.size(table)
+            found.append(replace(entry, rows=stored.rows, bytes=stored.bytes))
+    return found
+
+
+def declared() -> list[TableInfo]:
+    """Every table that is declared, whatever stands; rows and bytes are not told. No store is opened."""
+    found = [
+        TableInfo("series", name, None, None, table.doc, tuple(map(_declared_column, table.columns)))
+        for name, table in sorted(TABLES.items())
+    ]
+    for name, stored in sorted(METADATA.tables.items()):
+        columns = tuple(ColumnInfo(c.name, str(c.type.compile()), "", c.doc or "") for c in stored.columns)
+        found.append(TableInfo(VIEWS, name, None, None, _model_doc(name), columns))
+    return found
+
+
+def _declared_column(column: Column) -> ColumnInfo:
+    return ColumnInfo(column.name, str(column.type), column.unit, column.doc)
 
 
 def _table(row: dict[str, Any], columns: list[ColumnInfo], sizes: dict[str, Size]) -> TableInfo:

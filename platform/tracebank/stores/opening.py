@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tracebank.engines import engine_module
-from tracebank.stores.series_store import SeriesStore
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from tracebank.settings import Settings
     from tracebank.stores.migrations import SchemaStatus
     from tracebank.stores.relational import RelationalStore
+    from tracebank.stores.series_store import SeriesStore
 
 
 def open_series(settings: Settings) -> SeriesStore:

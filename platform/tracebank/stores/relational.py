@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,9 +31,11 @@ from sqlalchemy.orm import Session
 
 from tracebank.settings import without_password
 from tracebank.stores.faults import StoreError
-from tracebank.stores.series_store import EngineInfo
 from tracebank_schemas.catalogue import METADATA
 from tracebank_schemas.relational import Base, set_home
+
+if TYPE_CHECKING:
+    from tracebank.stores.series_store import EngineInfo
 
 SQLITE_WAIT: Final = 60.0
 """Seconds that SQLite waits for another writer."""
@@ -162,6 +164,9 @@ class RelationalStore:
 
     def info(self) -> EngineInfo:
         """Engine, version and edition."""
+        # Not above: what the series need (Polars, sqlglot) costs whoever wants this store alone half a second.
+        from tracebank.stores.series_store import EngineInfo
+
         dialect = self.engine.dialect.name
         with self.reading() as session:
             query = "select sqlite_version()" if dialect == "sqlite" else "show server_version"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from filelock import FileLock, Timeout
 
+from tracebank.holds import locker
 from tracebank.stores.faults import StoreBusy, StoreError
 
 if TYPE_CHECKING:
@@ -96,6 +97,29 @@ def connected(folder: Path, role: Role, timeout: float) -> socket.socket:
             raise StoreError(f"series store {folder}: {_last_words(folder, started.returncode)}")
         if time.monotonic() > give_up:
             raise StoreBusy(f"series store {folder}: its owner does not answer; waited {timeout:g} s")
+        time.sleep(_PULSE)
+
+
+def check_heard(folder: Path, patience: float) -> None:
+    """Refuse a store that somebody holds who does not listen. One that nobody holds is none of those.
+
+    Args:
+        folder: absolute path of the store.
+        patience: seconds that an owner has to begin to listen.
+
+    Raises:
+        StoreBusy: names who holds it.
+    """
+    give_up = time.monotonic() + patience
+    while True:
+        with suppress(*_ABSENT):
+            _connect(beside(folder, "engine.sock")).close()
+            return
+        if not folder.exists() or _is_free(folder):
+            return
+        if time.monotonic() > give_up:
+            who = locker(beside(folder, "lock"))
+            raise StoreBusy(f"series store {folder}: held by {who}, which does not answer; waited {patience:g} s")
         time.sleep(_PULSE)
 
 

@@ -1,0 +1,1 @@
+"""How fast the explorer answers, and whether it ever fails: a store of many units, served and driven on loopback."""
