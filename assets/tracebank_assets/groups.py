@@ -29,20 +29,15 @@ _KINDS: Final[dict[str, tuple[type[Any], ...]]] = {
 """Arguments of `Definitions`, and the types of what goes there; the first that fits takes it."""
 
 
-def group_modules(name: str | None = None) -> Iterator[ModuleType]:
-    """Modules of every group.
-
-    Args:
-        name: only those of this name, e.g. `questions`.
-    """
+def group_modules() -> Iterator[ModuleType]:
+    """Modules of every group."""
     for found in pkgutil.iter_modules(tracebank_assets.__path__, "tracebank_assets."):
         if found.name.partition(".")[2] in _ABOVE:
             continue
         module = import_module(found.name)
         inside = pkgutil.walk_packages(module.__path__, f"{found.name}.") if found.ispkg else ()
         for one in (found, *inside):
-            if name in (None, one.name.rpartition(".")[2]):
-                yield import_module(one.name)
+            yield import_module(one.name)
 
 
 def definitions_found() -> dict[str, list[Any]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -168,3 +170,14 @@ def whole(owner: object, low: int, high: int, *names: str) -> None:
         value = getattr(owner, name)
         ok = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
         require(owner, name, f"a whole number from {low} to {high}", ok)
+
+
+def settings_hash(*settings: object) -> str:
+    """SHA-256 (hex) of dataclasses, strings and numbers; the same settings give the same hash in any process."""
+    return hashlib.sha256(json.dumps([_plain(one) for one in settings], sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: object) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__, **dataclasses.asdict(value)}
+    return value

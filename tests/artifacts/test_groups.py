@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from tracebank_assets.definitions import defs
-from tracebank_assets.groups import definitions_found, group_modules
+from tracebank_assets.groups import definitions_found
+from tracebank_assets.offered import modules
 
 
 def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
@@ -21,17 +22,14 @@ def test_every_group_is_found_with_its_jobs_schedules_and_sensors() -> None:
     assert found["asset_checks"] == []
 
 
-def test_modules_of_a_name_can_be_asked_for() -> None:
-    assert [module.__name__ for module in group_modules("questions")] == [
-        "tracebank_assets.fairness.questions",
-        "tracebank_assets.forecasting.questions",
-        "tracebank_assets.identifier_swaps.questions",
-        "tracebank_assets.market.questions",
-        "tracebank_assets.model_editing.questions",
-        "tracebank_assets.neuron_graphs.questions",
-        "tracebank_assets.safe_rl.questions",
-        "tracebank_assets.sparse_features.questions",
+def test_groups_offer_questions_and_views() -> None:
+    asking = ["fairness", "forecasting", "identifier_swaps", "language_models", "market", "model_editing"]
+    assert list(modules("questions")) == [one for one in asking if one != "language_models"] + [
+        "neuron_graphs",
+        "safe_rl",
+        "sparse_features",
     ]
+    assert list(modules("views")) == [*asking, "neuron_graphs", "safe_rl", "sparse_features", "tsdb_benchmark"]
 
 
 def test_every_asset_of_a_table_shows_its_columns_and_follows_its_code() -> None:

@@ -72,7 +72,12 @@ def test_a_day_becomes_models_forecasts_scores_and_trades_that_are_not_doubled(h
     }  # fmt: skip
     series = "SELECT count() AS n FROM series.forecasts", "SELECT count() AS n FROM series.backtest_equity"
     before = [home.sql(text)["n"].item() for text in series]
+    folder = home.settings.home / "forecasting"
+    left = [folder / f".{row.model}.checkpoint" for row in home.models(ForecastModel)]
+    for path in left:  # as a run leaves it that is killed once the model stands
+        path.touch()
     home.made(models, day, **TRAINED)
+    assert not any(path.exists() for path in left)
     home.made(forecasts, day)
     home.made(backtests, day, **TRADED)
     assert {table: home.count(table) for table in tables} == counts
@@ -98,7 +103,7 @@ def test_a_day_becomes_models_forecasts_scores_and_trades_that_are_not_doubled(h
     assert summed["n"].to_list() == summed["trades"].to_list()
     controls = {row.model: row.control for row in home.models(ForecastScore) if row.metric == "r2"}
     assert None not in controls.values()
-    assert len(list((home.settings.home / "forecasting").glob("AAA_2024-08-08_*.svg"))) == 2
+    assert len(list(folder.glob("AAA_2024-08-08_*.svg"))) == 2
     for text in questions("clickhouse").values():
         assert home.sql(text).height
 
@@ -116,6 +121,58 @@ def test_a_later_day_is_forecast_whole_and_an_earlier_one_never(home: Home) -> N
     )
     assert judged["n"].to_list()[0] == 2_400 - 19, "all but the first rows, which no window ends on"
     assert judged["n"].to_list()[1] < 600
+
+
+def test_forecasts_and_models_of_other_rows_are_not_judged(home: Home, books: dict[date, pl.DataFrame]) -> None:
+    series, control = open_series(home.settings), {**TRAINED, "models": ["imbalance"]}
+    first, second = (str(partition_key(day, SYMBOL)) for day in (FIRST, SECOND))
+    home.made(models, first, **control)
+    for day in (first, second):
+        home.made(forecasts, day)
+    for day in (FIRST, SECOND):  # as many rows, each of them a later one by now
+        series.replace(BOOK, {"day": day, "symbol": SYMBOL}, books[day].slice(300))
+    assert "learned from other rows of 2024-08-08 than are stored" in fault(home.make(forecasts, first))
+    assert "learned from other rows of 2024-08-08 than are stored" in fault(home.make(backtests, first, **TRADED))
+    assert "of other rows of AAA on 2024-08-09 than are stored" in fault(home.make(backtests, second, **TRADED))
+    assert home.count(Backtest) == 0
+    home.made(models, first, **{**control, "seeds": [1]})
+    home.made(forecasts, first)
+    assert home.made(backtests, first, **TRADED)["trades_add_up"], "what cannot be judged keeps no other from it"
+
+
+def test_each_model_is_shown_ticks_on_its_own_clock(home: Home, books: dict[date, pl.DataFrame]) -> None:
+    exchange = books[FIRST].with_columns(local_ts=pl.lit(None, books[FIRST]["local_ts"].dtype))
+    open_series(home.settings).replace(BOOK, {"day": FIRST, "symbol": SYMBOL}, exchange)
+    for day in (FIRST, SECOND):
+        home.made(models, str(partition_key(day, SYMBOL)), **{**TRAINED, "models": ["imbalance"]})
+    home.made(forecasts, str(partition_key(SECOND, SYMBOL)))
+    told = home.sql(
+        """SELECT m.clock AS clock, f.ts AS ts FROM series.forecasts AS f
+        INNER JOIN relational.forecast_models AS m ON m.model = f.model"""
+    )
+    assert set(told["clock"]) == {"exchange", "local"}
+    for clock, column in (("exchange", "ts"), ("local", "local_ts")):
+        assert set(told.filter(clock=clock)["ts"]) <= set(books[SECOND][column])
+
+
+def test_a_control_of_another_split_stands_beside_no_model(home: Home) -> None:
+    day = str(partition_key(FIRST, SYMBOL))
+    home.made(models, day, **{**TRAINED, "train": 0.5})
+    home.made(models, day, **{**TRAINED, "models": ["imbalance"]})
+    home.made(forecasts, day)
+    names = {row.model: row.name for row in home.models(ForecastModel)}
+    assert {row.control is None for row in home.models(ForecastScore) if names[row.model] == "lstm"} == {True}
+
+
+def test_seeds_have_pictures_and_figures_of_their_own(home: Home) -> None:
+    day = str(partition_key(FIRST, SYMBOL))
+    home.made(models, day, **{**TRAINED, "models": ["lstm"], "seeds": [0, 1]})
+    home.made(forecasts, day)
+    result = home.make(backtests, day, **{**TRADED, "signals": [1]})
+    names = {path.name for path in (home.settings.home / "forecasting").glob("*.svg")}
+    assert names == {"AAA_2024-08-08_lstm.svg", "AAA_2024-08-08_lstm_1.svg"}
+    (told,) = (event.metadata for event in result.asset_materializations_for_node("forecasting__backtests"))
+    assert {"lstm_1_pnl", "lstm_1_1_pnl"} <= set(told)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +207,10 @@ def test_commands_train_judge_and_show(home: Home, monkeypatch: pytest.MonkeyPat
     wrong = run.invoke(forecasting, ["train", SYMBOL, "--day", "2024-08-08", "--models", "imbalance", "--fee", "2"])
     assert wrong.exit_code != 0
     assert "taker_fee" in wrong.output
+    for signals in ("2", "1,13", "0"):
+        wrong = run.invoke(forecasting, ["train", SYMBOL, "--models", "imbalance", "--signals", signals])
+        assert "odd numbers up to 11" in wrong.output
+    assert home.count(ForecastModel) == 0
     done = run.invoke(forecasting, ["train", SYMBOL, "--day", str(FIRST), "--models", "imbalance", "--signals", "1"])
     assert done.exit_code == 0, done.output
     assert "R² of forecasts" in done.output
@@ -162,5 +223,8 @@ def test_commands_train_judge_and_show(home: Home, monkeypatch: pytest.MonkeyPat
     later = run.invoke(forecasting, ["judge", SYMBOL, "--signals", "1,3"])
     assert later.exit_code == 0, later.output
     assert str(SECOND) in later.output
+    dear = run.invoke(forecasting, ["judge", SYMBOL, "--signals", "1,3", "--fee", "0.0004", "--fill", "mid"])
+    for way in ("fill touch, taker_fee 0.0", "fill mid, taker_fee 0.0004"):
+        assert f"{SECOND}, {way}: earned" in dear.output, "ways of trading are told apart"
     assert run.invoke(forecasting, ["show", "ZZZ"]).exit_code == 2
     assert Path(home.settings.home / "forecasting").is_dir()

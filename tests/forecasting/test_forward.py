@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
@@ -15,8 +16,9 @@ from tests.market.live_exchange import LiveExchange, playing
 from tests.market.test_live_book import depth
 
 from tracebank_assets.forecasting.forward import Forecaster, Forwarded, forward
-from tracebank_assets.forecasting.line_sources import Received, followed, recorded_live, replayed
+from tracebank_assets.forecasting.line_sources import Received, followed, paced, recorded_live, replayed
 from tracebank_models.market.recording_files import SymbolFiles
+from tracebank_models.order_book_features.ticks import BookRow
 from tracebank_schemas.forecasting import FORECASTS
 
 HORIZONS, QUANTILES = (1, 5), (0.1, 0.5, None)
@@ -29,16 +31,9 @@ class Linear:
     def __init__(self) -> None:
         self.before: float | None = None
 
-    def push(
-        self,
-        time_ns: int,
-        bid_price: NDArray[np.float64],
-        bid_qty: NDArray[np.float64],
-        ask_price: NDArray[np.float64],
-        ask_qty: NDArray[np.float64],
-    ) -> NDArray[np.floating] | None:
-        assert bid_price.shape == bid_qty.shape == ask_price.shape == ask_qty.shape == (10,)
-        before, self.before = self.before, (bid_price[0] + ask_price[0]) / 2
+    def push(self, row: BookRow) -> NDArray[np.floating] | None:
+        assert {side.shape for side in row[1:]} == {(10,)}
+        before, self.before = self.before, (row.bid_price[0] + row.ask_price[0]) / 2
         return None if before is None else before * COEFFICIENTS
 
 
@@ -191,3 +186,39 @@ def test_a_recording_is_followed_while_it_is_written(tmp_path: Path) -> None:
 
     assert asyncio.run(run()).forecasts == 29
     assert len(files.finished) == 3
+
+
+def test_a_recording_at_its_pace_is_due_when_it_was_received() -> None:
+    begin = 1_700_000_000_000_000
+    lines = [b"%d {}" % (begin + at) for at in (0, 2_000, 1_000, 5_000, 10**9)]  # in microseconds
+
+    async def run() -> list[int]:
+        return [received.at_ns async for received in paced(given(lines), seconds=1.0)]
+
+    due = asyncio.run(run())
+    assert [(at - due[0]) // 1_000 for at in due] == [0, 2_000, 2_000, 5_000]
+
+
+def test_ticks_that_come_during_a_write_are_the_next_one() -> None:
+    written: list[int] = []
+
+    async def run() -> Forwarded:
+        loop, begun, more = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+        async def lines() -> AsyncGenerator[Received, None]:
+            for update in (1, 2):
+                yield Received(time.time_ns(), depth(update))
+            await begun.wait()  # of the first tick's write, which goes on
+            for update in (3, 4, 5):
+                yield Received(time.time_ns(), depth(update))
+            more.set()
+
+        def write(rows: pl.DataFrame) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            more.wait(10)
+            written.append(len(rows) // 6)
+
+        return await forward(lines(), "v", "BTCUSDT", LINEAR, write, batch_s=0.0)
+
+    assert asyncio.run(run()).forecasts == 4
+    assert written == [1, 3]

@@ -15,7 +15,7 @@ from tracebank_models.forecasting.recurrent import LSTM
 from tracebank_models.forecasting.registry import MODELS
 from tracebank_models.forecasting.settings import ForecastSettings, ModelName
 from tracebank_models.forecasting.shape import Forecaster, Shape, rising
-from tracebank_models.forecasting.spiking import STEP, phases, send
+from tracebank_models.forecasting.spiking import PAPER_STEP, STEP, ReleasedSpikingPReLU, SpikingPReLU, phases, send
 
 SHAPE = Shape(columns=38, look_back=100, horizons=30, outputs=3)
 TRAINED = [name for name in MODELS if name not in ("imbalance", "foundation")]
@@ -68,27 +68,42 @@ def test_every_weight_learns(name: ModelName) -> None:
     assert silent == (released if name == "hfformer_released" else [])
 
 
-def test_spikes_are_what_a_voltage_says_tick_by_tick() -> None:
-    rates = 2_000 * torch.randn(3, 50, 7, generator=torch.Generator().manual_seed(2))
+@pytest.mark.parametrize("step", [PAPER_STEP, STEP])
+def test_spikes_are_what_a_voltage_says_tick_by_tick(step: float) -> None:
+    rates = 2 / step * torch.randn(3, 50, 7, generator=torch.Generator().manual_seed(2))
     voltage, sent = phases(7).expand(3, 7).double(), []
     for tick in range(50):
-        voltage = voltage + STEP * rates[:, tick].double()
-        sent.append(voltage.floor() / STEP)
+        voltage = voltage + step * rates[:, tick].double()
+        sent.append(voltage.floor() / step)
         voltage = voltage - voltage.floor()
-    assert torch.allclose(send(rates, phases(7), axis=1).double(), torch.stack(sent, 1), rtol=1e-6)
+    assert torch.allclose(send(rates, phases(7), step, axis=1).double(), torch.stack(sent, 1), rtol=1e-6)
 
 
 def test_rates_in_half_precision_send_spikes_at_the_same_ticks() -> None:
     rates = torch.rand(2, 2_000, 8, generator=torch.Generator().manual_seed(3)).bfloat16()
-    sent = send(rates, phases(8), axis=1)
+    sent = send(rates, phases(8), PAPER_STEP, axis=1)
     assert sent.dtype == torch.bfloat16
-    assert torch.allclose(sent.float(), send(rates.float(), phases(8), axis=1), rtol=1e-6, atol=0)
+    assert torch.allclose(sent.float(), send(rates.float(), phases(8), PAPER_STEP, axis=1), rtol=1e-6, atol=0)
 
 
 def test_spikes_come_at_the_rate_on_average_and_seldom() -> None:
     rates = torch.rand(4, 5_000, 64, generator=torch.Generator().manual_seed(3))
-    assert abs(send(rates, phases(64), axis=1).mean() - rates.mean()) < 0.01
+    for step in (PAPER_STEP, STEP):
+        assert abs(send(rates, phases(64), step, axis=1).mean() - rates.mean()) < 0.01
     assert 0 < _made("hfformer").eval().spike_rate(_windows(64)) < 1
+
+
+@pytest.mark.parametrize(("name", "height"), [("hfformer", 1 / STEP), ("hfformer_released", 1 / PAPER_STEP)])
+def test_spikes_are_as_high_as_the_variants_step_says(name: ModelName, height: float) -> None:
+    module = _made(name).eval()
+    sent: list[Tensor] = []
+    for part in module.modules():
+        if isinstance(part, (SpikingPReLU, ReleasedSpikingPReLU)):
+            part.register_forward_hook(lambda _, __, out: sent.append(out))
+    module(10 * _windows(8))
+    whole = torch.cat(sent) / height
+    assert torch.allclose(whole, whole.round(), atol=1e-4)
+    assert whole.any()
 
 
 def test_numbers_rise_whatever_they_were_made_of() -> None:

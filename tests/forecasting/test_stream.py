@@ -9,10 +9,10 @@ import pytest
 from tests.forecasting.made_ticks import made_ticks
 
 from tracebank_models.forecasting.settings import ForecastSettings
-from tracebank_models.forecasting.stream import BookRow, Stream
+from tracebank_models.forecasting.stream import Stream
 from tracebank_models.forecasting.training import train
 from tracebank_models.order_book_features.splits import split_by_time
-from tracebank_models.order_book_features.ticks import Ticks
+from tracebank_models.order_book_features.ticks import BookRow, Ticks
 
 TICKS = made_ticks(900, broken=(600,))
 

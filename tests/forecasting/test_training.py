@@ -87,12 +87,19 @@ def test_what_was_killed_ends_as_what_was_not(tmp_path: Path, per_horizon: bool)
 
 
 def test_the_best_epoch_is_kept_and_the_curves_say_which() -> None:
-    trained = _trained(made_ticks(2_000), model="dlinear", epochs=5, learning_rate=0.05)
+    trained = _trained(made_ticks(2_000), model="dlinear", epochs=5, learning_rate=0.05, averaged=0.0)
     losses = trained.curves["validation_loss"]
     assert trained.curves["chosen"].arg_max() == losses.arg_min()
     assert trained.curves["chosen"].sum() == 1
     assert losses.arg_min() < 4  # noise is learned by heart
     assert trained.curves["windows"].to_list() == [trained.curves["windows"][0] * epoch for epoch in range(1, 6)]
+
+
+def test_means_of_weights_know_more_than_the_last_of_them() -> None:
+    ticks = made_ticks(4_000, signal=1.0)
+    mean, last = (_trained(ticks, model="dlinear", learning_rate=0.01, averaged=kept) for kept in (0.99, 0.0))
+    assert mean.curves["validation_loss"].min() < last.curves["validation_loss"].min() - 0.01
+    assert mean.curves["train_loss"][0] == last.curves["train_loss"][0]  # what is learned is the same
 
 
 def test_what_is_loaded_says_the_same(tmp_path: Path) -> None:
@@ -149,6 +156,7 @@ def test_the_papers_plan_goes_in_order_a_model_a_horizon() -> None:
     assert (PAPER.epochs, PAPER.batch, PAPER.warm_up, PAPER.decay, PAPER.learning_rate) == (16, 256, 1000, 0.98, 0.1)
     assert PAPER.per_horizon
     assert not PAPER.shuffled
+    assert (PAPER.averaged, PAPER.spike_step) == (0, 1e-3)
     assert PAPER.members == tuple((horizon,) for horizon in range(1, 31))
 
 

@@ -320,6 +320,14 @@ class Conformance:
         assert_frame_equal(store.read(TICKS, partition=BTC), ticks(15))
         assert_frame_equal(store.read(TICKS, partition=ETH), ticks(4, "ETH"))
 
+    def test_insert_adds_a_few_rows(self, store: SeriesStore) -> None:
+        store.append(TICKS, ticks(10))
+        store.insert(TICKS, ticks(5, first=10))
+        store.insert(TICKS, pl.concat([ticks(4, "ETH"), ticks(5, first=15)]))
+        store.insert(TICKS, ticks(0))
+        assert_frame_equal(store.read(TICKS, partition=BTC), ticks(20))
+        assert_frame_equal(store.read(TICKS, partition=ETH), ticks(4, "ETH"))
+
     def test_append_of_nothing(self, store: SeriesStore) -> None:
         store.append(TICKS, ticks(2))
         assert store.append(TICKS, []).rows == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import tracebank_models.navigation.environments  # registers them
 from tracebank_models.navigation.geometry import X, Y
 from tracebank_models.reinforcement_learning.environments import make
 from tracebank_models.system3.playback import lines_of

@@ -186,11 +186,11 @@ def _ask(settings: Settings, screen: Console) -> None:
     from tracebank.cli.answer_table import Look, write_table
     from tracebank.query.connection import connect
     from tracebank.stores.opening import open_series
-    from tracebank_assets.questions import found
+    from tracebank_assets.offered import questions
 
     connection = connect(settings)
     engine = open_series(settings).engine
-    for meaning, query in [one for texts in found(engine).values() for one in texts.items()]:
+    for meaning, query in [one for texts in questions(engine).values() for one in texts.items()]:
         screen.print(f"\n[bold]{meaning}[/bold]")
         screen.print(query.strip(), style="dim", markup=False, soft_wrap=True)
         with connection.open(query) as answer:

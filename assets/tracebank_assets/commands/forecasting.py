@@ -50,13 +50,14 @@ def train(
     from tracebank_assets.forecasting.keys import FORECASTS_KEY, MODELS_KEY
 
     names = _words(models)
+    traded = _traded(names, signals, fill, fee, delay)
     changes: dict[str, Any] = {"price": price, "features": features} | ({"epochs": epochs} if epochs else {})
     validation = min(0.1, 1 - train_share)
     trained = {"venue": venue, "seeds": list(range(seeds)), "changes": changes, "train": train_share}
     trained |= {"validation": validation} | ({"models": names} if names else {})
     # Of a day that was learned from whole nothing is left to judge by.
     is_judged = train_share + validation < 1 - 1e-9
-    judged = {FORECASTS_KEY: {"models": names}, **_traded(names, signals, fill, fee, delay)} if is_judged else {}
+    judged = {FORECASTS_KEY: {"models": names}, **traded} if is_judged else {}
     _run(symbol, day, {MODELS_KEY: trained, **judged}, show_after=is_judged)
 
 
@@ -93,8 +94,9 @@ def follow(
         str, typer.Argument(help="Key of a model, or its first characters; `relational.forecast_models`.")
     ],
     replay: Annotated[
-        list[Path] | None, typer.Option(help="A recording to forecast as if it came now; may stand again.")
+        list[Path] | None, typer.Option(exists=True, help="A recording to forecast as if it came now; may stand again.")
     ] = None,
+    paced: Annotated[bool, typer.Option(help="A recording comes at its own pace, as live ticks do.")] = False,
     minutes: Annotated[float | None, typer.Option(min=0.01, help="Without it, until Ctrl-C.")] = None,
 ) -> None:
     """Forecast each new tick of a model's venue, which is recorded meanwhile; rows go to series.forecasts."""
@@ -104,14 +106,18 @@ def follow(
     from tracebank_assets.forecasting.follow import follow_files, follow_live, model_named
     from tracebank_assets.market.depth_requests import RecordingError
 
+    if paced and not replay:
+        raise click.UsageError("--paced: is of --replay, which names no recording")
+    if replay and minutes is not None and not paced:
+        raise click.UsageError("--minutes: is not allowed with --replay that is not --paced")
+    seconds = None if minutes is None else 60 * minutes
     screen = Console(stderr=True, highlight=False, markup=False)
     with catalogue() as (settings, relational):
         series, chosen = open_series(settings), model_named(relational, model)
         try:
             if replay:
-                done = follow_files(series, chosen, replay)
+                done = follow_files(series, chosen, replay, at_pace=paced, seconds=seconds)
             else:
-                seconds = None if minutes is None else 60 * minutes
                 done = follow_live(series, chosen, settings.incoming, seconds, screen.print)
         except (RecordingError, OSError) as error:
             raise click.ClickException(str(error)) from error
@@ -120,7 +126,7 @@ def follow(
     )
     click.echo(
         f"from a tick to its forecast {done.to_forecast.p50:.2f} ms (p99 {done.to_forecast.p99:.2f}), "
-        f"to its rows {done.to_stored.p50:.0f} ms (p99 {done.to_stored.p99:.0f})"
+        f"to its rows {done.to_stored.p50:.1f} ms (p99 {done.to_stored.p99:.1f})"
     )
     if not done.forecasts:
         raise click.ClickException(f"nothing of {chosen['symbol']} was forecast: fewer ticks came than a window has")
@@ -130,10 +136,14 @@ def _traded(models: list[str], signals: str, fill: str, fee: float, delay: int) 
     from tracebank_assets.forecasting.keys import BACKTESTS_KEY
     from tracebank_models.backtest.settings import StrategySettings
     from tracebank_models.checked_settings import changed_settings
+    from tracebank_models.forecasting.settings import ForecastSettings
 
     words = _words(signals)
-    if not words or not all(word.isdigit() for word in words):
-        raise click.UsageError(f"--signals: {signals!r} is not allowed; allowed: odd whole numbers with commas between")
+    most = 2 * (ForecastSettings().horizons[-1] - StrategySettings().horizon) + 1
+    if not words or not all(word.isdecimal() and int(word) % 2 and int(word) <= most for word in words):
+        raise click.UsageError(
+            f"--signals: {signals!r} is not allowed; allowed: odd numbers up to {most} with commas between"
+        )
     strategy = {"fill": fill, "taker_fee": fee, "delay": float(delay)}
     try:  # before anything is trained
         changed_settings(StrategySettings(), strategy, "strategy")
@@ -160,6 +170,8 @@ def _run(symbol: str, day: str, configs: dict[dg.AssetKey, dict[str, Any]], *, s
         raise click.ClickException(str(error)) from error
     if show_after:
         show(symbol, str(chosen))
+    else:
+        click.echo(f"trained on all of {chosen}; a later day shows how good: tracebank forecast judge {symbol} --day …")
 
 
 def _day(given: str) -> date:

@@ -14,6 +14,7 @@ import dagster as dg
 import numpy as np
 from sqlalchemy import func, select
 
+from tracebank.explorer import LONGEST_TEXT
 from tracebank.settings import Settings
 from tracebank.stores.opening import open_relational
 from tracebank.stores.relational import RelationalStore
@@ -22,7 +23,6 @@ from tracebank_assets.explorer.text_answer import Asked, answer
 from tracebank_assets.language_models.catalogue import load_catalogued
 from tracebank_assets.neuron_graphs.catalogue import match_nodes
 from tracebank_assets.neuron_graphs.keys import GRAPHS
-from tracebank_assets.neuron_graphs.shown import LONGEST_TEXT
 from tracebank_assets.neuron_graphs.units import units_of
 from tracebank_schemas.language_model import LanguageModel
 from tracebank_schemas.ledger import Materialization

@@ -16,10 +16,11 @@ from pydantic import Field
 from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
-from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
 from tracebank_assets.forecasting.forecasts import STORED
 from tracebank_assets.forecasting.keys import BOOK_KEY, FORECASTS_KEY, GROUP
-from tracebank_assets.forecasting.stored_ticks import stored_ticks
+from tracebank_assets.forecasting.shown import label
+from tracebank_assets.forecasting.stored_ticks import DayOfTicks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, Materialised, materialised
 from tracebank_assets.sparklines import sparkline
@@ -70,12 +71,15 @@ def backtests(context: dg.AssetExecutionContext, config: BacktestsConfig, stores
     from tracebank_models.backtest.nulls import compare
 
     day, symbol = day_and_symbol(context)
-    asked = models_for(stores.relational, day, symbol, config.models)
+    books = DayOfTicks(stores, day, symbol)
+    asked = judged_models(
+        stores.relational, models_for(stores.relational, day, symbol, config.models), books, context.log.warning
+    )
     found: list[_Strategy] = []
     with materialised(context, stores) as made:
         with track(f"backtests of {symbol}", len(asked) * len(config.signals)) as advance:
             for model in asked:
-                ticks, signals, first = forecast_ticks(stores, model, day, symbol)
+                ticks, signals, first = forecast_ticks(stores, model, books)
                 for count in dict.fromkeys(config.signals):
                     settings = strategy_of(config.strategy, model["horizons"], count)
                     compared = compare(ticks, signals, settings, config.random_runs)
@@ -105,6 +109,11 @@ class _Strategy:
         told = (kind, self.model["model"], str(self.day), self.compared.strategy.settings.hash)
         return hashlib.sha256("|".join(told).encode()).hexdigest()[:16]
 
+    @property
+    def label(self) -> str:
+        """What its figures and its picture are named by."""
+        return label(self.model["name"], self.model["seed"]).replace(" ", "_")
+
 
 def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int) -> "StrategySettings":
     """Settings of a strategy that trades where `count` forecasts around its own horizon agree.
@@ -119,25 +128,31 @@ def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int)
     return dataclasses.replace(settings, signals=centred(horizons, settings.horizon, count))
 
 
-def forecast_ticks(stores: Stores, model: Row, day: date, symbol: str) -> "tuple[Ticks, NDArray[np.float32], int]":
+def forecast_ticks(stores: Stores, model: Row, books: DayOfTicks) -> "tuple[Ticks, NDArray[np.float32], int]":
     """The ticks that a model is judged on, its forecasts of every horizon, `[n, horizons]`, NaN where there is none,
     and which row of the day is the first of them.
 
     Raises:
-        dg.Failure: nothing of the day was forecast by the model.
+        dg.Failure: nothing of the day was forecast by the model, or what was is of other rows than are stored now.
     """
-    ticks = stored_ticks(stores, day, symbol, model["venue"], model["clock"])
-    rows = judged_rows(stores.relational, model, day, len(ticks))
+    day, symbol, ticks = books.day, books.symbol, books.of(model)
+    rows = judged_rows(stores.relational, model, books)
     partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
-    told = stores.series.read(FORECASTS, partition=partition, columns=["row", "horizon", "quantile", "value"])
+    told = stores.series.read(FORECASTS, partition=partition, columns=["ts", "row", "horizon", "quantile", "value"])
     told = told.filter(pl.col("quantile").is_null() | (pl.col("quantile") == 0.5))
     if told.is_empty():
         raise dg.Failure(
             f"model {model['model']} has no forecasts of {symbol} on {day}; materialise forecasting/forecasts"
         )
+    at = told["row"].to_numpy()
+    if at.max() not in rows or (ticks.times[at] != told["ts"].to_physical().to_numpy()).any():
+        raise dg.Failure(
+            f"forecasts of model {model['model']} are of other rows of {symbol} on {day} than are stored; "
+            "materialise forecasting/forecasts"
+        )
     signals = np.full((len(rows), len(model["horizons"])), np.nan, np.float32)
     place = np.searchsorted(model["horizons"], told["horizon"].to_numpy())
-    signals[told["row"].to_numpy() - rows.start, place] = told["value"].to_numpy()
+    signals[at - rows.start, place] = told["value"].to_numpy()
     return ticks.part(rows), signals, rows.start
 
 
@@ -181,10 +196,10 @@ def _trades(one: "_Strategy") -> pl.DataFrame:
 
 
 def _lines(found: "list[_Strategy]") -> "dict[str, tuple[dict[str, BacktestResult], pl.DataFrame]]":
-    """For each architecture the lines of a picture, and the band of chance beside its strategy of most signals."""
+    """For each architecture and seed a picture's lines, and the band of chance beside its strategy of most signals."""
     pictures: dict[str, tuple[dict[str, BacktestResult], pl.DataFrame]] = {}
     for one in sorted(found, key=lambda one: one.signals):
-        lines = {} if (name := one.model["name"]) not in pictures else pictures[name][0]
+        lines = {} if (name := one.label) not in pictures else pictures[name][0]
         lines[f"{one.signals} signal{'s' * (one.signals > 1)}"] = one.compared.strategy
         lines["holding"] = one.compared.holding
         pictures[name] = lines, one.compared.band
@@ -194,9 +209,9 @@ def _lines(found: "list[_Strategy]") -> "dict[str, tuple[dict[str, BacktestResul
 def _figures(found: "list[_Strategy]", pictures: Mapping[str, Path]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {f"plot_{name}": dg.MetadataValue.path(str(path)) for name, path in pictures.items()}
     for one in found:
-        label, strategy = f"{one.model['name']}_{one.signals}", one.compared.strategy
-        figures[f"{label}_pnl"] = round(strategy.summary.pnl_net, 4)
-        figures[f"{label}_equity_line"] = sparkline(strategy.equity["equity"].to_list())
+        named, strategy = f"{one.label}_{one.signals}", one.compared.strategy
+        figures[f"{named}_pnl"] = round(strategy.summary.pnl_net, 4)
+        figures[f"{named}_equity_line"] = sparkline(strategy.equity["equity"].to_list())
     return figures
 
 

@@ -1,7 +1,7 @@
 """Models that stand, and which of them a day is forecast by."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
+from tracebank_assets.forecasting.stored_ticks import DayOfTicks, moment
 from tracebank_schemas.forecasting import ForecastModel, ForecastSplit
 
 Row = dict[str, Any]
@@ -52,19 +53,48 @@ def _told(row: Row) -> tuple[str, ...]:
     return row["venue"], str(row["day"]), json.dumps(row["settings"], sort_keys=True)
 
 
-def judged_rows(relational: RelationalStore, model: Row, day: date, ticks: int) -> range:
+def judged_models(
+    relational: RelationalStore, models: Sequence[Row], ticks: DayOfTicks, tell: Callable[[str], object]
+) -> list[Row]:
+    """Models that something of a day is left to judge on; the others are told of, and do not keep these from it.
+
+    Raises:
+        dg.Failure: there is none.
+    """
+    kept, reasons = list[Row](), list[str]()
+    for model in models:
+        try:
+            judged_rows(relational, model, ticks)
+        except dg.Failure as failure:
+            reasons.append(failure.description or "")
+        else:
+            kept.append(model)
+    if not kept:
+        raise dg.Failure(reasons[0])
+    for reason in reasons:
+        tell(reason)
+    return kept
+
+
+def judged_rows(relational: RelationalStore, model: Row, ticks: DayOfTicks) -> range:
     """Rows of a day that a model is judged on: of its own day the test, of a later one all.
 
     Raises:
-        dg.Failure: its own day was learned from whole.
+        dg.Failure: its own day was learned from whole, or has other rows by now: what was learned from cannot be told.
     """
-    if model["day"] != day:
-        return range(ticks)
-    query = select(ForecastSplit.first_row, ForecastSplit.last_row).where(
-        ForecastSplit.model == model["model"], ForecastSplit.split == "test"
-    )
+    times = ticks.of(model).times
+    if model["day"] != ticks.day:
+        return range(len(times))
+    row = ForecastSplit
+    query = select(row.split, row.first_row, row.last_row, row.first_ts, row.last_ts)
     with relational.reading() as session:
-        found: Sequence[Any] = session.execute(query).all()
-    if not found:
-        raise dg.Failure(f"model {model['model']} learned from all of {day}; nothing of it is left to judge it on")
-    return range(found[0].first_row, found[0].last_row + 1)
+        found: Sequence[Any] = session.execute(query.where(row.model == model["model"])).all()
+    if any(
+        last >= len(times) or (moment(times[first]), moment(times[last])) != (first_ts, last_ts)
+        for _, first, last, first_ts, last_ts in found
+    ):
+        raise dg.Failure(f"model {model['model']} learned from other rows of {ticks.day} than are stored; train anew")
+    for split, first, last, *_ in found:
+        if split == "test":
+            return range(first, last + 1)
+    raise dg.Failure(f"model {model['model']} learned from all of {ticks.day}; nothing of it is left to judge it on")

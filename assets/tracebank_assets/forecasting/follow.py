@@ -2,28 +2,33 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from sqlalchemy import select
 
+from tracebank.stores.faults import FrameRefused, StoreError
 from tracebank.stores.relational import RelationalStore
 from tracebank.stores.series_store import SeriesStore
+from tracebank.tables.writer import Writer
 from tracebank_assets.forecasting.catalogue import Row
 from tracebank_assets.forecasting.forecasts import LIVE, REPLAYED
 from tracebank_assets.forecasting.forward import Forecaster, Forwarded, forward
-from tracebank_assets.forecasting.line_sources import Received, recorded_live, replayed
+from tracebank_assets.forecasting.line_sources import Received, paced, recorded_live, replayed
 from tracebank_schemas.forecasting import FORECASTS, ForecastModel
-
-if TYPE_CHECKING:
-    from tracebank_models.forecasting.stream import Stream
+from tracebank_schemas.series import Partition
 
 STREAMS = ("depth10@100ms",)
 """What a model is shown: ten levels a side, ten times a second."""
+_WAITS: Final = (0.0, 0.5, 2.0)
+"""Seconds between attempts to store rows where the store went."""
+_LOOKED_AROUND: Final = timedelta(microseconds=1)
+"""Stored times are finer than those that rows are asked for by."""
 
 
 def model_named(relational: RelationalStore, given: str) -> Row:
@@ -68,58 +73,90 @@ def follow_live(
         if seconds is not None:
             loop.call_later(seconds, stop.set)
         lines = recorded_live(venue, [model["symbol"]], STREAMS, folder, stop, tell=tell)
-        return await _forwarded(series, model, lines, LIVE, 1.0)
+        return await _forwarded(series, model, lines, LIVE, batch_s=0.0)
 
     return asyncio.run(run())
 
 
-def follow_files(series: SeriesStore, model: Row, paths: Sequence[Path]) -> Forwarded:
+def follow_files(
+    series: SeriesStore, model: Row, paths: Sequence[Path], *, at_pace: bool = False, seconds: float | None = None
+) -> Forwarded:
     """Forecast each tick of finished recordings, as if it came now; what an earlier replay wrote is replaced.
+
+    Args:
+        series: where forecasts are appended.
+        model: row of `forecast_models`.
+        paths: of the recordings.
+        at_pace: a line comes when it did after the first, and its forecast is stored at once; else as fast as may be.
+        seconds: of the recordings at their pace; None: all.
 
     Raises:
         OSError: A file cannot be read.
     """
-    return asyncio.run(_forwarded(series, model, replayed(paths), REPLAYED, 3_600.0))
+    lines = paced(replayed(paths), seconds) if at_pace else replayed(paths)
+    return asyncio.run(_forwarded(series, model, lines, REPLAYED, batch_s=0.0 if at_pace else 3_600.0))
 
 
 async def _forwarded(
-    series: SeriesStore, model: Row, lines: AsyncGenerator[Received, None], made: str, batch_s: float
+    series: SeriesStore, model: Row, lines: AsyncGenerator[Received, None], made: str, *, batch_s: float
 ) -> Forwarded:
     from tracebank_models.forecasting.forecaster import load
 
     trained = load(Path(model["path"]))
     forecaster = Forecaster(
-        model["model"], trained.settings.horizons, trained.settings.said or (None,),
-        lambda: _Pushed(trained.stream()), made,
-    )  # fmt: skip
-    cleared: set[Any] = set()
+        model["model"], trained.settings.horizons, trained.settings.said or (None,), trained.stream, made
+    )
 
-    def write(frame: pl.DataFrame) -> None:
-        for day in frame["ts"].dt.date().unique():
-            if made == REPLAYED and day not in cleared:
-                partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
-                series.delete(FORECASTS, partition)
-                cleared.add(day)
-        series.append(FORECASTS, frame)
+    def partition(day: date) -> Partition:
+        return {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
 
     series.create(FORECASTS)
-    return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
+    with ExitStack() as ending:
+        days: dict[date, Writer] = {}
+
+        def replace(day: date, rows: pl.DataFrame) -> None:
+            if day not in days:
+                days[day] = ending.enter_context(series.writer(FORECASTS, partition(day)))
+            days[day].write(rows)
+
+        def append(day: date, rows: pl.DataFrame) -> None:
+            insert_once(series, partition(day), rows)
+
+        # A replay that fails leaves what an earlier one wrote.
+        write_day = replace if made == REPLAYED else append
+
+        def write(frame: pl.DataFrame) -> None:
+            for _, rows in frame.group_by(pl.col("ts").dt.date(), maintain_order=True):
+                write_day(rows["ts"].dt.date().item(0), rows)
+
+        return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
 
 
-class _Pushed:
-    """A model's stream, as the loop pushes ticks into it."""
+def insert_once(series: SeriesStore, partition: Partition, rows: pl.DataFrame) -> None:
+    """Add forecasts to a partition, once: where the answer is lost, they are looked for before they are added again.
 
-    def __init__(self, stream: "Stream") -> None:
-        self._stream = stream
+    Raises:
+        StoreError: the store failed, and again.
+    """
+    tried = False
+    for wait in (*_WAITS, None):
+        try:
+            if not (tried and _are_there(series, partition, rows)):
+                tried = True
+                series.insert(FORECASTS, rows)
+            return
+        except FrameRefused:
+            raise
+        except StoreError:
+            if wait is None:
+                raise
+            time.sleep(wait)
 
-    def push(
-        self,
-        time_ns: int,
-        bid_price: NDArray[np.float64],
-        bid_qty: NDArray[np.float64],
-        ask_price: NDArray[np.float64],
-        ask_qty: NDArray[np.float64],
-    ) -> NDArray[np.floating] | None:
-        from tracebank_models.forecasting.stream import BookRow
 
-        return self._stream.push(BookRow(time_ns, bid_price, bid_qty, ask_price, ask_qty))
+def _are_there(series: SeriesStore, partition: Partition, rows: pl.DataFrame) -> bool:
+    """Whether rows of a tick are there: of one insert all are, or none."""
+    first, last = rows["ts"].dt.cast_time_unit("us").sort()[[0, -1]]
+    told = series.read(
+        FORECASTS, partition=partition, columns=["ts", "row"], start=first, end=last + _LOOKED_AROUND, ordered=False
+    )
+    return not told.join(rows, on=["ts", "row"], how="semi").is_empty()

@@ -1,7 +1,6 @@
 """Asset `forecasting/forecasts`: what every model says of a day, and how good that is."""
 
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,11 +11,12 @@ from pydantic import Field
 
 from tracebank.progress import track
 from tracebank.resources import Stores
+from tracebank.stores.relational import RelationalStore
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
 from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP, MODELS_KEY
-from tracebank_assets.forecasting.stored_ticks import stored_ticks
+from tracebank_assets.forecasting.stored_ticks import DayOfTicks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, materialised
 from tracebank_assets.sparklines import sparkline
@@ -69,9 +69,14 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
     finite, told = True, []
     with materialised(context, stores) as made:
         made.device = str(device)
-        found = models_for(stores.relational, day, symbol, config.models)
-        said = _Said(stores, day, symbol, str(device))
-        controls = [model for model in models_for(stores.relational, day, symbol) if model["name"] == CONTROL]
+        said = _Said(stores.relational, DayOfTicks(stores, day, symbol), str(device))
+        asked, every = (models_for(stores.relational, day, symbol, names) for names in (config.models, ()))
+        found = judged_models(stores.relational, asked, said.ticks, context.log.warning)
+        controls = [
+            model
+            for model in judged_models(stores.relational, every, said.ticks, context.log.debug)
+            if model["name"] == CONTROL
+        ]
         with track(f"forecasts of {symbol}", len(found)) as advance:
             for model in found:
                 made.inputs[model["model"]] = model["code_version"]
@@ -79,7 +84,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
                 finite &= bool(np.isfinite(forecast.values).all())
                 partition = {"day": day, "symbol": symbol, "model": model["model"], "made": STORED}
                 made.into(FORECASTS, partition).write(forecast_frame(model["model"], ticks, forecast, STORED))
-                control = next((said.by(one)[1] for one in controls[::-1] if is_control_of(one, model)), None)
+                control = next((said.by(one)[1] for one in controls[::-1] if said.alike(one, model)), None)
                 scored = scores(forecast, ticks, control)
                 told.append(scored.with_columns(model=pl.lit(model["model"]), day=pl.lit(day)))
                 advance(1)
@@ -93,29 +98,31 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
 class _Said:
     """What models say of a day, each asked once."""
 
-    stores: Stores
-    day: date
-    symbol: str
+    relational: RelationalStore
+    ticks: DayOfTicks
     device: str
-    _ticks: "dict[str, Ticks]" = field(default_factory=dict)
     _forecasts: "dict[str, Forecasts]" = field(default_factory=dict)
 
     def by(self, model: Row) -> "tuple[Ticks, Forecasts]":
         """The day's ticks and a model's forecasts of those that it is judged on."""
         from tracebank_models.forecasting.forecaster import load
 
-        venue, key = model["venue"], model["model"]
-        if venue not in self._ticks:
-            self._ticks[venue] = stored_ticks(self.stores, self.day, self.symbol, venue, model["clock"])
-        ticks = self._ticks[venue]
+        key, ticks = model["model"], self.ticks.of(model)
         if key not in self._forecasts:
-            rows = judged_rows(self.stores.relational, model, self.day, len(ticks))
+            rows = self._rows(model)
             self._forecasts[key] = load(Path(model["path"])).forecast(ticks, rows, self.device)
         return ticks, self._forecasts[key]
 
+    def alike(self, one: Row, model: Row) -> bool:
+        """Whether a linear control stands beside a model: it is judged on the same rows, and learned none of them."""
+        return is_control_of(one, model) and self._rows(one) == self._rows(model)
+
+    def _rows(self, model: Row) -> range:
+        return judged_rows(self.relational, model, self.ticks)
+
 
 def is_control_of(one: Row, model: Row) -> bool:
-    """Whether a linear control forecasts what a model does, of the same rows."""
+    """Whether a linear control forecasts what a model does, of the same day."""
     same = ("venue", "day", "price", "horizons", "quantiles", "look_back")
     return all(one[name] == model[name] for name in same)
 

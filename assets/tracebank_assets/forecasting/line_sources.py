@@ -9,10 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from tracebank_assets.market.recording import Recorder
 from tracebank_models.market.binance_streams import StreamVenue
 from tracebank_models.market.codecs import iter_line_blocks
 from tracebank_models.market.followed_files import FollowedFiles
+from tracebank_models.market.timestamps import to_nanoseconds
 
 _BLOCK = 256
 
@@ -21,7 +24,7 @@ class Received(NamedTuple):
     """A line, and when it was had."""
 
     at_ns: int
-    """Since 1970: when it came off the wire, or was read from a file."""
+    """Since 1970: when it came off the wire, was read from a file, or was due."""
     line: bytes
 
 
@@ -105,3 +108,24 @@ async def replayed(paths: Iterable[Path]) -> AsyncGenerator[Received, None]:
             for line in block:
                 yield Received(time.time_ns(), line)
             await asyncio.sleep(0)
+
+
+async def paced(lines: AsyncGenerator[Received, None], seconds: float | None = None) -> AsyncGenerator[Received, None]:
+    """Yield recorded lines when they came after the first, and as had when they were due, whoever was late for them.
+
+    Args:
+        lines: of finished files; one that says no time is due with the one before it.
+        seconds: of the recording; None: all.
+    """
+    began = due = time.time_ns()
+    first = None
+    async for _, line in lines:
+        if (told := line.partition(b" ")[0]).isdigit():
+            received = int(to_nanoseconds(np.array([int(told)]))[0][0])
+            first = received if first is None else first
+            due = max(due, began + received - first)
+        if seconds is not None and due - began > 1e9 * seconds:
+            break
+        await asyncio.sleep(max(0.0, (due - time.time_ns()) / 1e9))
+        yield Received(due, line)
+    await lines.aclose()

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from tracebank_assets.artifacts import artifact
 from tracebank_assets.code_version import code_version
 from tracebank_assets.devices import prepared_device
 from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP
-from tracebank_assets.forecasting.stored_ticks import stored_ticks
+from tracebank_assets.forecasting.stored_ticks import moment, stored_ticks
 from tracebank_assets.language_models.curves import long_curve
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
 from tracebank_assets.materialised import Figure, materialised
@@ -169,11 +169,12 @@ def _trained(
     from tracebank_models.forecasting.training import train
 
     folder = model_folder(settings, key)
+    checkpoint = folder.with_name(f".{key}.checkpoint")
     if folder.is_dir():
+        checkpoint.unlink(missing_ok=True)  # of a run that was killed between the two
         advance(_work(asked, split))
         return load(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder.with_name(f".{key}.checkpoint")
     trained = train(asked, ticks, split, settings.device, advance, checkpoint)
     trained.save(folder)
     checkpoint.unlink(missing_ok=True)
@@ -227,11 +228,6 @@ def _split_rows(key: str, settings: "ForecastSettings", ticks: "Ticks", split: "
         for name, rows in split._asdict().items()
         if len(rows)
     ]
-
-
-def moment(time: Any) -> datetime:
-    """A time in ns since 1970 as a datetime, in microseconds."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(time) // 1_000)
 
 
 def _by_step(one: "TrainedForecaster") -> pl.DataFrame:

@@ -46,14 +46,14 @@ def forecast_grids(relational: RelationalStore, symbol: str, day: date) -> list[
         # Of a name and seed that was trained in several ways the newest is shown; rows have all.
         newest = {(name, seed): row["model"] for name, seed, row in told}
         kept = [
-            (_label(name, seed), row.row())
+            (label(name, seed), row.row())
             for name, seed, row in session.execute(earned)
             if newest.get((name, seed)) == row.model
         ]
     told = [one for one in told if newest[one[:2]] == one[2]["model"]]
     if not told:
         raise ValueError(f"day: nothing of {symbol} was forecast on {day}; 'tracebank forecast train' does it")
-    return [_scores_grid(told, f"{symbol}, {day}"), *([_earned_grid(kept, f"{symbol}, {day}")] if kept else [])]
+    return [_scores_grid(told, f"{symbol}, {day}"), *_earned_grids(kept, f"{symbol}, {day}")]
 
 
 def _scores_grid(told: list[tuple[str, int, dict[str, Any]]], what: str) -> Grid:
@@ -64,11 +64,12 @@ def _scores_grid(told: list[tuple[str, int, dict[str, Any]]], what: str) -> Grid
     cells = {(name, seed, row["price"], row["horizon"]): row for name, seed, row in told}
     for name, seed, price in sorted({key[:3] for key in cells}):
         shown = [_about(cells.get((name, seed, price, horizon))) for horizon in _HORIZONS]
-        grid.add_row(_label(name, seed), price, *shown)
+        grid.add_row(label(name, seed), price, *shown)
     return grid
 
 
-def _label(name: str, seed: int) -> str:
+def label(name: str, seed: int) -> str:
+    """A model's name, with its seed where that is not the first."""
     return f"{name} {seed}" if seed else name
 
 
@@ -77,6 +78,21 @@ def _about(row: dict[str, Any] | None) -> str:
         return ""
     half = "" if row["low"] is None else f"±{(row['high'] - row['low']) / 2:.3f}"
     return f"{row['value']:.3f}{half}"
+
+
+def _earned_grids(kept: list[tuple[str, dict[str, Any]]], what: str) -> list[Grid]:
+    """A grid for each way of trading, which is named where there are several."""
+    ways: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for one in kept:
+        ways.setdefault(str({**one[1]["settings"], "signals": ()}), []).append(one)
+    settings = [{**rows[0][1]["settings"], "signals": ()} for rows in ways.values()]
+    differ = (
+        [name for name, value in settings[0].items() if any(one[name] != value for one in settings)] if ways else []
+    )
+    return [
+        _earned_grid(rows, what + "".join(f", {name} {told[name]}" for name in differ))
+        for rows, told in zip(ways.values(), settings, strict=True)
+    ]
 
 
 def _earned_grid(kept: list[tuple[str, dict[str, Any]]], what: str) -> Grid:

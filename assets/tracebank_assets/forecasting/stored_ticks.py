@@ -1,7 +1,9 @@
 """Ticks of a stored day: rows of `series.book` of one venue, broken where updates were lost."""
 
-from datetime import date
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -45,6 +47,28 @@ def stored_ticks(stores: Stores, day: date, symbol: str, venue: str = "", clock:
     book = book.filter(venue=venue)
     usual: Clock = "exchange" if book["local_ts"].null_count() else "local"
     return read_ticks(book, gaps_of(stores, day, symbol, venue), clock or usual)
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfTicks:
+    """The ticks of a day and symbol, of each venue and clock read once."""
+
+    stores: Stores
+    day: date
+    symbol: str
+    _read: "dict[tuple[str, str], Ticks]" = field(default_factory=dict)
+
+    def of(self, model: Mapping[str, Any]) -> "Ticks":
+        """The ticks that a row of `forecast_models` is shown: of its venue, on its clock."""
+        key = model["venue"], model["clock"]
+        if key not in self._read:
+            self._read[key] = stored_ticks(self.stores, self.day, self.symbol, *key)
+        return self._read[key]
+
+
+def moment(time: Any) -> datetime:
+    """A time in ns since 1970 as a datetime, in microseconds."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(time) // 1_000)
 
 
 def gaps_of(stores: Stores, day: date, symbol: str, venue: str) -> pl.DataFrame:

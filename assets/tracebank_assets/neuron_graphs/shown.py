@@ -7,7 +7,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, select
 
 from tracebank.cli.grid import NUMBER, PROSE, Grid
-from tracebank.explorer import unit_search
+from tracebank.explorer import LONGEST_TEXT, unit_search
 from tracebank.explorer.unit_search import Filter
 from tracebank.settings import Settings
 from tracebank.stores.relational import RelationalStore
@@ -20,8 +20,6 @@ from tracebank_schemas.sparse_autoencoder import FeatureExplanation, FeatureScor
 if TYPE_CHECKING:
     from tracebank_models.neuron_graphs.graph import NeuronGraph as Graph
 
-LONGEST_TEXT: Final = 100_000
-"""Characters of a text that a unit is shown on."""
 _GRAPH: Final = "neuron_graph"
 
 

@@ -1,9 +1,11 @@
 """How much of a planted signal forecasters find: R² on the mid beside what can be reached, and beside nulls.
 
 A market is simulated with a signal of known strength, forecasters learn from its first part and are judged on its
-last. Beside them: what a forecast that knows the signal and its phase reaches, the same without the phase, a regression
-on the signal alone, the same models where the levels that carry the signal are permuted over ticks, and, with
-`--r2 0`, a market without a signal. Run it with `python -m tracebank_benchmarks.forecasting.ceiling`.
+last. Beside them: what a forecast that knows the signal and its phase reaches in the whole market and, with a slope
+fitted where models learn, on the rows judged; the same without the phase; the same models where the levels that carry
+the signal are permuted over ticks; and, with `--r2 0`, a market without a signal. Models are trained for the price
+that they are judged on: the weighted mid also moves with the quantities it is made of, and what a forecast says of that
+is noise on the mid. Run it with `python -m tracebank_benchmarks.forecasting.ceiling`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from tracebank_models.order_book_features.permuted import outer_levels_permuted
 from tracebank_models.order_book_features.reading import read_ticks
 from tracebank_models.order_book_features.splits import Split, split_by_time
 from tracebank_models.order_book_features.targets import targets
-from tracebank_models.order_book_features.ticks import Ticks
+from tracebank_models.order_book_features.ticks import Price, Ticks
 
 SYMBOL, VENUE = "SYNBTC", "synthetic_a"
 HORIZONS: Final = (1, 3, 10, 20, 30)
@@ -41,7 +43,7 @@ _SIGNAL: Final = tuple(f"imbalance_{level}" for level in range(5, 10))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """R² of one forecast on the mid's return, by seed and horizon."""
+    """R² of one forecast, by seed and horizon."""
 
     what: str
     seed: int
@@ -64,22 +66,32 @@ def market_of(seed: int, hours: float, r2: float, horizon_s: int) -> SyntheticMa
     )
 
 
-def one_feature(ticks: Ticks, split: Split) -> list[float]:
-    """R² of a regression on the mean of the outer levels' imbalance, fitted on the rows that train."""
+def of_the_signal(ticks: Ticks, split: Split, price: Price, window_ticks: int = 0) -> list[float]:
+    """R² of a regression on the mean of the outer levels' imbalance, fitted on the rows that train.
+
+    Args:
+        ticks: Of a whole market: none is left out.
+        split: Which rows train, and which are judged.
+        price: Whose returns.
+        window_ticks: How long a signal stands: the phase is known, and what is foretold is the part still to come and
+            within the horizon. 0: the phase is not known.
+    """
     signal = feature_matrix(ticks, _SIGNAL).mean(1).astype(np.float64)
-    wanted = targets(ticks, "mid", HORIZONS).astype(np.float64)
+    wanted = targets(ticks, price, HORIZONS).astype(np.float64)
     found = []
-    for column in range(len(HORIZONS)):
-        known = ~np.isnan(wanted[:, column])
-        fit, judged = (np.array([at for at in rows if known[at]]) for rows in (split.train, split.test))
-        slope = signal[fit] @ wanted[fit, column] / (signal[fit] @ signal[fit])
-        left = wanted[judged, column] - slope * signal[judged]
+    for column, horizon in enumerate(HORIZONS):
+        seen, known = signal, ~np.isnan(wanted[:, column])
+        if window_ticks:
+            seen = signal * np.minimum(horizon, window_ticks - np.arange(len(ticks)) % window_ticks)
+        fit, judged = (np.array(rows)[known[rows.start : rows.stop]] for rows in (split.train, split.test))
+        slope = seen[fit] @ wanted[fit, column] / (seen[fit] @ seen[fit])
+        left = wanted[judged, column] - slope * seen[judged]
         found.append(float(1 - (left @ left) / (wanted[judged, column] @ wanted[judged, column])))
     return found
 
 
 def measure(
-    seed: int, hours: float, r2: float, horizon_s: int, models: list[str], changes: dict[str, Any]
+    seed: int, hours: float, r2: float, horizon_s: int, price: Price, models: list[str], changes: dict[str, Any]
 ) -> list[Found]:
     """Everything of one market."""
     market = market_of(seed, hours, r2, horizon_s)
@@ -91,17 +103,20 @@ def measure(
         for name in ("reachable", "one_feature"):
             what = {"reachable": "reachable", "one_feature": "reachable, no phase"}[name]
             found += [Found(what, seed, h, v, None, 0) for h, v in zip(HORIZONS, best[name], strict=True)]
-    beside = one_feature(ticks, split)
+        per_window = horizon_s * 1_000 // market.snapshot_interval_ms
+        beside = of_the_signal(ticks, split, price, per_window)
+        found += [Found("signal and phase", seed, h, v, None, 0) for h, v in zip(HORIZONS, beside, strict=True)]
+    beside = of_the_signal(ticks, split, price)
     found += [Found("one feature", seed, h, v, None, 0) for h, v in zip(HORIZONS, beside, strict=True)]
     blind = outer_levels_permuted(ticks, seed)
     for name in models:
-        own = {"model": name, "features": "book", "horizons": HORIZONS, "seed": seed, **changes}
+        own = {"model": name, "features": "book", "horizons": HORIZONS, "price": price, "seed": seed, **changes}
         settings = changed_settings(ForecastSettings(), own, name)
         started = time.process_time()
         trained = train(settings, ticks, split, "cpu")
         seconds = time.process_time() - started
         for label, seen in ((name, ticks), (f"{name}, permuted", blind)):
-            told = scores(trained.forecast(seen, split.test), ticks, prices=("mid",), draws=200).filter(metric="r2")
+            told = scores(trained.forecast(seen, split.test), ticks, prices=(price,), draws=200).filter(metric="r2")
             found += [
                 Found(label, seed, row["horizon"], row["value"], row["standard_error"], seconds)
                 for row in told.iter_rows(named=True)
@@ -113,7 +128,7 @@ def table(found: list[Found]) -> Table:
     """Means over seeds, for a terminal."""
     frame = pl.DataFrame(found)
     means = frame.group_by("what", "horizon", maintain_order=True).agg(pl.col("r2", "cpu_s").mean())
-    shown = Table("R² on the mid", *(f"h={horizon}" for horizon in HORIZONS), "CPU s", box=None)
+    shown = Table("R²", *(f"h={horizon}" for horizon in HORIZONS), "CPU s", box=None)
     for (what,), part in means.group_by("what", maintain_order=True):
         seconds = f"{part['cpu_s'][0]:.0f}" if part["cpu_s"][0] else ""
         shown.add_row(str(what), *(f"{value:.4f}" for value in part["r2"]), seconds)
@@ -123,18 +138,22 @@ def table(found: list[Found]) -> Table:
 def main(
     hours: Annotated[float, typer.Option(min=0.05, max=24, help="Of the market.")] = 2.0,
     seeds: Annotated[int, typer.Option(min=1, help="Markets, each with its models.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Of the seeds.")] = 0,
     r2: Annotated[float, typer.Option(min=0, max=0.9, help="Of the planted signal; 0 plants none.")] = 0.3,
     horizon_s: Annotated[int, typer.Option(min=1, help="Seconds that a signal lasts.")] = 3,
     models: Annotated[str, typer.Option(help="With commas between.")] = ",".join(SHOWN),
+    price: Annotated[Price, typer.Option(help="That is forecast and judged.")] = "mid",
     epochs: Annotated[int, typer.Option(min=1, help="Of training.")] = 4,
     windows: Annotated[int, typer.Option(min=64, help="Of an epoch.")] = 40_000,
+    changes: Annotated[str, typer.Option(help="To the settings of every model, in JSON.")] = "{}",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what forecasters find of a planted signal."""
-    changes = {"epochs": epochs, "windows_per_epoch": windows, "decay": 0.6, "validation_windows": 10_000}
+    plan = {"epochs": epochs, "windows_per_epoch": windows, "decay": 0.6, "validation_windows": 10_000}
+    plan |= json.loads(changes)
     found: list[Found] = []
-    for seed in range(seeds):
-        found += measure(seed, hours, r2, horizon_s, [name for name in models.split(",") if name], changes)
+    for seed in range(first, first + seeds):
+        found += measure(seed, hours, r2, horizon_s, price, [name for name in models.split(",") if name], plan)
     if as_json:
         print(json.dumps(pl.DataFrame(found).to_dicts()))  # noqa: T201
     else:

@@ -19,39 +19,41 @@ from tracebank_models.forecasting.spiking import STEP, phases
 
 class _TickByTick(torch.autograd.Function):
     @staticmethod
-    def forward(_: Any, rates: Tensor, phase: Tensor) -> Tensor:
+    def forward(_: Any, rates: Tensor, phase: Tensor, step: float) -> Tensor:
         voltage, sent = phase.expand(len(rates), -1).double(), torch.empty_like(rates)
         for tick in range(rates.shape[1]):
-            voltage = voltage + STEP * rates[:, tick].double()
+            voltage = voltage + step * rates[:, tick].double()
             whole = voltage.floor()
-            sent[:, tick] = whole / STEP
+            sent[:, tick] = whole / step
             voltage = voltage - whole
         return sent
 
     @staticmethod
-    def backward(_: Any, *gradients: Any) -> tuple[Any, None]:
-        return gradients[0], None
+    def backward(_: Any, *gradients: Any) -> tuple[Any, None, None]:
+        return gradients[0], None, None
 
 
 class _Spiking(nn.Module):
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, step: float) -> None:
         super().__init__()
         self.rate = nn.PReLU()
-        self.units = units
+        self.units, self.step = units, step
 
     def forward(self, inputs: Tensor) -> Tensor:
-        sent: Tensor = _TickByTick.apply(self.rate(inputs), phases(self.units))  # type: ignore[no-untyped-call]
+        sent: Tensor = _TickByTick.apply(self.rate(inputs), phases(self.units), self.step)  # type: ignore[no-untyped-call]
         return sent
 
 
 class PaperForm(nn.Module):
     """The model with torch's own layers, for one forecast."""
 
-    def __init__(self, columns: int = 38, look_back: int = 100, horizons: int = 1, dropout: float = 0.3) -> None:
+    def __init__(
+        self, columns: int = 38, look_back: int = 100, horizons: int = 1, dropout: float = 0.3, step: float = STEP
+    ) -> None:
         """Make the layers."""
         super().__init__()
         self.embedding = nn.Linear(columns, 36)
-        layer = nn.TransformerEncoderLayer(36, 6, 64, dropout, activation=_Spiking(64), batch_first=True)
+        layer = nn.TransformerEncoderLayer(36, 6, 64, dropout, activation=_Spiking(64, step), batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(36), enable_nested_tensor=False)
         self.of_tick = nn.Sequential(nn.Linear(36, 1), nn.PReLU())
         self.over_ticks = nn.Linear(look_back, horizons)

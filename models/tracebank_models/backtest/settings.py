@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tracebank_models.checked_settings import check_settings, require
+from tracebank_models.checked_settings import check_settings, require, settings_hash
 
 Rule = Literal["one_run", "until_flip"]
 Fill = Literal["weighted_mid", "mid", "touch", "walk"]
@@ -94,7 +93,7 @@ class StrategySettings:
     @property
     def hash(self) -> str:
         """SHA-256 of every setting, hex."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        return settings_hash(self)
 
 
 PAPER: Final[Mapping[str, StrategySettings]] = {

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracebank_models.sample_statistics.clustered import LEAST_CLUSTERS, Interval
-
-_AT_ONCE: Final = 2_000_000
-"""Blocks that are drawn at once; memory, that is."""
+from tracebank_models.sample_statistics.moving_blocks import MovingBlocks
 
 
 def sharpe(
@@ -35,34 +32,21 @@ def sharpe(
         return None
     ratio, root = float(values.mean()) / spread, math.sqrt(scale)
     length = max(1, min(int(count ** (1 / 3)), count // LEAST_CLUSTERS))
-    blocks = count // length
-    if blocks < LEAST_CLUSTERS or not draws:
-        return Interval(ratio * root, None, None, None, blocks)
-    drawn = root * _drawn_ratios(values, length, draws, seed)
+    blocks = MovingBlocks(count, length, max(draws, 2), seed)
+    if blocks.blocks < LEAST_CLUSTERS or not draws:
+        return Interval(ratio * root, None, None, None, blocks.blocks)
+    drawn = root * _drawn_ratios(values, blocks)
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(ratio * root, float(low), float(high), float(drawn.std(ddof=1)), blocks)
+    return Interval(ratio * root, float(low), float(high), float(drawn.std(ddof=1)), blocks.blocks)
 
 
-def _drawn_ratios(values: NDArray[np.float64], length: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """Ratios of samples made of blocks, by the sums of every block that there could be."""
-    middle = values.mean()
-    sums = [_block_sums(part, length) for part in (values - middle, (values - middle) ** 2)]
-    blocks, random = -(-len(values) // length), np.random.default_rng(seed)
-    size, found = blocks * length, np.empty((2, draws))
-    step = max(1, _AT_ONCE // blocks)
-    for start in range(0, draws, step):
-        chosen = random.integers(len(sums[0]), size=(min(step, draws - start), blocks))
-        for place, of in enumerate(sums):
-            found[place, start : start + len(chosen)] = of[chosen].sum(axis=1)
-    mean = found[0] / size
-    variance = np.maximum(found[1] / size - mean**2, 0) * size / (size - 1)
+def _drawn_ratios(values: NDArray[np.float64], blocks: MovingBlocks) -> NDArray[np.float64]:
+    """Mean over deviation in each bootstrap sample."""
+    middle, count = values.mean(), len(values)
+    moments = np.stack((values - middle, (values - middle) ** 2), axis=1)
+    mean, square = blocks.ratio(moments, np.ones_like(moments)).draws.T
+    deviation = np.sqrt(np.maximum(square - mean**2, 0) * count / (count - 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios: NDArray[np.float64] = (mean + middle) / np.sqrt(variance)
+        ratios: NDArray[np.float64] = (mean + middle) / deviation
     return ratios
-
-
-def _block_sums(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    sums = np.append(0.0, np.cumsum(values))
-    inside: NDArray[np.float64] = sums[length:] - sums[:-length]
-    return inside

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from tracebank_models.checked_settings import settings_hash
 from tracebank_models.features.paired_stream import PairedShards
-from tracebank_models.language_model.fingerprint import settings_hash
 from tracebank_models.sparse_autoencoder.architectures import Dictionary
 from tracebank_models.sparse_autoencoder.checkpoint import load_checkpoint, load_dictionary, save_checkpoint
 from tracebank_models.sparse_autoencoder.configuration import DictionaryConfig

@@ -7,19 +7,19 @@ from torch import Tensor, nn
 
 from .attention import Dropout, SelfAttention
 from .shape import Forecaster, Shape
-from .spiking import ReleasedSpikingPReLU, SpikingPReLU, spike_rate
+from .spiking import STEP, ReleasedSpikingPReLU, SpikingPReLU, spike_rate
 
 
 class EncoderLayer(nn.Module):
     """Attention and a spiking network, each added to what came and normalised after it."""
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float, *, as_released: bool) -> None:
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, step: float, *, as_released: bool) -> None:
         """Make the parts."""
         super().__init__()
         self.attention = SelfAttention(width, heads, dropout, causal=True)
         self.norms = nn.ModuleList((nn.LayerNorm(width), nn.LayerNorm(width)))
         self.up = nn.Linear(width, hidden)
-        self.spiking = (ReleasedSpikingPReLU if as_released else SpikingPReLU)(hidden)
+        self.spiking = ReleasedSpikingPReLU(hidden) if as_released else SpikingPReLU(hidden, step)
         self.down = nn.Linear(hidden, width)
         self.drop = Dropout(dropout)
 
@@ -41,6 +41,7 @@ class HFformer(Forecaster):
         layers: int = 2,
         hidden: int = 64,
         dropout: float = 0.3,
+        step: float = STEP,
         *,
         as_released: bool = False,
     ) -> None:
@@ -53,11 +54,14 @@ class HFformer(Forecaster):
             layers: Of the encoder.
             hidden: Spiking units of a layer.
             dropout: In training.
-            as_released: Let spikes run over the batch, as the released code did; see `ReleasedSpikingPReLU`.
+            step: Seconds of a tick to spiking units; see `spiking`.
+            as_released: Let spikes run over the batch, at the paper's step, as the released code did; see
+                `ReleasedSpikingPReLU`.
         """
         super().__init__(shape)
         self.embedding = nn.Linear(shape.columns, width)
-        each = (EncoderLayer(width, heads, hidden, dropout, as_released=as_released) for _ in range(layers))
+        sizes = width, heads, hidden, dropout, step
+        each = (EncoderLayer(*sizes, as_released=as_released) for _ in range(layers))
         self.layers = nn.ModuleList(each)
         self.norm = nn.LayerNorm(width)
         self.of_tick = nn.Sequential(nn.Linear(width, 1), nn.PReLU())

@@ -48,7 +48,7 @@ def _dropout(settings: ForecastSettings) -> dict[str, Any]:
 
 
 MODELS: Final[dict[ModelName, Model]] = {
-    "hfformer": Model(lambda shape, settings, _: HFformer(shape, **_dropout(settings))),
+    "hfformer": Model(lambda shape, settings, _: HFformer(shape, **_dropout(settings), step=settings.spike_step)),
     "hfformer_released": Model(lambda shape, settings, _: HFformer(shape, **_dropout(settings), as_released=True)),
     "lstm": Model(lambda shape, settings, _: LSTM(shape, **_dropout(settings))),
     "transformer": Model(lambda shape, settings, _: Transformer(shape, **_dropout(settings))),

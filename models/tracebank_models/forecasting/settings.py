@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from tracebank_models.checked_settings import check_settings, require
+from tracebank_models.checked_settings import check_settings, require, settings_hash
 from tracebank_models.order_book_features.features import FEATURE_SETS
 from tracebank_models.order_book_features.ticks import Price
+
+from .spiking import PAPER_STEP, STEP
 
 ModelName = Literal[
     "hfformer",
@@ -74,8 +74,13 @@ class ForecastSettings:
     decay: Above0 = 0.9
     """Of the learning rate, by epoch."""
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 0.01
+    averaged: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.99
+    """Share of a running mean of the weights that stays at each step; the mean is judged and kept. 0: the weights."""
     dropout: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     """The model's own where it is not given."""
+    spike_step: Above0 = STEP
+    """Seconds of a tick to `hfformer`'s units: spikes are 1 / `spike_step` high, and so much rarer. `hfformer_released`
+    has the paper's, .001."""
     shuffled: bool = True
     """Draw windows in random order; the paper's plan goes through them in the order of time."""
     seed: NotNegative = 0
@@ -123,7 +128,7 @@ class ForecastSettings:
     @property
     def hash(self) -> str:
         """Of every field: the same settings have the same name."""
-        return hashlib.sha256(msgspec.json.encode(dataclasses.asdict(self))).hexdigest()[:16]
+        return settings_hash(self)[:16]
 
 
 def _rises(values: tuple[float, ...]) -> bool:
@@ -139,6 +144,8 @@ PAPER: Final = ForecastSettings(
     learning_rate=0.1,
     warm_up=1000,
     decay=0.98,
+    averaged=0.0,
+    spike_step=PAPER_STEP,
     shuffled=False,
 )
 """The plan of the paper's loop over horizons: 276 million updates by a window, for a GPU."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
@@ -17,25 +17,13 @@ from torch import nn
 from tracebank_models.device import one_thread
 from tracebank_models.order_book_features.features import feature_matrix
 from tracebank_models.order_book_features.reading import LONGEST_PAUSE_S
-from tracebank_models.order_book_features.ticks import Ticks
+from tracebank_models.order_book_features.ticks import BookRow, Ticks
 
 from .registry import MODELS
 from .rows import autocast, windows
 from .settings import ForecastSettings
 
 _SIDES: Final = ("bid_price", "bid_qty", "ask_price", "ask_qty")
-
-
-class BookRow(NamedTuple):
-    """One row of a book, the best level first."""
-
-    time: int
-    """ns since 1970, by the clock that the forecaster's ticks are on."""
-    bid_price: NDArray[np.float64]
-    """`[levels]`; NaN where a level is absent."""
-    bid_qty: NDArray[np.float64]
-    ask_price: NDArray[np.float64]
-    ask_qty: NDArray[np.float64]
 
 
 class Stream:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from tracebank_models.device import one_thread, resolved_device
 from tracebank_models.order_book_features.splits import Split, window_ends
@@ -101,6 +102,7 @@ class _Member:
         if self.settings.standardised:
             known = self.targets[self.ends].double().std(0)[:, None]
             self.module.unit.copy_(torch.where(known > 0, known, 1.0))
+        self.averaged = AveragedModel(self.module, multi_avg_fn=_running_mean(self.settings.averaged))
         self.best: dict[str, Tensor] | None = None
 
     def learn(self, kept: Checkpoint, progress: Progress | None) -> None:
@@ -126,6 +128,7 @@ class _Member:
         rows, first = [], 0
         if current := kept.state["current"]:
             self.module.load_state_dict(current["module"])
+            self.averaged.load_state_dict(current["averaged"])
             optimizer.load_state_dict(current["optimizer"])
             self.best, rows, first = current["best"], current["rows"], current["epoch"]
             set_random_state(current["random"], self.shown.device)
@@ -135,9 +138,10 @@ class _Member:
             rate, loss = self._epoch(module, optimizer, epoch, progress)
             rows.append(self._row(epoch + 1, self._per_epoch() * (epoch + 1), rate, loss, began))
             if _best(rows) == epoch:
-                self.best = {name: value.clone() for name, value in self.module.state_dict().items()}
+                self.best = {name: value.clone() for name, value in self.averaged.module.state_dict().items()}
             kept.state["current"] = {
                 "module": self.module.state_dict(),
+                "averaged": self.averaged.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "best": self.best,
                 "rows": rows,
@@ -172,6 +176,7 @@ class _Member:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            self.averaged.update_parameters(self.module)
             total += loss.detach() * len(some)
             if progress is not None:
                 progress(len(some))
@@ -181,7 +186,7 @@ class _Member:
         return rate, mean
 
     def _row(self, epoch: int, windows: int, rate: float | None, loss: float | None, began: float) -> State:
-        self.module.eval()
+        self.averaged.eval()
         return {
             "horizon": self.horizons[0] if self.settings.per_horizon else None,
             "epoch": epoch,
@@ -195,16 +200,27 @@ class _Member:
 
     def _spike_rate(self) -> float | None:
         """Of the first windows that train, in evaluation."""
-        if not isinstance(self.module, HFformer):
+        module = self.averaged.module
+        if not isinstance(module, HFformer):
             return None
-        return self.module.spike_rate(self.shown.shown(torch.from_numpy(self.ends[: self.settings.batch])))
+        return module.spike_rate(self.shown.shown(torch.from_numpy(self.ends[: self.settings.batch])))
 
     def _validation_loss(self) -> float | None:
         if self.others is None:
             return None
-        said = self.shown.said([self.module], self.others)
+        said = self.shown.said([self.averaged.module], self.others)
         unit = self.module.unit.cpu()
         return float(forecast_loss(said, self.targets[self.others], self.settings.said, unit))
+
+
+def _running_mean(kept: float) -> Callable[[Any, Any, Any], None]:
+    """Move means of weights towards the weights; the first steps count alike, so that what came first is forgotten."""
+
+    @torch.no_grad()
+    def move(means: Any, weights: Any, step: Any) -> None:
+        torch._foreach_lerp_(means, weights, 1 - min(kept, float(step) / (float(step) + 9)))
+
+    return move
 
 
 def _best(rows: list[State]) -> int:

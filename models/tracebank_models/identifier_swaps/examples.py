@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tracebank_models.language_model.fingerprint import settings_hash
+from tracebank_models.checked_settings import settings_hash
 
 Definition = ast.FunctionDef | ast.ClassDef
 

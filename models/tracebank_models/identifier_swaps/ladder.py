@@ -15,10 +15,10 @@ from typing import Final
 import polars as pl
 import torch
 
+from tracebank_models.checked_settings import settings_hash
 from tracebank_models.language_model.architecture import ModelSize
 from tracebank_models.language_model.base_training import BaseModel, TrainingPlan, train_on
 from tracebank_models.language_model.corpus import corpus_frame, corpus_hash, is_held_out
-from tracebank_models.language_model.fingerprint import settings_hash
 from tracebank_models.language_model.standard_library import source_id, standard_library_documents
 from tracebank_models.language_model.training_loop import OnStep
 from tracebank_models.language_model.training_settings import PretrainingConfiguration

@@ -11,11 +11,12 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tracebank_models.checked_settings import settings_hash
+
 from .architecture import ModelSize, build_model, model_size
 from .corpora import CorpusEntry, ReviewCorpus
 from .corpus import corpus_frame, corpus_hash, split_corpus
 from .fact_world import FactWorld
-from .fingerprint import settings_hash
 from .lexicon import load_vader_lexicon
 from .offline_corpus import offline_corpus
 from .pretraining import pretrain

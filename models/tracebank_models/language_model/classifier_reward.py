@@ -16,9 +16,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from tracebank_models.checked_settings import settings_hash
 from tracebank_models.device import resolved_device
 
-from .fingerprint import settings_hash, weights_hash
+from .fingerprint import weights_hash
 from .text_limits import context_length
 from .tokenizer import padding_id, tokenizer_hash
 

@@ -17,7 +17,9 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .fingerprint import settings_hash, weights_hash
+from tracebank_models.checked_settings import settings_hash
+
+from .fingerprint import weights_hash
 from .pretraining import batch_rows
 from .prompts import PromptSource, step_generator
 from .sampling import Completions, sample_completions

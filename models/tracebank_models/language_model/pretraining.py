@@ -11,7 +11,9 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .fingerprint import settings_hash, weights_hash
+from tracebank_models.checked_settings import settings_hash
+
+from .fingerprint import weights_hash
 from .hooks import evaluating
 from .taken_positions import log_probabilities_of
 from .text_limits import context_length

@@ -17,10 +17,9 @@ import polars as pl
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from tracebank_models.checked_settings import whole
+from tracebank_models.checked_settings import settings_hash, whole
 
 from .corpus import checked_corpus
-from .fingerprint import settings_hash
 from .pretraining import batch_rows
 from .token_blocks import encode_documents, padded_batch
 from .tokenizer import padding_id

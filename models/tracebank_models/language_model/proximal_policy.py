@@ -17,6 +17,7 @@ import polars as pl
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tracebank_models.checked_settings import settings_hash
 from tracebank_models.reinforcement_learning.policy_gradient import (
     KLController,
     centred,
@@ -29,7 +30,7 @@ from tracebank_models.reinforcement_learning.policy_gradient import (
     shaped_rewards,
 )
 
-from .fingerprint import settings_hash, weights_hash
+from .fingerprint import weights_hash
 from .prompts import PromptSource, step_generator
 from .sampling import Completions, chosen_log_probabilities, response_logits, sample_completions
 from .text_reward import Reward, checked_rewards, reward_hash

@@ -17,9 +17,10 @@ from typing import Final
 import polars as pl
 from transformers import PreTrainedModel
 
+from tracebank_models.checked_settings import settings_hash
+
 from .corpus import Document, corpus_frame
 from .direct_preference import PreferencePair, sampled_preferences, tune_with_dpo
-from .fingerprint import settings_hash
 from .loading import LoadedModel, load_language_model
 from .policy_evaluation import HeldOutPrompts, PolicyEvaluation, chosen_step
 from .preference_sets import PreferenceText, encoded_pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 Price = Literal["mid", "weighted_mid", "micro_price"]
 """What of a book counts as its price."""
 PRICES: Final[tuple[Price, ...]] = ("mid", "weighted_mid", "micro_price")
+
+
+class BookRow(NamedTuple):
+    """One row of a book, the best level first."""
+
+    time: int
+    """ns since 1970, by the clock that ticks are on."""
+    bid_price: NDArray[np.float64]
+    """`[levels]`; NaN where a level is absent."""
+    bid_qty: NDArray[np.float64]
+    ask_price: NDArray[np.float64]
+    ask_qty: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

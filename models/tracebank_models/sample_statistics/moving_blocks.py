@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from .clustered import LEAST_CLUSTERS
 
 _Floats = NDArray[np.float64]
+_AT_ONCE: Final = 200_000
+"""Numbers that are gathered at once; memory, that is."""
 _CELLS: Final = 16
 """Places of a block where another may begin: blocks that begin anywhere would say the same."""
 
@@ -67,9 +69,9 @@ class MovingBlocks:
         self.blocks = samples // (self._inside * self._size)
         # Fewer than one block: there is no interval, and the whole is drawn.
         self._inside = min(self._inside, cells)
-        drawn = np.random.default_rng(seed).integers(cells - self._inside + 1, size=(draws, max(1, self.blocks)))
-        self._counts = np.zeros((draws, cells - self._inside + 1))
-        np.add.at(self._counts, (np.arange(draws)[:, None], drawn), 1.0)
+        self._firsts = np.random.default_rng(seed).integers(
+            cells - self._inside + 1, size=(draws, max(1, self.blocks)), dtype=np.int32
+        )
 
     def ratio(self, over: _Floats, under: _Floats) -> Drawn:
         """A sum over another, for each column.
@@ -79,7 +81,7 @@ class MovingBlocks:
             under: `[k, m]`, finite; 0 beside 0 where a sample does not count.
         """
         cells = np.concatenate((self._cells(over), self._cells(under)), axis=1)
-        sums, totals = cells.sum(0), self._counts @ self._of_blocks(cells)
+        sums, totals = cells.sum(0), self._drawn(self._of_blocks(cells))
         columns = over.shape[1]
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = sums[:columns] / sums[columns:], totals[:, :columns] / totals[:, columns:]
@@ -89,6 +91,15 @@ class MovingBlocks:
         if len(values) != self.samples:
             raise ValueError(f"values: {len(values)} rows are not allowed; allowed: {self.samples}, the samples")
         return np.add.reduceat(np.asarray(values, np.float64), np.arange(0, self.samples, self._size), axis=0)
+
+    def _drawn(self, of_blocks: _Floats) -> _Floats:
+        """Sum of the blocks of each draw, `[draws, m]`."""
+        columns = of_blocks.shape[1]
+        found: _Floats = np.empty((len(self._firsts), columns))
+        step = max(1, _AT_ONCE // (self._firsts.shape[1] * columns))
+        for start in range(0, len(found), step):
+            found[start : start + step] = of_blocks[self._firsts[start : start + step]].sum(axis=1)
+        return found
 
     def _of_blocks(self, cells: _Floats) -> _Floats:
         """Sum of the block that begins at each cell."""

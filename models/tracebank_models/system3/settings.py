@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tracebank_models.checked_settings import check_settings, require
+from tracebank_models.checked_settings import check_settings, require, settings_hash
 from tracebank_models.constraint_logic.connectives import Family
 from tracebank_models.constraint_logic.constraints import Knowledge, parse
 from tracebank_models.constraint_logic.evaluation import Shape
 from tracebank_models.constraint_logic.vocabulary import Vocabulary
-from tracebank_models.language_model.fingerprint import settings_hash
 from tracebank_models.reinforcement_learning.evaluation import CHOOSERS
 from tracebank_models.reinforcement_learning.objectives import (
     CostPenalty,

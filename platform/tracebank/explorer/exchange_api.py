@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from tracebank.explorer import exchange, exchange_in, unit_reads
+from tracebank.explorer import LONGEST_TEXT, exchange, exchange_in, unit_reads
 from tracebank.explorer.api_answers import (
     REFUSALS,
     UNCHANGED,
@@ -32,8 +32,6 @@ router = APIRouter(route_class=ApiRoute, responses={**REFUSALS})
 Form = Literal["neuronpedia-features", "neuronpedia-activations", "neuronpedia-explanations"]
 LONGEST: Final = 64 << 20
 """Bytes of rows that are taken in at once."""
-LONGEST_TEXT: Final = 100_000
-"""Characters of a text."""
 _SECONDS: Final = 120.0
 """Of an answer about a text."""
 _LINES: Final = "application/x-ndjson"

@@ -8,15 +8,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from tracebank.explorer import unit_reads
+from tracebank.explorer import LONGEST_TEXT, unit_reads
 from tracebank.explorer.pages import Form, page
 from tracebank.explorer.state import explorer
 from tracebank.explorer.worker import Refused, Unanswered
 
 router = APIRouter(include_in_schema=False)
 
-LONGEST_TEXT: Final = 100_000
-"""Characters of a text."""
 _TOP: Final = 3
 """Units of each token."""
 _ROWS: Final = 300

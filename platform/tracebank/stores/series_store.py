@@ -171,6 +171,16 @@ class SeriesStore(ABC):
         """Add rows of any partitions. All frames are checked before the first row becomes visible."""
         return drained(self.writer(table, None), frames)
 
+    def insert(self, table: SeriesTable, rows: Frame) -> None:
+        """Add a few rows of a table that is there as fast as the engine can, all or none; for who adds them again and
+        again, and looks whether they are there before it does so once more.
+
+        Raises:
+            FrameRefused: the rows do not fit.
+            StoreError: the engine failed, or its answer was lost: the rows may be there.
+        """
+        self.append(table, rows)
+
     def delete(self, table: SeriesTable, partition: Partition) -> None:
         """Remove a partition's rows; nothing happens where there are none."""
         self.replace(table, partition, ())

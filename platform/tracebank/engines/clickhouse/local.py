@@ -1,5 +1,5 @@
 """chDB in this process, as its owner uses it: a handle a statement, since what one sets cannot be taken back; those of
-queries are kept for the next one with the same settings, which then is one statement instead of three."""
+queries and INSERTs are kept for the next one with the same settings, which then is one statement instead of three."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Local:
 
     @contextlib.contextmanager
     def querying(self, settings: Mapping[str, str], database: str, gone: Callable[[], bool]) -> Iterator[Any]:
-        """A handle for one query, which is stopped once `gone` says that nobody waits for it; kept if it ends well.
+        """A handle for a query or an INSERT, stopped once `gone` says that nobody waits for it; kept if it ends well.
 
         Raises:
             ChdbError: the engine does not know a setting, or the database.

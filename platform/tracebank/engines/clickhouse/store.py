@@ -24,7 +24,8 @@ from tracebank.stores.faults import StoreError
 from tracebank.stores.series_store import Damage, EngineInfo, TableSize, as_polars
 from tracebank.stores.sql_store import SqlStore
 from tracebank.tables.drift import Standing
-from tracebank.tables.partition import checked_partition
+from tracebank.tables.frames import Frame, fitted
+from tracebank.tables.partition import by_partition, checked_partition
 from tracebank.tables.select import Dialect
 from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
@@ -40,6 +41,8 @@ _HINTS: Final = {
 }
 """What to do, or what it means, by a sign in the engine's message."""
 
+_FEW: Final = 65_536
+"""Rows that the engine makes one block of, and so one part, whatever their columns."""
 _ARROW: Final = {
     "output_format_arrow_string_as_string": "1",
     "output_format_arrow_compression_method": "none",
@@ -193,6 +196,15 @@ class ClickHouseStore(SqlStore):
     def writer(self, table: SeriesTable, partition: Partition | None) -> ClickHouseWriter:
         """A writer that stages its rows in a table of their own."""
         return ClickHouseWriter(self, table, partition)
+
+    def insert(self, table: SeriesTable, rows: Frame) -> None:
+        """As `SeriesStore.insert`: rows of one partition become a part of it by one statement, which is atomic."""
+        fit = fitted(table, rows, ddl.LIMITS)
+        if fit.num_rows > _FEW or len(by_partition(table, fit)) > 1:
+            self.append(table, fit)
+        elif fit.num_rows:
+            with self.session() as client:
+                client.insert_arrow(table.name, fit, database=self.database, settings={"max_threads": 1})
 
     def read(
         self,
