@@ -15,7 +15,7 @@ _TOKENS: Final = ("sun", "moons", "import", "stoneing", "<b>")
 
 def main() -> None:
     """Ask, and print what came as JSON: arguments are the server's address, what is asked, users, seconds, units."""
-    from gevent import monkey
+    from gevent import monkey  # type: ignore[import-untyped]
 
     monkey.patch_all()
     import gevent
@@ -35,12 +35,12 @@ def main() -> None:
             return f"/api/{model}/neuron2graph-search?query=activating:{draw.choice(_TOKENS)},important:sun"
         return "/" if what == "first" else f"/api/{model}/all/{layer}/{neuron % 50 if what == 'unchanged' else neuron}"
 
-    class Asker(FastHttpUser):  # type: ignore[misc]
+    class Asker(FastHttpUser):
         """One connection that asks as soon as it is answered."""
 
         wait_time = constant(0)
 
-        @task  # type: ignore[misc]
+        @task
         def ask(self) -> None:
             """One request."""
             place = path()

@@ -152,7 +152,7 @@ def take_activations(relational: RelationalStore, dictionary: str, count: int, r
 
 def take_explanations(relational: RelationalStore, dictionary: str, count: int, rows: Sequence[ExplanationRow]) -> None:
     """Explanations of units; one of the same words by the same explainer stays as it is."""
-    said = {}
+    said: dict[tuple[int, str, str, str], None] = {}
     for row in rows:
         number = row.number(count)
         for name, value, most in (
@@ -237,8 +237,8 @@ def _take_texts(
             summaries.append(summary | extent)
     with relational.session() as session:
         _require(session, dictionary, set(texts))
-        mine = (UnitText.dictionary == dictionary) & UnitText.feature.in_(list(texts))
-        relational.replace(session, UnitText, mine, rows)
+        old = (UnitText.dictionary == dictionary) & UnitText.feature.in_(list(texts))
+        relational.replace(session, UnitText, old, rows)
         for number in texts if changed else ():
             session.execute(_unit(dictionary, number).values(**(changed or {})))
         _summarize(session, relational, dictionary, summaries, only_new=True)

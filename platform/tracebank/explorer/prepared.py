@@ -22,7 +22,7 @@ class Prepared:
         dialect = connection.dialect
         if dialect.name not in self._compiled:
             compiled = self._text.compile(dialect=dialect)
-            self._compiled[dialect.name] = str(compiled), compiled.positiontup  # type: ignore[attr-defined]
+            self._compiled[dialect.name] = str(compiled), compiled.positiontup
         sql, order = self._compiled[dialect.name]
         parameters = values if order is None else tuple(values[name] for name in order)
         return connection.exec_driver_sql(sql, parameters or None).all()

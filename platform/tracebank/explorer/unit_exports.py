@@ -42,7 +42,7 @@ def written(form: Form, batches: Iterator[Sequence[tuple[Any, ...]]]) -> Iterato
     sink = _Sink()
     with writers[form](sink, schema) as writer:
         for batch in batches:
-            columns = list(map(list, zip(*batch, strict=True)))
+            columns: list[Any] = list(map(list, zip(*batch, strict=True)))
             if form == "csv":
                 columns[lists] = [json.dumps(one, ensure_ascii=False) for one in columns[lists]]
             writer.write_table(pa.table(columns, schema=schema))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
@@ -369,12 +369,12 @@ def explanations(session: Session, name: str, number: int) -> list[Explanation]:
     mine = _mine(FeatureExplanation, name, number)
     columns = (getattr(FeatureExplanation, field) for field in ("explanation", "method", "explainer", "text"))
     order = (FeatureExplanation.method, FeatureExplanation.explainer, FeatureExplanation.explanation)
-    said = session.execute(select(*columns).where(*mine).order_by(*order)).all()
+    said: Sequence[Any] = session.execute(select(*columns).where(*mine).order_by(*order)).all()
     scores: dict[str, list[Score]] = {}
     asked = FeatureScore.explanation.in_(row[0] for row in said)
     for score in _read(session, Score, FeatureScore, asked, order=(FeatureScore.metric, FeatureScore.stratum)):
         scores.setdefault(score.explanation, []).append(score)
-    return [Explanation(*row, scores=tuple(scores.get(row[0], ()))) for row in said]
+    return [Explanation(*row, tuple(scores.get(row[0], ()))) for row in said]
 
 
 def tokens(session: Session, name: str, number: int) -> list[Token]:
@@ -390,8 +390,10 @@ def similar(session: Session, name: str, number: int) -> list[Similar]:
     to = select(row.other_dictionary, row.other_feature, *figures).where(*_mine(row, name, number))
     of = select(row.dictionary, row.feature, *figures).where(row.other_dictionary == name, row.other_feature == number)
     found = [Similar(*values) for values in session.execute(to)]
-    for other, feature, relation, *rest in session.execute(of):
-        found.append(Similar(other, feature, "superset" if relation == "subset" else relation, *rest))
+    for other, feature, relation, likeness, fires_on, after in session.execute(of):
+        found.append(
+            Similar(other, feature, "superset" if relation == "subset" else relation, likeness, fires_on, after)
+        )
     return sorted(found, key=lambda one: (-one.similarity, one.dictionary, one.feature))
 
 
@@ -436,7 +438,7 @@ def named(kind: str, asked: str, known: Sequence[str]) -> str:
     return f"no {kind} {asked[:200]!r}: {there}"
 
 
-def _missing(kind: str, asked: str, known: Sequence[str]) -> Any:
+def _missing(kind: str, asked: str, known: Sequence[str]) -> NoReturn:
     raise Missing(named(kind, asked, known))
 
 

@@ -90,10 +90,11 @@ def unit_rows(wanted: Filter, sort: Sort) -> Select[Any]:
     order = [columns[sort].desc().nulls_last()] if sort != "feature" else []
     unit = (Feature.dictionary, Feature.feature)
     facts = (Feature.density, Feature.max_activation, Feature.top_tokens, FeatureExplanation.text, FeatureScore.value)
-    return _joined(select(*unit, *facts)).where(*_where(wanted)).order_by(*order, *unit)
+    rows: Select[Any] = _joined(select(*unit, *facts)).where(*_where(wanted)).order_by(*order, *unit)
+    return rows
 
 
-def _joined(query: Select[Any]) -> Select[Any]:
+def _joined(query: Any) -> Any:
     """With the units' graphs in words, and their F1."""
     graph = and_(
         FeatureExplanation.dictionary == Feature.dictionary,
