@@ -374,7 +374,9 @@ def explanations(session: Session, name: str, number: int) -> list[Explanation]:
     asked = FeatureScore.explanation.in_(row[0] for row in said)
     for score in _read(session, Score, FeatureScore, asked, order=(FeatureScore.metric, FeatureScore.stratum)):
         scores.setdefault(score.explanation, []).append(score)
-    return [Explanation(*row, tuple(scores.get(row[0], ()))) for row in said]
+    return [
+        Explanation(key, method, explainer, words, tuple(scores.get(key, ()))) for key, method, explainer, words in said
+    ]
 
 
 def tokens(session: Session, name: str, number: int) -> list[Token]:
