@@ -150,7 +150,7 @@ def rollout(stores: Stores, partition: Partition) -> Iterator[Drawn]:
     whole = rows_of(stores, ROLLOUT_STEPS, partition, ends, pl.col("environment") == 0)
     ended = whole.filter(pl.col("terminated") | pl.col("truncated"))
     episode = (ended if ended.height else whole)["episode"].max()
-    if episode is None:
+    if not isinstance(episode, int):  # no step of it is stored
         return
     wanted = (pl.col("environment") == 0) & (pl.col("episode") == episode)
     columns = ["environment", "episode", "observation", "reward", "cost", "satisfaction"]
@@ -217,9 +217,9 @@ def _returns(
     first, last = told["ts"].min(), told["ts"].max()
     assert isinstance(first, datetime)
     assert isinstance(last, datetime)
-    span = {"start": first - _AROUND, "end": last + _AROUND}
-    book = stores.series.read(BOOK, partition={"day": day, "symbol": symbol}, **span).filter(venue=model.venue)
-    ticks = read_ticks(book, gaps_of(stores, day, symbol, model.venue), model.clock)  # type: ignore[arg-type]
+    place = {"day": day, "symbol": symbol}
+    book = stores.series.read(BOOK, partition=place, start=first - _AROUND, end=last + _AROUND)
+    ticks = read_ticks(book.filter(venue=model.venue), gaps_of(stores, day, symbol, model.venue), model.clock)  # type: ignore[arg-type]
     came = targets(ticks, model.price, horizons, scaled=False)  # type: ignore[arg-type]
     columns = {str(horizon): came[:, place].astype("f8") for place, horizon in enumerate(horizons)}
     frame = pl.DataFrame({"ts": pl.Series(ticks.times).cast(told.schema["ts"]), **columns})

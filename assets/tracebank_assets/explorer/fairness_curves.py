@@ -45,6 +45,7 @@ def gaps(stores: Stores, partitions: Iterable[Partition]) -> Iterator[Drawn]:
 
 
 def _over_seeds(line: pl.DataFrame, measure: str, run: str, name: str, how: str) -> Drawn:
+    import numpy as np
     from scipy import stats
 
     value, known = pl.col(measure), pl.col(measure).count()
@@ -56,7 +57,7 @@ def _over_seeds(line: pl.DataFrame, measure: str, run: str, name: str, how: str)
     band = None
     if seeds >= _LEAST:
         freedom = by_period["known"].cast(pl.Float64).clip(2) - 1
-        half = pl.Series(stats.t.ppf(0.975, freedom.to_numpy())) * by_period["error"]
+        half = pl.Series(np.asarray(stats.t.ppf(0.975, freedom.to_numpy()))) * by_period["error"]
         half = half.set(by_period["known"] < _LEAST, None)
         band = by_period["mean"] - half, by_period["mean"] + half
     about = f"{how}; mean over {seeds} seed{'s' * (seeds > 1)}"

@@ -142,7 +142,7 @@ def history(
     )
 
 
-def _newest(group: str = "") -> Select[tuple[Materialization]]:
+def _newest(group: str = "") -> Select[Materialization]:
     """The newest entry of every asset and partition, the youngest first."""
     ranked = _ranked().where(Row.asset_key.startswith(f"{group}/", autoescape=True)) if group else _ranked()
     told = ranked.subquery()
@@ -151,7 +151,7 @@ def _newest(group: str = "") -> Select[tuple[Materialization]]:
     return select(newest).where(told.c.place == 1).order_by(*order)
 
 
-def _ranked() -> Select[tuple[Materialization, int]]:
+def _ranked() -> Select[Materialization, int]:
     order = (Row.finished_at.desc(), Row.run_id)
     place = func.row_number().over(partition_by=(Row.asset_key, Row.partition), order_by=order)
     return select(Row, place.label("place"))
