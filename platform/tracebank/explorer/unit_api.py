@@ -172,7 +172,7 @@ def _one(
         if service == "metadata":
             return answered(request, told, version)
         part = _part(session, target, service, query, known)
-    return answered(request, b'{%b,"metadata":%b}' % (part, told), version)
+    return answered(request, b"".join((b"{", *part, b',"metadata":', told, b"}")), version)
 
 
 def _all(
@@ -190,21 +190,21 @@ def _all(
         version = _version(session, target, known, "all", query)
         if (same := unchanged(request, version)) is not None:
             return same
-        parts = []
+        told = []
         for service in known.services:
             try:
                 part = _part(session, target, service, query, known)
             except (Missing, ValueError) as error:
-                part = b'"error":' + msgspec.json.encode(str(error))
-            parts.append(b"%b:{%b}" % (msgspec.json.encode(service), part))
-    return answered(request, b"{%b}" % b",".join(parts), version)
+                part = [b'"error":', msgspec.json.encode(str(error))]
+            told += [b"," if told else b"{", msgspec.json.encode(service), b":{", *part, b"}"]
+    return answered(request, b"".join((*told, b"}")), version)
 
 
-def _part(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> bytes:
+def _part(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> list[bytes]:
     """What a service says, or which data are missing, as fields of an object."""
     if lacks := unit_services.missing_data(service, known):
-        return b'"missing_data_types":' + msgspec.json.encode(lacks)
-    return b'"data":' + unit_services.page(session, target, service, query, known)
+        return [b'"missing_data_types":', msgspec.json.encode(lacks)]
+    return [b'"data":', *unit_services.page(session, target, service, query, known)]
 
 
 def _version(session: Session, target: Target, known: Known, *asked: object) -> str:

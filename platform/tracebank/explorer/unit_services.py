@@ -50,7 +50,7 @@ _ROLES: Final[dict[str, tuple[Literal["fires_on", "after"], ...]]] = {
 _MINE: Final = "WHERE dictionary = :dictionary AND feature = :feature"
 _TEXTS: Final = Prepared(
     "SELECT document, max_token, min_activation, max_activation, CAST(tokens AS TEXT), CAST(activations AS TEXT)"
-    f" FROM unit_texts {_MINE} AND stratum = 'top' ORDER BY rank"
+    f" FROM unit_texts {_MINE} AND stratum = 'top' ORDER BY quantile, rank"
 )
 _EXTENT: Final = Prepared(f"SELECT min_activation, max_activation FROM unit_summaries {_MINE}")
 _REASON: Final = Prepared(f"SELECT reason FROM neuron_graphs {_MINE}")
@@ -193,26 +193,27 @@ def data_versions(session: Session, dictionaries: Sequence[str]) -> list[tuple[s
     return sorted((*key, version) for key, version in newest.items())
 
 
-def page(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> bytes:
-    """What a service says of a target.
+def page(session: Session, target: Target, service: str, query: dict[str, str], known: Known) -> list[bytes]:
+    """What a service says of a target, in pieces: texts are long, and every copy of all of them costs.
 
     Raises:
         Missing: it has no such page, or nothing is stored of the target.
         Refused: the query cannot be used.
     """
     if service not in DATA:
-        return _note(session, target, service, query)
+        return [_note(session, target, service, query)]
     if service == "metadata":
-        return metadata(target, known)
+        return [metadata(target, known)]
     level = "neuron" if target.feature is not None else "model" if target.dictionary is None else "layer"
     made = _PAGES.get((service, level))
     if made is None:
         levels = [one for of, one in _PAGES if of == service]
         raise Missing(f"no {level} page exists for service {service!r}: it has one for each {' and '.join(levels)}")
-    return made(session, target, query)
+    told = made(session, target, query)
+    return told if isinstance(told, list) else [told]
 
 
-def _texts(session: Session, target: Target, _: dict[str, str]) -> bytes:
+def _texts(session: Session, target: Target, _: dict[str, str]) -> list[bytes]:
     assert target.dictionary is not None
     assert target.feature is not None
     mine = {"dictionary": target.dictionary, "feature": target.feature}
@@ -221,13 +222,15 @@ def _texts(session: Session, target: Target, _: dict[str, str]) -> bytes:
         raise Missing(f"no texts of {target} are stored: materialise explorer/units for its layer or dictionary")
     least, most = summary[0]
     head = f'{{"min_range":{least!r},"max_range":{most!r},"min_activation":'
-    parts = [
-        f'{head}{low!r},"max_activation":{high!r},"data_index":{document},"max_activating_token_index":{at},'
-        f'"tokens":{tokens},"activations":{activations}}}'
-        for document, at, low, high, tokens, activations in _TEXTS.rows(session, **mine)
-    ]
-    index = msgspec.json.encode(target.index(target.dictionary, target.feature))
-    return b'{"neuron_index":%b,"texts":[%b]}' % (index, ",".join(parts).encode())
+    told = [b'{"neuron_index":%b,"texts":[' % msgspec.json.encode(target.index(target.dictionary, target.feature))]
+    for document, at, low, high, tokens, activations in _TEXTS.rows(session, **mine):
+        told.append(
+            f'{head}{low!r},"max_activation":{high!r},"data_index":{document},"max_activating_token_index":{at},'
+            f'"tokens":{tokens},"activations":{activations}}}'.encode()
+        )
+        told.append(b",")
+    told[-1 if len(told) > 1 else len(told) :] = [b"]}"]
+    return told
 
 
 def _important(session: Session, target: Target, _: dict[str, str]) -> bytes:
@@ -336,7 +339,7 @@ def note_key(target: Target, service: str) -> tuple[str, str, int, str]:
     return target.model.model, target.dictionary or "", -1 if target.feature is None else target.feature, service
 
 
-_PAGES: Final[dict[tuple[str, str], Callable[[Session, Target, dict[str, str]], bytes]]] = {
+_PAGES: Final[dict[tuple[str, str], Callable[[Session, Target, dict[str, str]], bytes | list[bytes]]]] = {
     ("neuroscope", "model"): _important,
     ("neuroscope", "layer"): _important,
     ("neuroscope", "neuron"): _texts,
