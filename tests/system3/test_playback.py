@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tracebank_models.navigation.environments import CarGoal1, Navigation, PointGoal1
 from tracebank_models.navigation.geometry import X, Y
-from tracebank_models.reinforcement_learning.environments import make
 from tracebank_models.system3.playback import lines_of
 
 
-@pytest.mark.parametrize("name", ["PointGoal1-v0", "CarGoal1-v0"])
-def test_a_way_is_reckoned_from_speed_and_compass(name: str) -> None:
-    environment = make(name, 1, seed=3)
+@pytest.mark.parametrize("kind", [PointGoal1, CarGoal1])
+def test_a_way_is_reckoned_from_speed_and_compass(kind: type[Navigation]) -> None:
+    environment = kind(1)
     seen, _ = environment.reset(seed=3)
     chance = np.random.default_rng(0)
     observations, places, goals = [seen[0].copy()], [environment.bodies[0, [X, Y]].copy()], [environment.places[0, 0]]
@@ -21,7 +21,7 @@ def test_a_way_is_reckoned_from_speed_and_compass(name: str) -> None:
         observations.append(seen[0].copy())
         places.append(environment.bodies[0, [X, Y]].copy())
         goals.append(environment.places[0, 0].copy())
-    lines = lines_of(name, np.array(observations))
+    lines = lines_of(f"{kind.__name__}-v0", np.array(observations))
     way, goal = np.array(places) - places[0], np.array(goals) - places[0]
     assert np.hypot(*np.diff(way, axis=0).T).sum() > 1.0, "it went somewhere"
     off = np.hypot(lines["x"] - way[:, 0], lines["y"] - way[:, 1])
@@ -33,7 +33,7 @@ def test_a_way_is_reckoned_from_speed_and_compass(name: str) -> None:
 
 
 def test_a_car_drives_where_it_heads() -> None:
-    environment = make("CarGoal1-v0", 1, seed=1)
+    environment = CarGoal1(1)
     seen, _ = environment.reset(seed=1)
     observations = [seen[0].copy()]
     for _ in range(30):

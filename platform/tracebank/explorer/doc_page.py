@@ -74,7 +74,9 @@ def _documented(app: FastAPI) -> dict[str, list[Operation]]:
 def _operation(path: str, method: str, told: dict[str, Any], shapes: dict[str, Any]) -> Operation:
     places = tuple(_place(one, shapes) for one in told.get("parameters", []))
     sent = _content(told.get("requestBody", {}), shapes)
-    answers = tuple((status, one["description"], _content(one, shapes)) for status, one in told["responses"].items())
+    answers = tuple(
+        (status, one["description"], _content(one, shapes)) for status, one in sorted(told["responses"].items())
+    )
     flags = "" if method == "get" else f" -X {method.upper()}"
     flags += " -H 'Content-Type: application/json' -d @question.json" if sent else ""
     text = told.get("description", "") or told.get("summary", "")
@@ -101,7 +103,7 @@ def _place(told: dict[str, Any], shapes: dict[str, Any]) -> Place:
 def _content(told: dict[str, Any], shapes: dict[str, Any]) -> str:
     for kind, content in told.get("content", {}).items():
         if kind == "application/json":
-            return json.dumps(_shape(content.get("schema", {}), shapes, 0), indent=2)
+            return json.dumps(_shape(content.get("schema", {}), shapes, 0), indent=2, ensure_ascii=False)
     return ""
 
 

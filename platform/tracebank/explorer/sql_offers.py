@@ -25,7 +25,7 @@ def tables() -> dict[str, Markup]:
 
     def column(one: ColumnInfo) -> Markup:
         unit, doc = f", {one.unit}" if one.unit else "", f": {one.doc}" if one.doc else ""
-        return _COLUMN.format(name=one.name, type=one.type.lower(), unit=unit, doc=doc)
+        return _COLUMN.format(name=one.name, type=one.type, unit=unit, doc=doc)
 
     shown: dict[str, list[Markup]] = {}
     for table in declared():

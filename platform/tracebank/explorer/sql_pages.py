@@ -117,12 +117,11 @@ async def run(request: Request, form: Form) -> Response:
     asked = Asked.of(form)
     if request.headers.get("hx-request") != "true":
         return await _whole(request, asked)
-    answer = await _answer(request, asked)
-    headers = _headers(answer)
+    shown, headers, _ = await _tried(request, asked)
     if len(asked.address) < _LONGEST_ADDRESS:
         headers["HX-Push-Url"] = asked.address
-    parts = await run_in_threadpool(_parts, asked, answer)
-    response = await run_in_threadpool(page, request, "sql_answer.html", asked=asked, **parts)
+    # A part of a page that tells of a refusal is no fault of the page's, and nothing for the browser's console.
+    response = await run_in_threadpool(page, request, "sql_answer.html", asked=asked, **shown)
     response.headers.update(headers)
     return response
 
@@ -147,13 +146,23 @@ def _is_sent_from_elsewhere(request: Request) -> bool:
 
 async def _whole(request: Request, asked: Asked) -> Response:
     """The page with an answer, or with why there is none."""
+    shown, headers, status = await _tried(request, asked)
+    response = await _shown(request, asked, status, **shown)
+    response.headers.update(headers)
+    return response
+
+
+async def _tried(request: Request, asked: Asked) -> tuple[dict[str, Any], dict[str, str], int]:
+    """What an answer is shown with, or why there is none; headers, and the status of a page of it."""
     try:
         answer = await _answer(request, asked)
     except Unanswered as error:
-        return await _shown(request, asked, status=error.status, problem=str(error))
-    response = await _shown(request, asked, **await run_in_threadpool(_parts, asked, answer))
-    response.headers.update(_headers(answer))
-    return response
+        return {"problem": str(error)}, {}, error.status
+    except HTTPException as error:
+        return {"problem": error.detail}, {}, error.status_code
+    read = {"X-Query-Rows-Read": str(answer["rows_read"])} if answer["rows_read"] else {}
+    headers = {"X-Query-Seconds": f"{answer['seconds']:.3f}", **read}
+    return await run_in_threadpool(_parts, asked, answer), headers, 200
 
 
 async def _answer(request: Request, asked: Asked) -> dict[str, Any]:
@@ -172,11 +181,6 @@ async def _answer(request: Request, asked: Asked) -> dict[str, Any]:
     finally:
         if not answering.done():
             answering.cancel()
-
-
-def _headers(answer: dict[str, Any]) -> dict[str, str]:
-    read = {"X-Query-Rows-Read": str(answer["rows_read"])} if answer["rows_read"] else {}
-    return {"X-Query-Seconds": f"{answer['seconds']:.3f}", **read}
 
 
 def _parts(asked: Asked, answer: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?")
 _ENDS: Final = ("_low", "_high")
 _TOLD: Final = 120
 """Letters of a text that a cell shows; the whole text is its title."""
+_ONE_LINE: Final = 20
 _HASH: Final = re.compile(r"[0-9a-f]{32,}")
 
 
@@ -46,6 +47,11 @@ class Cell:
     """None: there is none of this column; empty: none of this row."""
     whole: str = ""
     """The whole text, where `text` is shorter."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it stands on one line, as dates do."""
+        return len(self.text) <= _ONE_LINE
 
 
 @dataclass(frozen=True, slots=True)
