@@ -14,7 +14,7 @@ from tracebank.progress import track
 from tracebank.resources import Stores
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_rows, models_for, not_judged
 from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP, MODELS_KEY
 from tracebank_assets.forecasting.stored_ticks import stored_ticks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
@@ -43,6 +43,7 @@ class ForecastsConfig(dg.Config):
     """What forecasts."""
 
     models: list[str] = Field(default=[], description="Names of architectures or keys of models; empty: all.")
+    only_new: bool = Field(default=False, description="Those alone that have no scores of the day; all where each has.")
 
 
 @artifact(
@@ -70,6 +71,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
     with materialised(context, stores) as made:
         made.device = str(device)
         found = models_for(stores.relational, day, symbol, config.models)
+        found = not_judged(stores.relational, found, day) if config.only_new else found
         said = _Said(stores, day, symbol, str(device))
         controls = [model for model in models_for(stores.relational, day, symbol) if model["name"] == CONTROL]
         with track(f"forecasts of {symbol}", len(found)) as advance:
