@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 from sqlalchemy import select
@@ -104,17 +104,18 @@ async def _forwarded(
     forecaster = Forecaster(
         model["model"], trained.settings.horizons, trained.settings.said or (None,), trained.stream, made
     )
-    cleared: set[Any] = set()
-
     def write(frame: pl.DataFrame) -> None:
-        for (day,), rows in frame.group_by(pl.col("ts").dt.date(), maintain_order=True):
+        days = frame["ts"].dt.date()
+        for day in days.unique(maintain_order=True):
+            rows = frame if day == days[0] == days[-1] else frame.filter(days == day)
             partition: Partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
-            if made == REPLAYED and day not in cleared:
+            if partition in earlier:
                 series.delete(FORECASTS, partition)
-                cleared.add(day)
+                earlier.remove(partition)
             insert_once(series, partition, rows)
 
     series.create(FORECASTS)
+    earlier = [partition for partition, _ in series.partitions(FORECASTS)] if made == REPLAYED else []
     return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
 
 
