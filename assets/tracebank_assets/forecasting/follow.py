@@ -104,6 +104,7 @@ async def _forwarded(
     forecaster = Forecaster(
         model["model"], trained.settings.horizons, trained.settings.said or (None,), trained.stream, made
     )
+
     def write(frame: pl.DataFrame) -> None:
         days = frame["ts"].dt.date()
         for day in days.unique(maintain_order=True):
