@@ -18,49 +18,24 @@ def reference(ticks: Ticks, signals: Signals, s: StrategySettings) -> tuple[list
     lots, equity, order, held, earned, since = list[Any](), list[Any](), None, None, 0.0, 0
     fees = {False: s.taker_fee, True: s.maker_fee}
     for row in range(len(ticks)):
-        bid, ask = ticks.bid_price[row], ticks.ask_price[row]
         is_last = row + 1 == len(ticks) or ticks.segment[row + 1] != ticks.segment[row]
         decides = not is_last and since % s.horizon == 0
-        for turn in ("under way", "segment end", "decision", "no delay"):
-            close, whole, maker = None, False, False
-            if turn == "decision" and decides and order is None:
-                seen = [float(signals[row, at]) for at in s.signals or range(signals.shape[1])]
-                mean, up, down = sum(seen) / len(seen), min(seen) > 0, max(seen) < 0
-                if any(one != one for one in seen):
-                    up = down = False
-                if held is None and (up or down) and abs(mean) >= s.threshold:
-                    want = s.quantity
-                    if s.sizing == "table":
-                        want = next(size for bound, size in s.sizes if abs(mean) > bound)
-                    order = {"side": 1 if up else -1, "qty": min(want, s.position_limit)}
-                elif held and (s.rule == "one_run" or held["leaving"] or (down if held["side"] > 0 else up)):
-                    order, held["leaving"] = {"side": -held["side"], "qty": held["qty"]}, True
-                if order:
-                    order |= {"row": row, "price": bid[0] if order["side"] > 0 else ask[0], "rests_until": None}
-            elif turn == "segment end" and is_last:
-                order = None
-                if held:
-                    order, close, whole = {"side": -held["side"], "qty": held["qty"], "row": row}, "segment_end", True
-            elif order and (turn == "under way" or (turn == "no delay" and s.delay == 0 and order["row"] == row)):
-                rests = s.orders == "limit" or (s.orders == "limit_entry" and held is None)
-                waited = row - order["row"] if s.delay_unit == "ticks" else ticks.times[row] - ticks.times[order["row"]]
-                crosses = ask[0] <= order["price"] if order["side"] > 0 else bid[0] >= order["price"]
-                if order["rests_until"] is None:
-                    if waited < (s.delay if s.delay_unit == "ticks" else round(s.delay * 1e6)):
-                        continue
-                    if rests and not crosses:
-                        order["rests_until"] = row + s.patience
-                        continue
-                else:
-                    offered = (ticks.ask_qty if order["side"] > 0 else ticks.bid_qty)[row, 0]
-                    maker = crosses and offered >= order["qty"]
-                    if not maker and row < order["rests_until"]:
-                        continue
-                close = s.rule
-                if held is None and ((rests and not maker) or is_last):
-                    order = None
-            if close is None or order is None:
+        for turn in ("under way", "segment end", "decision"):
+            reason = s.rule
+            if turn == "segment end" and is_last:
+                order = {"side": -held["side"], "qty": held["qty"], "row": row} if held else None
+                how, reason = "takes", "segment_end"
+            elif turn == "decision" and decides and order is None:
+                order = decided(ticks, row, signals[row], held, s)
+                how = met(ticks, row, order, held, s) if order and s.delay == 0 else "waits"
+            else:
+                how = met(ticks, row, order, held, s) if order and turn == "under way" else "waits"
+            if order is None or how == "waits":
                 continue
+            if how == "lapses" or (held is None and is_last):
+                order = None
+                continue
+            maker, whole = how == "makes", reason == "segment_end"
             price, qty = (order["price"], order["qty"]) if maker else taken(ticks, row, order, s.fill, whole)
             if held is None:
                 held = {"side": order["side"], "qty": qty, "price": price, "maker": maker, "leaving": False}
@@ -70,14 +45,53 @@ def reference(ticks: Ticks, signals: Signals, s: StrategySettings) -> tuple[list
                 gain = held["side"] * qty * (price - held["price"])
                 earned += gain - qty * (held["price"] * fees[held["maker"]] + price * fees[maker])
                 ends, makers = (held["price"], price), (held["maker"], maker)
-                lots.append((held["side"], qty, held["qty"], *held["rows"], order["row"], row, *ends, *makers, close))
+                lots.append((held["side"], qty, held["qty"], *held["rows"], order["row"], row, *ends, *makers, reason))
             order, held = None, held if held["qty"] else None
         now = held or {"side": 0, "qty": 0.0, "price": 0.0, "maker": False}
         if decides or (lots and lots[-1][6] == row) or (held and held["rows"][1] == row):
-            open_gain = now["side"] * ((bid[0] + ask[0]) / 2 - now["price"]) - fees[now["maker"]] * now["price"]
+            middle = (ticks.bid_price[row, 0] + ticks.ask_price[row, 0]) / 2
+            open_gain = now["side"] * (middle - now["price"]) - fees[now["maker"]] * now["price"]
             equity.append((row, s.start_notional + earned + now["qty"] * open_gain, now["side"] * now["qty"]))
         since = 0 if is_last else since + 1
     return lots, equity
+
+
+def decided(ticks: Ticks, row: int, signals: Signals, held: dict[str, Any] | None, s: StrategySettings) -> Any:
+    """The order that signals ask for, if they do."""
+    seen = [float(signals[at]) for at in s.signals or range(len(signals))]
+    up, down = all(one > 0 for one in seen), all(one < 0 for one in seen)
+    size = abs(sum(seen) / len(seen))
+    if held is None:
+        if not (up or down) or size < s.threshold:
+            return None
+        want = s.quantity if s.sizing == "fixed" else next(qty for bound, qty in s.sizes if size > bound)
+        side, want = 1 if up else -1, min(want, s.position_limit)
+    else:
+        held["leaving"] |= s.rule == "one_run" or (down if held["side"] > 0 else up)
+        if not held["leaving"]:
+            return None
+        side, want = -held["side"], held["qty"]
+    price = (ticks.bid_price if side > 0 else ticks.ask_price)[row, 0]
+    return {"side": side, "qty": want, "row": row, "price": price, "rests_until": None}
+
+
+def met(ticks: Ticks, row: int, order: dict[str, Any], held: dict[str, Any] | None, s: StrategySettings) -> str:
+    """What becomes of an order on a row: it takes, makes, waits or lapses."""
+    prices, offered = (ticks.ask_price, ticks.ask_qty) if order["side"] > 0 else (ticks.bid_price, ticks.bid_qty)
+    crosses = (prices[row, 0] - order["price"]) * order["side"] <= 0
+    rests = s.orders == "limit" or (s.orders == "limit_entry" and held is None)
+    if order["rests_until"] is not None:
+        if crosses and offered[row, 0] >= order["qty"]:
+            return "makes"
+        late = "takes" if held else "lapses"
+        return late if row >= order["rests_until"] else "waits"
+    waited = row - order["row"] if s.delay_unit == "ticks" else (ticks.times[row] - ticks.times[order["row"]]) / 1e6
+    if waited < s.delay:
+        return "waits"
+    if rests and not crosses:
+        order["rests_until"] = row + s.patience
+        return "waits"
+    return "lapses" if rests and held is None else "takes"
 
 
 def taken(ticks: Ticks, row: int, order: dict[str, Any], fill: str, whole: bool) -> tuple[float, float]:

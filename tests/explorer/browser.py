@@ -51,7 +51,10 @@ def opened(address: str, theme: Literal["light", "dark"] = "light") -> Iterator[
         context.set_default_timeout(_WAIT)
         context.route("**/*", only_loopback)
         page = context.new_page()
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" and _REFUSED not in said.text else None)
+        page.on(
+            "console",
+            lambda said: errors.append(said.text) if said.type == "error" and _REFUSED not in said.text else None,
+        )
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 500 else None)
         page.goto("/")

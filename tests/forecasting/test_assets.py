@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 from tests.homes import Home, fault, opened
 from typer.testing import CliRunner
 
 from tracebank.settings import Settings
-from tracebank.stores.opening import open_series
+from tracebank.stores.opening import open_relational, open_series
 from tracebank_assets.commands.forecasting import forecasting
 from tracebank_assets.forecasting.backtests import backtests
 from tracebank_assets.forecasting.forecasts import forecasts
@@ -216,10 +219,16 @@ def test_commands_train_judge_and_show(home: Home, monkeypatch: pytest.MonkeyPat
     assert "R² of forecasts" in done.output
     assert "random" in done.output
     assert max(map(len, done.output.splitlines())) <= 80
+    with Session(open_relational(home.settings).engine) as session, session.begin():
+        session.execute(delete(ForecastScore).where(ForecastScore.horizon == 30))
+        session.execute(delete(Backtest).where(Backtest.kind == "holding"))
     changed = ["train", SYMBOL, "--day", str(FIRST), "--models", "imbalance", "--signals", "1", "--features", "paper"]
     again = run.invoke(forecasting, changed)
     assert again.output == done.output, "of a name the newest is shown, and the control sees the same"
     assert home.count(ForecastModel) == 2
+    judged = Counter((row.model, row.horizon == 30) for row in home.models(ForecastScore))
+    assert sorted(judged.values()) == [6, 174, 174], "what was judged before is let be"
+    assert sum(row.kind == "holding" for row in home.models(Backtest)) == 1
     later = run.invoke(forecasting, ["judge", SYMBOL, "--signals", "1,3"])
     assert later.exit_code == 0, later.output
     assert str(SECOND) in later.output

@@ -23,7 +23,8 @@ from typer.testing import CliRunner
 from tracebank_assets.commands.record import record
 from tracebank_assets.market import recording
 from tracebank_assets.market.depth_requests import RecordingError
-from tracebank_assets.market.recording import Recorded, Recorder
+from tracebank_assets.market.recorded import Recorded
+from tracebank_assets.market.recording import Recorder
 from tracebank_assets.market.survey import survey
 from tracebank_models.market import binance_streams
 from tracebank_models.market.binance_streams import VENUES, StreamVenue, subscriptions, venue_named

@@ -140,7 +140,7 @@ def test_a_store_that_a_newer_version_made_is_told_of_and_left_alone(both: Setti
 def test_processes_that_upgrade_at_once(both: Settings) -> None:
     command = [sys.executable, "-c", _UPGRADE, str(both.home), both.relational_url.get_secret_value()]
     pipe = subprocess.PIPE
-    running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    running = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)]
     for process in running:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

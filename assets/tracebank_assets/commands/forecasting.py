@@ -58,6 +58,7 @@ def train(
     # Of a day that was learned from whole nothing is left to judge by.
     is_judged = train_share + validation < 1 - 1e-9
     judged = {FORECASTS_KEY: {"models": names}, **traded} if is_judged else {}
+    judged = {key: {**config, "only_new": True} for key, config in judged.items()}
     _run(symbol, day, {MODELS_KEY: trained, **judged}, show_after=is_judged)
 
 

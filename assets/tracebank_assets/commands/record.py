@@ -10,7 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from tracebank.progress import Advance
-    from tracebank_assets.market.recording import Recorded, Recorder
+    from tracebank_assets.market.recorded import Recorded
+    from tracebank_assets.market.recording import Recorder
 
 
 def record(

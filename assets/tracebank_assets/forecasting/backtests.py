@@ -12,9 +12,11 @@ import dagster as dg
 import numpy as np
 import polars as pl
 from pydantic import Field
+from sqlalchemy import select
 
 from tracebank.progress import track
 from tracebank.resources import Stores
+from tracebank.stores.relational import RelationalStore
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
 from tracebank_assets.forecasting.forecasts import STORED
@@ -49,6 +51,9 @@ class BacktestsConfig(dg.Config):
     models: list[str] = Field(default=[], description="Names of architectures or keys of models; empty: all.")
     signals: list[int] = Field(default=[1, 3, 5], description="Horizons that have to agree, around the strategy's own.")
     strategy: dict[str, Any] = Field(default={}, description="Changes to how it trades: rule, fill, fees, delay, …")
+    only_new: bool = Field(
+        default=False, description="Those alone that have no such backtests of the day; all where each has."
+    )
     random_runs: int = Field(default=100, ge=1, description="Strategies by chance that each stands beside.")
 
 
@@ -72,9 +77,9 @@ def backtests(context: dg.AssetExecutionContext, config: BacktestsConfig, stores
 
     day, symbol = day_and_symbol(context)
     books = DayOfTicks(stores, day, symbol)
-    asked = judged_models(
-        stores.relational, models_for(stores.relational, day, symbol, config.models), books, context.log.warning
-    )
+    asked = models_for(stores.relational, day, symbol, config.models)
+    asked = _not_traded(stores.relational, asked, day, config) if config.only_new else asked
+    asked = judged_models(stores.relational, asked, books, context.log.warning)
     found: list[_Strategy] = []
     with materialised(context, stores) as made:
         with track(f"backtests of {symbol}", len(asked) * len(config.signals)) as advance:
@@ -106,13 +111,30 @@ class _Strategy:
 
     def key(self, kind: str = STRATEGY) -> str:
         """What names the strategy, or what stands beside it."""
-        told = (kind, self.model["model"], str(self.day), self.compared.strategy.settings.hash)
-        return hashlib.sha256("|".join(told).encode()).hexdigest()[:16]
+        return backtest_key(kind, self.model, self.day, self.compared.strategy.settings)
 
     @property
     def label(self) -> str:
         """What its figures and its picture are named by."""
         return label(self.model["name"], self.model["seed"]).replace(" ", "_")
+
+
+def backtest_key(kind: str, model: Row, day: date, settings: "StrategySettings") -> str:
+    """What names a backtest."""
+    told = (kind, model["model"], str(day), settings.hash)
+    return hashlib.sha256("|".join(told).encode()).hexdigest()[:16]
+
+
+def _not_traded(relational: RelationalStore, models: Sequence[Row], day: date, config: BacktestsConfig) -> list[Row]:
+    """Of models those that lack a strategy that is asked for; all where none does."""
+    with relational.reading() as session:
+        traded = set(session.scalars(select(Backtest.backtest).where(Backtest.day == day)))
+
+    def lacks(model: Row) -> bool:
+        asked = (strategy_of(config.strategy, model["horizons"], count) for count in config.signals)
+        return any(backtest_key(STRATEGY, model, day, settings) not in traded for settings in asked)
+
+    return [model for model in models if lacks(model)] or list(models)
 
 
 def strategy_of(changes: Mapping[str, Any], horizons: Sequence[int], count: int) -> "StrategySettings":

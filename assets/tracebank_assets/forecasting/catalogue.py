@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.forecasting.stored_ticks import DayOfTicks, moment
-from tracebank_schemas.forecasting import ForecastModel, ForecastSplit
+from tracebank_schemas.forecasting import ForecastModel, ForecastScore, ForecastSplit
 
 Row = dict[str, Any]
 
@@ -42,6 +42,13 @@ def models_for(relational: RelationalStore, day: date, symbol: str, asked: Colle
     if not newest:
         raise dg.Failure(f"no model of {symbol} learned from {day} or an earlier day; materialise forecasting/models")
     return list(newest.values())
+
+
+def not_judged(relational: RelationalStore, models: Sequence[Row], day: date) -> list[Row]:
+    """Of models those that have no scores of a day yet; all where each has."""
+    with relational.reading() as session:
+        judged = set(session.scalars(select(ForecastScore.model).where(ForecastScore.day == day).distinct()))
+    return [model for model in models if model["model"] not in judged] or list(models)
 
 
 def asked_for(row: Row, asked: Collection[str]) -> bool:

@@ -111,6 +111,7 @@ async def _forwarded(
         return {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
 
     series.create(FORECASTS)
+    earlier = [stored for stored, _ in series.partitions(FORECASTS)] if made == REPLAYED else []
     with ExitStack() as ending:
         days: dict[date, Writer] = {}
 
@@ -120,14 +121,18 @@ async def _forwarded(
             days[day].write(rows)
 
         def append(day: date, rows: pl.DataFrame) -> None:
+            if partition(day) in earlier:
+                series.delete(FORECASTS, partition(day))
+                earlier.remove(partition(day))
             insert_once(series, partition(day), rows)
 
-        # A replay that fails leaves what an earlier one wrote.
-        write_day = replace if made == REPLAYED else append
+        # A replay that is not paced and fails leaves what an earlier one wrote.
+        write_day = replace if made == REPLAYED and batch_s else append
 
         def write(frame: pl.DataFrame) -> None:
-            for _, rows in frame.group_by(pl.col("ts").dt.date(), maintain_order=True):
-                write_day(rows["ts"].dt.date().item(0), rows)
+            days_of = frame["ts"].dt.date()
+            for day in days_of.unique(maintain_order=True):
+                write_day(day, frame if day == days_of[0] == days_of[-1] else frame.filter(days_of == day))
 
         return await forward(lines, model["venue"], model["symbol"], forecaster, write, batch_s=batch_s)
 

@@ -14,7 +14,7 @@ from tracebank.resources import Stores
 from tracebank.stores.relational import RelationalStore
 from tracebank_assets.artifacts import artifact
 from tracebank_assets.devices import prepared_device
-from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for
+from tracebank_assets.forecasting.catalogue import Row, judged_models, judged_rows, models_for, not_judged
 from tracebank_assets.forecasting.keys import BOOK_KEY, CONTROL, GROUP, MODELS_KEY
 from tracebank_assets.forecasting.stored_ticks import DayOfTicks
 from tracebank_assets.market.partitions import DAY_BY_SYMBOL, day_and_symbol
@@ -43,6 +43,7 @@ class ForecastsConfig(dg.Config):
     """What forecasts."""
 
     models: list[str] = Field(default=[], description="Names of architectures or keys of models; empty: all.")
+    only_new: bool = Field(default=False, description="Those alone that have no scores of the day; all where each has.")
 
 
 @artifact(
@@ -71,6 +72,7 @@ def forecasts(context: dg.AssetExecutionContext, config: ForecastsConfig, stores
         made.device = str(device)
         said = _Said(stores.relational, DayOfTicks(stores, day, symbol), str(device))
         asked, every = (models_for(stores.relational, day, symbol, names) for names in (config.models, ()))
+        asked = not_judged(stores.relational, asked, day) if config.only_new else asked
         found = judged_models(stores.relational, asked, said.ticks, context.log.warning)
         controls = [
             model

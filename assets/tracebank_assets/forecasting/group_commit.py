@@ -74,12 +74,14 @@ class Labels:
             "ts": np.repeat(np.array([one.tick_ns for one in said], np.int64), each),
             "row": np.repeat(np.array([one.number for one in said], np.int64), each),
             "horizon": np.tile(np.repeat(np.array(self.horizons, np.int32), len(self.quantiles)), ticks),
-            "quantile": pl.Series(list(self.quantiles) * len(self.horizons) * ticks, dtype=pl.Float64),
-            "value": np.concatenate([one.values.ravel() for one in said]).astype(np.float64),
+            "quantile": list(self.quantiles) * len(self.horizons) * ticks,
+            "value": np.concatenate([one.values.ravel() for one in said]).astype(np.float32),
         }
-        words = {name: pl.lit(getattr(self, name)) for name in ("venue", "symbol", "model", "made")}
-        frame = pl.DataFrame(columns).with_columns(**words)
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in FORECASTS.polars_schema.items())
+        words = ("venue", "symbol", "model", "made")
+        made = {name: pl.Series([getattr(self, name)]).new_from_index(0, each * ticks) for name in words}
+        # Column by column: a select of casts would start the query engine, which takes longer than all of this.
+        made |= {name: pl.Series(told).cast(FORECASTS.polars_schema[name]) for name, told in columns.items()}
+        return pl.DataFrame({name: made[name] for name in FORECASTS.polars_schema})
 
 
 @dataclass(slots=True)

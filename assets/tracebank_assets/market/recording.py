@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tracebank_assets.market.depth_requests import FEWEST_LEVELS, RecordingError, depth_snapshot
+from tracebank_assets.market.recorded import Loss, Recorded
 from tracebank_models.market.binance_streams import (
     StreamVenue,
     Subscription,
@@ -25,7 +26,7 @@ from tracebank_models.market.binance_streams import (
     is_of_differences,
     subscriptions,
 )
-from tracebank_models.market.recording_files import FinishedFile, SymbolFiles, recover, symbol_folder
+from tracebank_models.market.recording_files import SymbolFiles, recover, symbol_folder
 
 LONGEST_S: Final = 23.5 * 3600
 """Age at which a connection gets a successor: the venues end it at 24 hours."""
@@ -39,42 +40,6 @@ _LARGEST_MESSAGE: Final = 8 << 20
 _OPENING: Final = b'{"stream":"'
 _Tell = Callable[[str], None]
 _Hear = Callable[[int, bytes], None]
-
-
-@dataclass(slots=True)
-class Loss:
-    """A connection that ended without being asked to."""
-
-    at: datetime
-    streams: int
-    lived_s: float
-    reason: str
-    gone_s: float | None = None
-    """Until it was back; None if it never was."""
-
-    def __str__(self) -> str:
-        """One line."""
-        back = "not back" if self.gone_s is None else f"back after {self.gone_s:.1f} s"
-        what = f"connection of {self.streams} stream{'s' * (self.streams != 1)}"
-        return f"{self.at:%Y-%m-%d %H:%M:%S}Z {what} lost after {self.lived_s:,.0f} s ({self.reason}), {back}"
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What one recording left."""
-
-    files: list[FinishedFile]
-    recovered: list[FinishedFile]
-    """Files of an earlier recording that was killed, finished by this one."""
-    seconds: float
-    losses: list[Loss]
-    silent: list[str]
-    """Streams of which nothing came."""
-
-    @property
-    def lines(self) -> int:
-        """Lines of all files, those recovered not counted."""
-        return sum(file.lines for file in self.files)
 
 
 @dataclass(slots=True, eq=False)

@@ -97,3 +97,13 @@ def by_partition(table: SeriesTable, rows: pa.Table) -> list[tuple[dict[str, Par
         (dict(zip(names, values, strict=True)), gathered.slice(start, count))
         for values, start, count in zip(places.drop("_row").iter_rows(), starts, counts, strict=False)
     ]
+
+
+def is_one_partition(table: SeriesTable, rows: pa.Table) -> bool:
+    """Whether rows, of which there are some, are all of one partition."""
+    for key in table.partition_keys:
+        column = rows[key.column]
+        ends = pc.min_max(column.cast(pa.date32(), safe=False) if isinstance(key, Day) else column)
+        if ends["min"] != ends["max"]:
+            return False
+    return True

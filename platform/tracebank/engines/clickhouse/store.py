@@ -25,7 +25,7 @@ from tracebank.stores.series_store import Damage, EngineInfo, TableSize, as_pola
 from tracebank.stores.sql_store import SqlStore
 from tracebank.tables.drift import Standing
 from tracebank.tables.frames import Frame, fitted
-from tracebank.tables.partition import by_partition, checked_partition
+from tracebank.tables.partition import checked_partition, is_one_partition
 from tracebank.tables.select import Dialect
 from tracebank_schemas.series import Partition, PartitionValue, SeriesTable
 
@@ -200,9 +200,9 @@ class ClickHouseStore(SqlStore):
     def insert(self, table: SeriesTable, rows: Frame) -> None:
         """As `SeriesStore.insert`: rows of one partition become a part of it by one statement, which is atomic."""
         fit = fitted(table, rows, ddl.LIMITS)
-        if fit.num_rows > _FEW or len(by_partition(table, fit)) > 1:
+        if not 0 < fit.num_rows <= _FEW or not is_one_partition(table, fit):
             self.append(table, fit)
-        elif fit.num_rows:
+        else:
             with self.session() as client:
                 client.insert_arrow(table.name, fit, database=self.database, settings={"max_threads": 1})
 
