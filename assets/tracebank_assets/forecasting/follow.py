@@ -109,7 +109,7 @@ async def _forwarded(
         days = frame["ts"].dt.date()
         for day in days.unique(maintain_order=True):
             rows = frame if day == days[0] == days[-1] else frame.filter(days == day)
-            partition: Partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
+            partition = {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
             if partition in earlier:
                 series.delete(FORECASTS, partition)
                 earlier.remove(partition)
