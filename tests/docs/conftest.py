@@ -40,5 +40,5 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         )
         assert done.returncode == 0, done.stderr
         assert "no rows" not in done.stdout
-        assert done.stdout.rstrip().endswith("the Dagster UI")
+        assert done.stdout.rstrip().endswith("serves them")
     return found

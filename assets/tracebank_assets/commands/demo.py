@@ -45,6 +45,7 @@ def demo(
     from rich.console import Console
 
     from tracebank.cli.grid import console
+    from tracebank.explorer.serving import closing_line
     from tracebank.holds import held
     from tracebank.progress import shown_on
     from tracebank.settings import Settings
@@ -62,6 +63,7 @@ def demo(
     screen.print(f"\n[bold]Done in {time.perf_counter() - started:.0f} s.[/bold] Stores and files: {settings.home}")
     for command, meaning in _NEXT.items():
         screen.print(f"  {command:<50} {meaning}", markup=False)
+    screen.print(closing_line(settings), markup=False)
 
 
 def _materialise(settings: Settings, data: Path | None, minutes: float | None, screen: Console) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -70,7 +70,7 @@ class Labels:
     def frame(self, said: list[Said]) -> pl.DataFrame:
         """Rows of `series.forecasts`."""
         each, ticks = len(self.horizons) * len(self.quantiles), len(said)
-        columns = {
+        columns: dict[str, Any] = {
             "ts": np.repeat(np.array([one.tick_ns for one in said], np.int64), each),
             "row": np.repeat(np.array([one.number for one in said], np.int64), each),
             "horizon": np.tile(np.repeat(np.array(self.horizons, np.int32), len(self.quantiles)), ticks),

@@ -96,7 +96,7 @@ def address(options: Options) -> str:
 
 def closing_line(settings: Settings) -> str:
     """Where pages are found once they are served, for commands that have made something to show."""
-    return f"Pages and API: {settings.explorer_url}, once 'tracebank explore' or 'tracebank dev' serves them"
+    return f"Pages and API on {settings.explorer_url}: 'tracebank explore' serves them"
 
 
 def serve(settings: Settings, options: Options, workers: int = 1, *, open_browser: bool = False) -> None:
