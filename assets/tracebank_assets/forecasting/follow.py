@@ -111,7 +111,7 @@ async def _forwarded(
         return {"day": day, "symbol": model["symbol"], "model": model["model"], "made": made}
 
     series.create(FORECASTS)
-    earlier = [stored for stored, _ in series.partitions(FORECASTS)] if made == REPLAYED else []
+    earlier: list[Partition] = [stored for stored, _ in series.partitions(FORECASTS)] if made == REPLAYED else []
     with ExitStack() as ending:
         days: dict[date, Writer] = {}
 

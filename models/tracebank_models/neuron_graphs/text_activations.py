@@ -141,9 +141,9 @@ class _Strongest:
         order = np.argsort(places)
         low, high = (np.searchsorted(self._place, places[order], side=side) for side in ("left", "right"))
         asked = np.repeat(low - np.cumsum(high - low) + (high - low), high - low) + np.arange((high - low).sum())
-        row, column = torch.from_numpy(np.repeat(order, high - low)), self._unit[torch.from_numpy(asked)]
+        rows, columns = torch.from_numpy(np.repeat(order, high - low)), self._unit[torch.from_numpy(asked)]
         for number, values in enumerate((codes, shares)):
-            self._told[number, asked] = values[row.to(values.device), column.to(values.device)].cpu().numpy()
+            self._told[number, asked] = values[rows.to(values.device), columns.to(values.device)].cpu().numpy()
 
     def found(self, most: int) -> TextActivations:
         """What was found, `most` units of the whole text."""
@@ -169,10 +169,9 @@ def _frame(
     activation: Tensor | NDArray[np.float32],
     share: Tensor | NDArray[np.float32],
 ) -> pl.DataFrame:
-    unit, activation, share = (
-        one.cpu().numpy() if isinstance(one, Tensor) else one for one in (unit, activation, share)
-    )
+    columns = {"unit": unit, "activation": activation, "share": share}
+    told = {name: one.cpu().numpy() if isinstance(one, Tensor) else one for name, one in columns.items()}
     return pl.DataFrame(
-        {"position": position, "unit": unit, "activation": activation, "share": share},
+        {"position": position, **told},
         schema_overrides={"activation": pl.Float64, "share": pl.Float64},
     )

@@ -190,7 +190,7 @@ def _all(
         version = _version(session, target, known, "all", query)
         if (same := unchanged(request, version)) is not None:
             return same
-        told = []
+        told: list[bytes] = []
         for service in known.services:
             try:
                 part = _part(session, target, service, query, known)
