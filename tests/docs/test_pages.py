@@ -10,10 +10,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from tests.explorer.browser import NEEDS_CHROMIUM, opened, seen, serious
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -57,15 +61,24 @@ def test_a_unit_is_found_by_its_token_and_followed_to_one_like_it(address: str) 
         page.wait_for_url("**/search?q=*")
         page.goto(UNIT)
         seen(page, SHOTS, "unit")
+        page.goto(_like_another(page))
         first = page.locator("h1").inner_text()
         similar = page.locator("section:has(> #similar) tbody tr").first
         similar.locator("th a").hover()
         similar.locator(".hovered svg").wait_for()
         similar.locator("th a").first.click()
         page.wait_for_function("before => document.querySelector('h1').innerText != before", arg=first)
-        page.keyboard.press("j")
-        page.wait_for_load_state()
-        page.go_back()
+        with page.expect_navigation():
+            page.keyboard.press("j")
+
+
+def _like_another(page: Page) -> str:
+    """Address of a unit whose graph is like that of another."""
+    for number in range(256):
+        told = page.request.get(f"/api/small/neuron2graph/3/{number}").json()
+        if told.get("data", {}).get("similar"):
+            return f"/units/small~layers.3.neurons/{number}"
+    raise AssertionError("no two units are alike")
 
 
 def test_a_note_is_kept_and_is_only_text(address: str) -> None:
