@@ -35,7 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             env=found,
             capture_output=True,
             text=True,
-            timeout=840,
+            timeout=1500,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -18,7 +18,7 @@ from tests.docs.fences import Block, blocks, blocks_of
 
 from tracebank.cli.app import app
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1600)
 
 _OPERATORS = (">", "|", "&&", ";", "&")
 BLOCKS = blocks()

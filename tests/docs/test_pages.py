@@ -19,7 +19,7 @@ from tests.explorer.browser import NEEDS_CHROMIUM, opened, seen, serious
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = NEEDS_CHROMIUM
+pytestmark = [NEEDS_CHROMIUM, pytest.mark.timeout(1600)]
 
 UNIT = "/units/small~layers.3.neurons/17"
 SHOTS = os.environ.get("TRACEBANK_TEST_SHOTS", "")

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -144,9 +145,16 @@ def chosen(session: Session, view: View, asked: Mapping[str, str]) -> list[Choic
 def answer(session: Session, view: View, values: Mapping[str, str]) -> Answer:
     """Rows of a view, out of the relational store."""
     result = session.execute(text(on_store(view.sql)), _used(view.sql, values))
-    rows = [tuple(row) for row in result.fetchmany(MOST + 1)]
+    rows = [tuple(map(_plain, row)) for row in result.fetchmany(MOST + 1)]
     result.close()
     return Answer(tuple(result.keys()), rows[:MOST], len(rows) > MOST)
+
+
+def _plain(value: Any) -> Any:
+    """A sum of whole numbers is a decimal in PostgreSQL."""
+    if not isinstance(value, Decimal):
+        return value
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def written(sql: str, values: Mapping[str, str], backslashes: bool) -> str:
